@@ -1,0 +1,75 @@
+# Two commands do all the set-up from a fresh clone: `make study` and `make test`.
+# They need Python 3.11 or newer, make and a C++ compiler, and leave the system's Python alone.
+#
+# After a change of the C++ sources `make native` rebuilds the extension in place in a few seconds
+# (`make test` and `make study` notice such a change too). Python sources need nothing: they are imported where they lie.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+SETUP := pyproject.toml constraints.txt native/CMakeLists.txt $(wildcard native/*.cpp native/*.hpp)
+STUDY := .venv/.ready-for-study
+DEV := .venv/.ready-for-test
+CHECKED := $(wildcard src tests benchmarks examples tools conftest.py)
+FLOOR := 90
+
+.PHONY: help study test format lint types contracts unit native prove bench clean
+.DEFAULT_GOAL := help
+
+help:  ## show these lines
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
+
+study: $(STUDY)  ## learn from real data whether dropout helps and which (writes dropkit-study/report.html)
+	@$(BIN)/dropkit study
+
+test: $(DEV) lint types contracts unit  ## run every check: format, lint, types, layering, tests, doctests, coverage
+
+lint: $(DEV)  ## formatter and linter, changing nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(DEV)  ## let the formatter and the linter mend what they can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: $(DEV)  ## mypy --strict
+	$(BIN)/mypy --strict $(CHECKED)
+
+# Tests may import everything, so the layering is checked on the tree that ships.
+contracts: $(DEV)  ## who may import whom
+	@rm -rf build/contracts && mkdir -p build/contracts
+	@tar -C src --exclude='*_test.py' --exclude=conftest.py -cf - dropkit | tar -C build/contracts -xf -
+	cd build/contracts && PYTHONPATH=. ../../$(BIN)/lint-imports --config ../../pyproject.toml --no-logo
+
+# One thread a worker: two workers on two cores would otherwise fight over them.
+unit: $(DEV)  ## tests and doctests with branch coverage
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov --cov-report=term --cov-fail-under=$(FLOOR)
+
+native: $(DEV)  ## rebuild the C++ extension in place
+	$(PIP) --quiet --no-build-isolation --no-deps --editable .
+
+prove: $(DEV)  ## measure what the tests are too short for, and write it into docs
+	$(BIN)/python -m tools.prove
+
+bench: $(DEV)  ## speed, each against its peer in the same run
+	$(BIN)/python -m benchmarks.forward
+
+clean:  ## remove everything that these commands made
+	rm -rf .venv build dist .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf native/CMakeFiles native/CMakeCache.txt native/CMakeInit.txt native/cmake_install.cmake native/build.ninja
+	rm -rf native/.ninja_* native/.skbuild-info.json native/*.a src/dropkit/_native*.so
+	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "dropkit needs Python 3.11 or newer, and '$(PYTHON)' is not one: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+	  echo "'$(PYTHON)' cannot make a virtual environment with pip (on Debian: apt-get install python3-venv)"; exit 1; }
+
+$(STUDY): $(SETUP) | $(BIN)/python
+	$(PIP) --editable '.[study]'
+	@touch $@
+
+$(DEV): $(SETUP) | $(BIN)/python
+	$(PIP) --editable '.[dev]'
+	@touch $(STUDY) $@
