@@ -1,0 +1,64 @@
+"""dropkit: every published dropout as one small, proven thing on one idea: noise x groups x rate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dropkit.api import drop, mode
+from dropkit.core.address import VERSION as ADDRESS_VERSION
+from dropkit.core.bind import Window
+from dropkit.core.check import DropkitError, MissingPackage
+from dropkit.core.drop import Drop
+from dropkit.core.groups import Blocks, KofN, Pattern
+from dropkit.core.key import Key
+from dropkit.core.rate import (
+    Learned,
+    PerAxis,
+    constant_schedule,
+    cosine_schedule,
+    curriculum_schedule,
+    depth_rates,
+    early_schedule,
+    late_schedule,
+    linear_schedule,
+)
+from dropkit.core.reference import mask
+
+if TYPE_CHECKING:
+    from dropkit.experiments import study
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ADDRESS_VERSION",
+    "Blocks",
+    "Drop",
+    "DropkitError",
+    "Key",
+    "KofN",
+    "Learned",
+    "MissingPackage",
+    "Pattern",
+    "PerAxis",
+    "Window",
+    "constant_schedule",
+    "cosine_schedule",
+    "curriculum_schedule",
+    "depth_rates",
+    "drop",
+    "early_schedule",
+    "late_schedule",
+    "linear_schedule",
+    "mask",
+    "mode",
+    "study",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # What needs more than NumPy is loaded when it is first asked for.
+    if name == "study":
+        from dropkit.experiments import study
+
+        return study
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,75 @@
+"""The functions that serve every framework alike; which one is found from the type of the object."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from dropkit._dispatch import backend
+from dropkit.core.bind import Window
+from dropkit.core.drop import Drop
+from dropkit.core.groups import Pattern
+from dropkit.core.key import Key
+from dropkit.core.mode import MODE, Mode, Scale
+from dropkit.core.noise import Noise
+
+__all__ = ["drop", "mode"]
+
+_WHOLE_ARRAY = Window()
+
+
+def drop(
+    x: Any,
+    rate: Any,
+    pattern: Any = "...",
+    *,
+    noise: str | Noise = "bernoulli",
+    scale: Scale = "train",
+    mode: Mode = "train",
+    key: int | Key | None = None,
+    window: Window = _WHOLE_ARRAY,
+    **sizes: int,
+) -> Any:
+    """Drop entries of an array or tensor: y = m(u) x + b(u), one draw u for each group of entries.
+
+    Args:
+        x: a NumPy array or a torch tensor, of a real floating type.
+        rate: the probability that an entry is dropped, in [0, 1]; or a `PerAxis`.
+        pattern: which entries share a draw, e.g. `"b c h w -> b c"`; or `Blocks`, `KofN`.
+        noise: `"bernoulli"`, `"alpha"`, `"gaussian"` or `"uniform"`.
+        scale: where the factor 1 / (1 - rate) goes: `"train"`, `"eval"` or `"none"`.
+        mode: `"train"` and `"mc"` draw, `"eval"` applies the noise's eval map: for scale "train" it returns x itself.
+        key: the address of the draws; the same key gives the same mask on every framework. Without one, tensors
+            take one number from torch's generator and arrays take fresh entropy.
+        window: the place of x inside a larger array.
+        **sizes: sizes of axes that the pattern leaves open, by name.
+
+    Returns:
+        An array of the shape and type of x.
+
+    Raises:
+        DropkitError: an argument is out of range or does not fit x.
+
+    >>> import numpy
+    >>> drop(numpy.ones((2, 4), "float32"), 0.5, "b t -> b", key=3)
+    array([[2., 2., 2., 2.],
+           [0., 0., 0., 0.]], dtype=float32)
+    """
+    groups = Pattern(pattern, sizes) if isinstance(pattern, str) else pattern
+    return backend("x", x).apply(x, Drop(rate, groups, noise, scale), key, mode, window)
+
+
+def mode(model: Any, mode: Mode) -> AbstractContextManager[None]:
+    """Switch the dropout of a model, and nothing else, for the length of a `with` block.
+
+    `"mc"` makes every dropout draw while BatchNorm and all the rest stay in eval: Monte Carlo dropout. All states
+    come back afterwards, also after an exception.
+
+    Args:
+        model: a torch module.
+        mode: `"train"`, `"eval"` or `"mc"`.
+
+    Raises:
+        DropkitError: the model has no source of dropout that could be switched.
+    """
+    return backend("model", model).switch(model, MODE.check("mode", mode))  # type: ignore[no-any-return]  # found at run time

@@ -1,0 +1,170 @@
+"""Argument checks as data: one object says the rule, checks a value, and knows values that break it."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import math
+import numbers
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+__all__ = ["RATE", "DropkitError", "Interval", "MissingPackage", "OneOf", "Whole", "suggest", "try_import"]
+
+
+class DropkitError(ValueError):
+    """An argument was refused: the message names the argument, the rule, the value given and the mend.
+
+    >>> raise DropkitError("rate", "must lie in [0, 1]", 1.5, "write the share that is dropped, e.g. 0.5")
+    Traceback (most recent call last):
+    dropkit.core.check.DropkitError: rate must lie in [0, 1], got 1.5; write the share that is dropped, e.g. 0.5
+    """
+
+    def __init__(self, argument: str, rule: str, value: object, mend: str) -> None:
+        self.argument, self.rule, self.value, self.mend = argument, rule, value, mend
+        super().__init__(f"{argument} {rule}, got {_short(value)}; {mend}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.argument, self.rule, self.value, self.mend)
+
+
+class MissingPackage(ImportError):
+    """An optional package is not installed: the message is the line to type."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A real number between two bounds.
+
+    >>> Interval(0, 1, mend="write the share that is dropped, e.g. 0.5").check("rate", 0.5)
+    0.5
+    """
+
+    low: float
+    high: float
+    mend: str
+    open_low: bool = False
+    open_high: bool = False
+
+    @property
+    def rule(self) -> str:
+        left, right = "(" if self.open_low else "[", ")" if self.open_high else "]"
+        return f"must be a number in {left}{self.low:g}, {self.high:g}{right}"
+
+    def check(self, argument: str, value: Any) -> float:
+        """Return the value as a float, or raise `DropkitError`."""
+        if not is_real(value) or not self._holds(float(value)):
+            raise DropkitError(argument, self.rule, value, self.mend)
+        return float(value)
+
+    def bad(self) -> tuple[object, ...]:
+        """Values that break the rule, for tests."""
+        edges = [edge for edge, is_open in ((self.low, self.open_low), (self.high, self.open_high)) if is_open]
+        beyond = [self.low - 0.1, self.high + 0.1]
+        return (*edges, *(b for b in beyond if math.isfinite(b)), math.nan, "0.5", None, True, 1j, [0.5])
+
+    def _holds(self, value: float) -> bool:
+        above = value > self.low if self.open_low else value >= self.low
+        below = value < self.high if self.open_high else value <= self.high
+        return above and below
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number that is at least `low` (and below `below`, if given).
+
+    >>> Whole(1, mend="give the side of a block, e.g. 7").check("block_size", 7)
+    7
+    """
+
+    low: int
+    mend: str
+    below: int | None = None
+
+    @property
+    def rule(self) -> str:
+        end = "" if self.below is None else f" and below {self.below}"
+        return f"must be a whole number of at least {self.low}{end}"
+
+    def check(self, argument: str, value: Any) -> int:
+        """Return the value as an int, or raise `DropkitError`."""
+        if not is_whole(value) or value < self.low or (self.below is not None and value >= self.below):
+            raise DropkitError(argument, self.rule, value, self.mend)
+        return int(value)
+
+    def bad(self) -> tuple[object, ...]:
+        """Values that break the rule, for tests."""
+        beyond = () if self.below is None else (self.below,)
+        return (self.low - 1, *beyond, self.low + 0.5, math.nan, "1", None, True)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """A word out of a short list; a misspelt one is answered with the nearest.
+
+    >>> OneOf(("train", "eval", "mc")).check("mode", "mc")
+    'mc'
+    """
+
+    words: tuple[str, ...]
+
+    @property
+    def rule(self) -> str:
+        return f"must be one of {', '.join(map(repr, self.words))}"
+
+    def check(self, argument: str, value: Any) -> str:
+        """Return the word, or raise `DropkitError`."""
+        if not isinstance(value, str) or value not in self.words:
+            raise DropkitError(argument, self.rule, value, suggest(value, self.words))
+        return value
+
+    def bad(self) -> tuple[object, ...]:
+        """Values that break the rule, for tests."""
+        return (self.words[0] + "x", "", None, 1)
+
+
+RATE = Interval(0, 1, mend="write the share that is dropped, e.g. 0.5")
+
+
+def is_real(value: object) -> bool:
+    """Whether the value is a real number and not a bool."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def is_whole(value: object) -> bool:
+    """Whether the value is an integer and not a bool."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def suggest(word: object, known: Iterable[str]) -> str:
+    """Say which known word was probably meant.
+
+    >>> suggest("drop_blok", ["drop_block", "drop_path"])
+    "did you mean 'drop_block'?"
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(str(word), known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}"
+
+
+def try_import(package: str, extra: str) -> ModuleType:
+    """Import an optional package, or raise `MissingPackage` with the line to type.
+
+    >>> try_import("no_such_package", extra="study")
+    Traceback (most recent call last):
+    dropkit.core.check.MissingPackage: no_such_package is not installed; type: pip install 'dropkit[study]'
+    """
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package.partition(".")[0]:
+            raise
+        message = f"{package} is not installed; type: pip install 'dropkit[{extra}]'"
+        raise MissingPackage(message, name=error.name) from None
+
+
+def _short(value: object, limit: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -1,0 +1,85 @@
+"""Which group each entry of an array belongs to, as sizes and strides."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from dropkit.core import address
+
+__all__ = ["Layout"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The group of the entry at index (i_0, i_1, ...) is base + sum of i_k * strides[k].
+
+    A stride of 0 says that the axis shares its coins. Whatever the memory looks like, the group index is logical.
+    """
+
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+    base: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the draws: 1 where an axis shares."""
+        return tuple(size if stride else 1 for size, stride in zip(self.sizes, self.strides, strict=True))
+
+    def permute(self, order: tuple[int, ...]) -> Layout:
+        """Return the layout with its axes in another order: the order of the memory, say."""
+        return Layout(tuple(self.sizes[i] for i in order), tuple(self.strides[i] for i in order), self.base)
+
+    def collapse(self) -> Layout:
+        """Merge neighbouring axes that one stride can walk: fewer loops, the same groups.
+
+        >>> Layout((2, 3, 4, 5), (3, 1, 0, 0)).collapse()
+        Layout(sizes=(6, 20), strides=(1, 0), base=0)
+        """
+        sizes: list[int] = []
+        strides: list[int] = []
+        for size, stride in zip(self.sizes, self.strides, strict=True):
+            if size == 1:
+                continue
+            if sizes and strides[-1] == stride * size:
+                sizes[-1], strides[-1] = sizes[-1] * size, stride
+            else:
+                sizes.append(size)
+                strides.append(stride)
+        return Layout(tuple(sizes), tuple(strides), self.base)
+
+    def uniform(self, xp: Any, key: address.Words[Any], device: Any = None) -> Any:
+        """Return u of every group, in `shape`."""
+        return self._draw(xp, key, device, address.uniform, address.uniform_at)
+
+    def second(self, xp: Any, key: address.Words[Any], device: Any = None) -> Any:
+        """Return the second uniform of every group, in `shape`."""
+        return self._draw(xp, key, device, address.second, address.second_at)
+
+    def _draw(self, xp: Any, key: address.Words[Any], device: Any, run: Any, pick: Any) -> Any:
+        if math.prod(self.shape) == 0:
+            return xp.zeros(self.shape, dtype=xp.int64, device=device)
+        own = sorted((i for i, stride in enumerate(self.strides) if stride), key=lambda i: -self.strides[i])
+        if not self._follow(own):
+            return pick(xp, key, self._groups(xp, device))
+        drawn = run(xp, key, self.base, math.prod(self.shape), device)
+        drawn = drawn.reshape(tuple(self.sizes[i] for i in own))
+        back = sorted(range(len(own)), key=own.__getitem__)
+        return xp.moveaxis(drawn, tuple(back), tuple(range(len(own)))).reshape(self.shape)
+
+    def _follow(self, own: list[int]) -> bool:
+        """Whether the groups follow one another without a gap: then whole tiles can be drawn."""
+        step = 1
+        for i in reversed(own):
+            if self.strides[i] != step:
+                return False
+            step *= self.sizes[i]
+        return True
+
+    def _groups(self, xp: Any, device: Any) -> Any:
+        index = xp.zeros((1,) * len(self.sizes), dtype=xp.int64, device=device) + self.base
+        for axis, (size, stride) in enumerate(zip(self.shape, self.strides, strict=True)):
+            steps = xp.arange(size, device=device) * stride
+            index = index + steps.reshape((-1,) + (1,) * (len(self.sizes) - axis - 1))
+        return index

@@ -1,0 +1,178 @@
+"""What a draw does to an entry: y = m(u) x + b(u), with a declared mean and variance.
+
+A rate of exactly 1 drops every entry to zero (to `fill` where a call gives one), whatever the noise, without a
+division by zero on the way. Formulas are written with operators alone, so that rates may be numbers or arrays.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from dropkit.core.check import DropkitError, OneOf
+from dropkit.core.mode import Scale
+
+__all__ = ["ALPHA", "Affine", "Alpha", "Bernoulli", "Continuous", "Gaussian", "Noise", "TwoPoint", "Uniform", "get"]
+
+ALPHA = -1.7580993408473766
+"""Where SELU saturates: -lambda alpha of Klambauer et al. 2017."""
+
+_WORD = 2.0**32
+
+
+class Affine(NamedTuple):
+    """What a decision does: a kept entry becomes scale * x + shift, a dropped one becomes `fill`."""
+
+    scale: Any
+    shift: Any
+    fill: Any
+
+
+class Moments(NamedTuple):
+    """Mean and variance of the factor m."""
+
+    mean: Any
+    variance: Any
+
+
+class Noise(ABC):
+    """A law for the factor m and the offset b of an entry."""
+
+    name: ClassVar[str]
+    scales: ClassVar[tuple[Scale, ...]]
+
+    def check_scale(self, scale: Scale) -> None:
+        """Refuse a scale that would change nothing under this noise."""
+        if scale not in self.scales:
+            mend = f"{self.name} keeps its own moments; leave scale at 'train'"
+            raise DropkitError("scale", OneOf(self.scales).rule + f" for noise {self.name!r}", scale, mend)
+
+    @abstractmethod
+    def moments(self, rate: Any, scale: Scale = "train") -> Moments:
+        """Return the declared mean and variance of m."""
+
+    @abstractmethod
+    def eval_factor(self, rate: Any, scale: Scale = "train") -> Any:
+        """Return the factor of the eval map; 1.0 where the map is the identity."""
+
+
+class TwoPoint(Noise):
+    """A noise that keeps an entry or drops it: the decision is an integer comparison, equal bit for bit everywhere."""
+
+    @abstractmethod
+    def affine(self, rate: Any, scale: Scale = "train") -> Affine:
+        """Return what a decision does."""
+
+    def moments(self, rate: Any, scale: Scale = "train") -> Moments:
+        """m is `scale` with probability 1 - rate, else 0."""
+        kept = self.affine(rate, scale).scale
+        return Moments(kept * (1 - rate), kept * kept * rate * (1 - rate))
+
+
+class Continuous(Noise):
+    """A noise without an atom at zero: m has mean 1 and variance rate / (1 - rate), as inverted dropout has."""
+
+    scales: ClassVar[tuple[Scale, ...]] = ("train",)
+
+    @abstractmethod
+    def standard(self, xp: Any, u: Any, second: Callable[[], Any]) -> Any:
+        """Return draws of mean 0 and variance 1 from whole numbers below 2**32."""
+
+    def factor(self, xp: Any, u: Any, second: Callable[[], Any], rate: Any) -> Any:
+        """Return m, in float64."""
+        deviation = (rate / _safe(1 - rate)) ** 0.5
+        return (1 + deviation * self.standard(xp, u, second)) * (rate != 1)
+
+    def moments(self, rate: Any, scale: Scale = "train") -> Moments:
+        """Mean 1 and variance rate / (1 - rate); 0 and 0 at rate 1."""
+        return Moments(1.0 * (rate != 1), rate / _safe(1 - rate) * (rate != 1))
+
+    def eval_factor(self, rate: Any, scale: Scale = "train") -> float:
+        """The identity."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Bernoulli(TwoPoint):
+    """m = 0 with probability rate, else 1 / (1 - rate) (scale "train") or 1 (Srivastava et al. 2014).
+
+    >>> Bernoulli().affine(0.5)
+    Affine(scale=2.0, shift=0.0, fill=0.0)
+    """
+
+    name: ClassVar[str] = "bernoulli"
+    scales: ClassVar[tuple[Scale, ...]] = ("train", "eval", "none")
+
+    def affine(self, rate: Any, scale: Scale = "train") -> Affine:
+        return Affine(1 / _safe(1 - rate) if scale == "train" else 1.0, 0.0, 0.0)
+
+    def eval_factor(self, rate: Any, scale: Scale = "train") -> Any:
+        return 1 - rate if scale == "eval" else 1.0
+
+
+@dataclass(frozen=True)
+class Alpha(TwoPoint):
+    """A dropped entry goes to SELU's floor, then a x + b restores mean 0 and variance 1 (Klambauer et al. 2017).
+
+    a = ((1 - rate) (1 + rate ALPHA**2))**(-1/2), b = -a rate ALPHA.
+
+    >>> tuple(round(number, 4) for number in Alpha().affine(0.5))
+    (0.8864, 0.7792, -0.7792)
+    """
+
+    name: ClassVar[str] = "alpha"
+    scales: ClassVar[tuple[Scale, ...]] = ("train",)
+
+    def affine(self, rate: Any, scale: Scale = "train") -> Affine:
+        a = (rate != 1) / _safe((1 - rate) * (1 + rate * ALPHA**2)) ** 0.5
+        b = -a * rate * ALPHA
+        return Affine(a, b, a * ALPHA + b)
+
+    def eval_factor(self, rate: Any, scale: Scale = "train") -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Gaussian(Continuous):
+    """m = 1 + sqrt(rate / (1 - rate)) z with z standard normal (Srivastava et al. 2014, section 10).
+
+    z = sqrt(-2 log u1) cos(2 pi u2), where u1 = (u + 1/2) / 2**32 is never 0 and u2 = second / 2**32.
+    """
+
+    name: ClassVar[str] = "gaussian"
+
+    def standard(self, xp: Any, u: Any, second: Callable[[], Any]) -> Any:
+        return xp.sqrt(-2 * xp.log((u + 0.5) / _WORD)) * xp.cos(second() * (2 * math.pi / _WORD))
+
+
+@dataclass(frozen=True)
+class Uniform(Continuous):
+    """m is uniform with mean 1 and variance rate / (1 - rate) (continuous dropout, Shen et al. 2019).
+
+    z = sqrt(3) (2 u1 - 1), where u1 = (u + 1/2) / 2**32.
+    """
+
+    name: ClassVar[str] = "uniform"
+
+    def standard(self, xp: Any, u: Any, second: Callable[[], Any]) -> Any:
+        return math.sqrt(3) * (2 * ((u + 0.5) / _WORD) - 1)
+
+
+_NOISES: dict[str, Noise] = {noise.name: noise for noise in (Bernoulli(), Alpha(), Gaussian(), Uniform())}
+
+
+def get(noise: str | Noise) -> Noise:
+    """Return a noise by name.
+
+    >>> get("alpha")
+    Alpha()
+    """
+    return noise if isinstance(noise, Noise) else _NOISES[OneOf(tuple(_NOISES)).check("noise", noise)]
+
+
+def _safe(denominator: Any) -> Any:
+    """Return the denominator, with 1 in the place of 0: there the quotient is not used."""
+    return denominator + (denominator == 0)

@@ -1,0 +1,197 @@
+"""The engine: a description, a shape and a key make a mask. On NumPy it is the reference that all else must equal.
+
+`xp` is the module whose arrays are wanted; the same lines serve `numpy` and, as the plain twin of the native kernel,
+`torch`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dropkit.core.address import Words
+from dropkit.core.bind import Shape, Window, bind
+from dropkit.core.check import DropkitError
+from dropkit.core.drop import Drop
+from dropkit.core.groups import Draws
+from dropkit.core.key import Key
+from dropkit.core.mode import MODE, Mode
+from dropkit.core.noise import Continuous, TwoPoint
+from dropkit.core.rate import PerAxis
+
+__all__ = ["Arrays", "apply", "check_fill", "dropped", "entry_rate", "evaluate", "mask", "multiplier", "transform"]
+
+Array = Any
+_WHOLE_ARRAY = Window()
+
+
+class Arrays(NamedTuple):
+    """Where arrays are made: the module (numpy or torch) and the device."""
+
+    xp: Any = np
+    device: Any = None
+
+
+_NUMPY = Arrays()
+
+
+def entry_rate(drop: Drop, shape: Shape, arrays: Arrays = _NUMPY) -> Any:
+    """Return the probability that an entry is dropped: a number, or an array that broadcasts to the split shape.
+
+    Raises:
+        DropkitError: the rate is a schedule, which needs a step, or learned, which needs a layer.
+    """
+    rate = drop.groups.rate(drop.rate, shape)
+    if isinstance(rate, PerAxis):
+        return _along(rate, drop, shape, arrays)
+    if not isinstance(rate, float | int):
+        mend = "write drop.at(step), or use the layer that moves the rate"
+        raise DropkitError("rate", "is a number where it is applied", rate, mend)
+    return rate
+
+
+def dropped(
+    drop: Drop, shape: Shape, words: Words[Any], rate: Any, window: Window = _WHOLE_ARRAY, arrays: Arrays = _NUMPY
+) -> Array:
+    """Return which entries are dropped, for a noise that decides: a bool array that broadcasts to `shape`."""
+    return _join(drop.groups.decide(_draws(drop, shape, words, window, arrays), rate), drop, shape, arrays)
+
+
+def multiplier(
+    drop: Drop, shape: Shape, words: Words[Any], rate: Any, window: Window = _WHOLE_ARRAY, arrays: Arrays = _NUMPY
+) -> Array:
+    """Return the factor m of every entry in float64: an array that broadcasts to `shape`."""
+    xp, noise = arrays.xp, drop.noise
+    if isinstance(noise, Continuous):
+        draws = _draws(drop, shape, words, window, arrays)
+        return _join(noise.factor(xp, draws.u, draws.second, rate), drop, shape, arrays)
+    gone = dropped(drop, shape, words, rate, window, arrays)
+    nothing = xp.zeros((), dtype=xp.float64, device=arrays.device)
+    scale = _join_rate(noise.affine(rate, drop.scale).scale, drop, shape, arrays)
+    return xp.where(gone, nothing, nothing + scale)
+
+
+def mask(
+    key: int | Key, shape: Shape, drop: Drop, *, window: Window = _WHOLE_ARRAY, dtype: Any = np.float64
+) -> np.ndarray[Any, Any]:
+    """Replay the mask of any call: the factor m of y = m x + b, 0 where an entry was dropped.
+
+    Args:
+        key: the key of the call.
+        shape: the shape of the tensor that was dropped.
+        drop: the description; a schedule must be brought to its step by `drop.at(step)`.
+        window: the place of the tensor inside a larger one.
+        dtype: the type of the result.
+
+    >>> mask(7, (2, 3), Drop(0.5))
+    array([[0., 0., 0.],
+           [0., 2., 2.]])
+    """
+    shape = tuple(shape)
+    rate = entry_rate(drop, shape)
+    m = multiplier(drop, shape, Key.of(key).words, rate, window)
+    return np.broadcast_to(m, shape).astype(dtype)
+
+
+def transform(
+    x: Array,
+    drop: Drop,
+    words: Words[Any],
+    rate: Any,
+    *,
+    window: Window = _WHOLE_ARRAY,
+    fill: Array | None = None,
+    linear: bool = False,
+    arrays: Arrays = _NUMPY,
+) -> Array:
+    """Return y = m x + b for an array whose type is wide enough to compute in; `linear` leaves b out: the gradient's map.
+
+    A dropped entry is replaced, not multiplied: infinities and NaN do not survive it.
+    """
+    shape, noise = tuple(x.shape), drop.noise
+    if isinstance(noise, Continuous):
+        return x * multiplier(drop, shape, words, rate, window, arrays)
+    assert isinstance(noise, TwoPoint)
+    gone = dropped(drop, shape, words, rate, window, arrays)
+    scale, shift, floor = (_join_rate(part, drop, shape, arrays) for part in noise.affine(rate, drop.scale))
+    if linear:
+        return arrays.xp.where(gone, 0.0, x * scale)
+    if fill is not None:
+        return arrays.xp.where(gone, fill, x * scale + (1 - scale) * fill)
+    return arrays.xp.where(gone, floor, x * scale + shift)
+
+
+def evaluate(x: Array, drop: Drop, rate: Any, fill: Array | None = None, arrays: Arrays = _NUMPY) -> Array:
+    """Return the eval map of the noise: `x` itself where that is the identity."""
+    factor = drop.noise.eval_factor(rate, drop.scale)
+    if isinstance(factor, float) and factor == 1.0:
+        return x
+    factor = _join_rate(factor, drop, tuple(x.shape), arrays)
+    return x * factor if fill is None else x * factor + (1 - factor) * fill
+
+
+def check_fill(drop: Drop) -> None:
+    """Refuse `fill` under a noise that says itself what a dropped entry becomes."""
+    if drop.noise.name != "bernoulli":
+        raise DropkitError("fill", "goes with noise 'bernoulli'", drop.noise.name, "leave fill out")
+
+
+def apply(
+    x: np.ndarray[Any, Any],
+    drop: Drop,
+    key: int | Key | None = None,
+    mode: Mode = "train",
+    window: Window = _WHOLE_ARRAY,
+    fill: np.ndarray[Any, Any] | None = None,
+) -> np.ndarray[Any, Any]:
+    """Drop entries of a NumPy array as described.
+
+    Where the eval map is the identity, mode "eval" returns `x` itself. With `fill`, a dropped entry becomes the entry
+    of `fill`, and scale "train" gives the kept ones (x - rate fill) / (1 - rate), so that the mean is x.
+
+    Raises:
+        DropkitError: x is not of a floating type, or does not fit the groups.
+    """
+    MODE.check("mode", mode)
+    if not np.issubdtype(x.dtype, np.floating):
+        raise DropkitError("x", "has a real floating type", x.dtype, "convert it, e.g. x.astype('float32')")
+    if fill is not None:
+        check_fill(drop)
+    rate = entry_rate(drop, x.shape)
+    # A factor of 1 / 0.9 would be 1.111 in float16: arithmetic happens in float32 at least.
+    wide = x.astype(np.promote_types(x.dtype, np.float32), copy=False)
+    if mode == "eval":
+        drop.groups.layout(x.shape)
+        mapped = evaluate(wide, drop, rate, fill)
+        return x if mapped is wide else mapped.astype(x.dtype)
+    y = transform(wide, drop, Key.of(key).words, rate, window=window, fill=fill)
+    return np.asarray(y, dtype=x.dtype)
+
+
+def _draws(drop: Drop, shape: Shape, words: Words[Any], window: Window, arrays: Arrays) -> Draws:
+    layout = drop.groups.layout(shape, window)
+    u = layout.uniform(arrays.xp, words, arrays.device)
+    return Draws(arrays.xp, u, lambda: layout.second(arrays.xp, words, arrays.device))
+
+
+def _along(rate: PerAxis, drop: Drop, shape: Shape, arrays: Arrays) -> Array:
+    groups = drop.groups
+    sizes = bind(groups.parsed, groups.sizes, shape)
+    place = next(i for i, axis in enumerate(sizes) if axis.name == rate.over)
+    if len(rate.rates) != sizes[place].size:
+        rule = f"has one rate for each of the {sizes[place].size} places of axis {rate.over!r}"
+        raise DropkitError("rates", rule, len(rate.rates), "give as many rates as the axis has entries")
+    rates_along = arrays.xp.asarray(rate.rates, dtype=arrays.xp.float64, device=arrays.device)
+    return rates_along.reshape((-1,) + (1,) * (len(sizes) - place - 1))
+
+
+def _join(values: Array, drop: Drop, shape: Shape, arrays: Arrays) -> Array:
+    """Close the brackets again: from the split shape to one that broadcasts to `shape`."""
+    split = drop.groups.split(shape)
+    return values if split == tuple(shape) else arrays.xp.broadcast_to(values, split).reshape(shape)
+
+
+def _join_rate(value: Any, drop: Drop, shape: Shape, arrays: Arrays) -> Any:
+    return value if isinstance(value, float | int) else _join(value, drop, shape, arrays)
+
