@@ -6,11 +6,12 @@ import functools
 import math
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from dropkit.core import rate as rates
+from dropkit.core.address import Words
 from dropkit.core.bind import Shape, Sizes, Window, bind, strides
 from dropkit.core.check import DropkitError, Whole, suggest
 from dropkit.core.layout import Layout
@@ -23,12 +24,33 @@ _COUNT = Whole(0, "give the number of groups to drop, e.g. 3")
 _WHOLE_ARRAY = Window()
 
 
-class Draws(NamedTuple):
-    """What a geometry decides from: the array module, u of every group, the second uniform on demand."""
+class Draws:
+    """What is drawn for the groups of one call: u, a second uniform, and the comparison that decides.
 
-    xp: Any
-    u: Any
-    second: Callable[[], Any]
+    A backend with a kernel for the comparison overrides `below`.
+
+    Args:
+        xp: the module whose arrays are wanted, numpy or torch.
+        layout: the layout of the draws.
+        words: the numbers of the key.
+        device: where the arrays live; None for the module's default.
+    """
+
+    def __init__(self, xp: Any, layout: Layout, words: Words[Any], device: Any = None) -> None:
+        self.xp, self.layout, self.words, self.device = xp, layout, words, device
+
+    @functools.cached_property
+    def u(self) -> Any:
+        """u of every group, int64 below 2**32."""
+        return self.layout.uniform(self.xp, self.words, self.device)
+
+    def second(self) -> Any:
+        """Return the second uniform of every group, int64 below 2**32."""
+        return self.layout.second(self.xp, self.words, self.device)
+
+    def below(self, rate: Any) -> Any:
+        """Return which groups fall at this rate: u < threshold."""
+        return self.u < rates.threshold(rate, self.xp)
 
 
 class Groups(ABC):
@@ -101,7 +123,7 @@ class Pattern(Groups):
         return strides(self.parsed, self._sizes, shape, window)
 
     def decide(self, draws: Draws, rate: Any) -> Any:
-        return draws.u < rates.threshold(rate, draws.xp)
+        return draws.below(rate)
 
 
 @dataclass(frozen=True)
@@ -153,7 +175,7 @@ class Blocks(Groups):
         return strides(self.parsed, self._sizes, shape, window, grow)
 
     def decide(self, draws: Draws, rate: Any) -> Any:
-        places = {_place(self, name, draws.u.ndim): side for name, side in self.sides.items()}
+        places = {_place(self, name, len(draws.layout.sizes)): side for name, side in self.sides.items()}
         hit = self._published_seeds(draws, rate, places) if self.published else self._seeds(draws, rate)
         for axis, side in places.items():
             size = hit.shape[axis] - side + 1
@@ -167,14 +189,14 @@ class Blocks(Groups):
 
     def _seeds(self, draws: Draws, rate: Any) -> Any:
         root = rates.root(rate, math.prod(self.sides.values()), draws.xp)
-        return draws.u < rates.threshold(root, draws.xp)
+        return draws.below(root)
 
     def _published_seeds(self, draws: Draws, rate: float, places: dict[int, int]) -> Any:
-        entries = {axis: draws.u.shape[axis] - side + 1 for axis, side in places.items()}
+        entries = {axis: draws.layout.sizes[axis] - side + 1 for axis, side in places.items()}
         gamma = rate
         for axis, side in places.items():
             gamma *= entries[axis] / (side * (entries[axis] - side + 1))
-        hit = draws.u < rates.threshold(min(gamma, 1.0), draws.xp)
+        hit = draws.below(min(gamma, 1.0))
         for axis, side in places.items():
             hit[_cut(axis, 0, side - 1)] = False
             hit[_cut(axis, entries[axis], None)] = False

@@ -27,10 +27,11 @@ _WHOLE_ARRAY = Window()
 
 
 class Arrays(NamedTuple):
-    """Where arrays are made: the module (numpy or torch) and the device."""
+    """How arrays are made: the module (numpy or torch), the device, and what draws for it."""
 
     xp: Any = np
     device: Any = None
+    draws: type[Draws] = Draws
 
 
 _NUMPY = Arrays()
@@ -171,8 +172,7 @@ def apply(
 
 def _draws(drop: Drop, shape: Shape, words: Words[Any], window: Window, arrays: Arrays) -> Draws:
     layout = drop.groups.layout(shape, window)
-    u = layout.uniform(arrays.xp, words, arrays.device)
-    return Draws(arrays.xp, u, lambda: layout.second(arrays.xp, words, arrays.device))
+    return arrays.draws(arrays.xp, layout, words, arrays.device)
 
 
 def _along(rate: PerAxis, drop: Drop, shape: Shape, arrays: Arrays) -> Array:
