@@ -1,4 +1,69 @@
-from numpy.typing import NDArray
-from numpy import uint32
+"""The native loops. Each has a plain twin with the same decision bits in dropkit.core."""
 
-def philox4x32(counters: NDArray[uint32], key: int, rounds: int) -> None: ...
+from collections.abc import Sequence
+from typing import Any
+
+from numpy import bool_, uint32
+from numpy.typing import NDArray
+
+class Layout:
+    """The group of the entry at index (i_0, i_1, ...) is base + sum of i_k * strides[k]; build it once for a shape."""
+
+    def __init__(self, sizes: Sequence[int], strides: Sequence[int], base: int = 0) -> None: ...
+    @property
+    def entries(self) -> int: ...
+
+def two_point(
+    x: NDArray[Any],
+    out: NDArray[Any],
+    layout: Layout,
+    key: int,
+    call: int,
+    stream: int,
+    threshold: int,
+    scale: float,
+    shift: float,
+    fill: float,
+    threads: int = 1,
+) -> None:
+    """Write out = fill where dropped, else x * scale + shift; both dense float32 or float64, out may be x itself."""
+
+def _two_point_float32_at(
+    x: int,
+    out: int,
+    layout: Layout,
+    key: int,
+    call: int,
+    stream: int,
+    threshold: int,
+    scale: float,
+    shift: float,
+    fill: float,
+    threads: int,
+) -> None: ...
+def _two_point_float64_at(
+    x: int,
+    out: int,
+    layout: Layout,
+    key: int,
+    call: int,
+    stream: int,
+    threshold: int,
+    scale: float,
+    shift: float,
+    fill: float,
+    threads: int,
+) -> None: ...
+def dropped(
+    out: NDArray[bool_], layout: Layout, key: int, call: int, stream: int, threshold: int, threads: int = 1
+) -> None:
+    """Write the decisions: out = whether u < threshold."""
+
+def philox4x32(blocks: NDArray[uint32], key: int, rounds: int) -> None:
+    """Turn counters, four words a row, into random words in place."""
+
+def instruction_sets() -> list[str]:
+    """The sets that this machine can run, the fastest first."""
+
+def use_instructions(name: str) -> None:
+    """Run the loops of another set, for tests and measurements; the numbers are the same."""

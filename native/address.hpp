@@ -1,0 +1,123 @@
+// The address of a draw, as core/address.py has it: which half-words of which blocks decide about a group.
+#pragma once
+
+#include "philox.hpp"
+
+namespace dropkit {
+
+// A group is dropped iff its u, a whole number below 2^32, is below the threshold, which may be 2^32.
+struct Coin {
+    std::uint64_t key;
+    std::uint32_t call, stream;
+    std::uint64_t threshold;
+};
+
+constexpr int tile_size = 64;  // groups that share eight blocks
+
+namespace {
+
+enum Lane : std::uint32_t { high_halves = 0, low_halves = 1 };
+
+using Mask = std::uint32_t;  // all ones where dropped: as wide as a float, so that selecting needs no unpacking
+constexpr Mask all_ones = ~Mask{0};
+
+inline void split(const std::uint32_t *words, std::uint32_t *halves) {
+    for (int i = 0; i < Blocks::count; ++i) {
+        halves[i] = words[i] & 0xFFFF;
+        halves[Blocks::count + i] = words[i] >> 16;
+    }
+}
+
+// The half-words of a tile in the order of its groups.
+struct Halves {
+    alignas(32) std::uint32_t at[tile_size];
+
+    inline explicit Halves(const Blocks &b) {
+        split(b.c0, at);
+        split(b.c1, at + 16);
+        split(b.c2, at + 32);
+        split(b.c3, at + 48);
+    }
+};
+
+inline std::uint32_t half_of(const Blocks &b, int i, std::uint64_t group) {
+    const auto place = static_cast<std::uint32_t>(group % tile_size) / Blocks::count;
+    const std::uint32_t front = place < 2 ? b.c0[i] : b.c1[i], back = place < 6 ? b.c2[i] : b.c3[i];
+    const std::uint32_t word = place < 4 ? front : back;
+    return place % 2 ? word >> 16 : word & 0xFFFF;
+}
+
+// Tells which groups a coin drops. A high half decides alone; the low half is drawn only where the high one ties.
+class Decider {
+  public:
+    inline explicit Decider(const Coin &coin)
+        : keys({static_cast<std::uint32_t>(coin.key), static_cast<std::uint32_t>(coin.key >> 32)}), call(coin.call),
+          stream(coin.stream), limit(static_cast<std::int32_t>(coin.threshold >> 16)),
+          rest(static_cast<std::int32_t>(coin.threshold & 0xFFFF)) {}
+
+    // The groups 64 * tile ... 64 * tile + 63.
+    inline void tile(std::uint64_t tile, Mask *dropped) const {
+        const Halves high(tile_blocks(tile, high_halves));
+        if (!compare(high.at, dropped, tile_size)) return;
+        const Halves low(tile_blocks(tile, low_halves));
+        for (int i = 0; i < tile_size; ++i) settle(high.at[i], low.at[i], dropped[i]);
+    }
+
+    // Any eight groups.
+    inline void eight(const std::uint64_t *groups, Mask *dropped) const {
+        const Blocks high = blocks_of(groups, high_halves);
+        std::uint32_t halves[Blocks::count];
+        for (int i = 0; i < Blocks::count; ++i) halves[i] = half_of(high, i, groups[i]);
+        if (!compare(halves, dropped, Blocks::count)) return;
+        const Blocks low = blocks_of(groups, low_halves);
+        for (int i = 0; i < Blocks::count; ++i) settle(halves[i], half_of(low, i, groups[i]), dropped[i]);
+    }
+
+  private:
+    // Halves are below 2^16, so signed comparisons do, which every instruction set has. Returns whether a half ties.
+    inline bool compare(const std::uint32_t *halves, Mask *dropped, int count) const {
+        const std::int32_t below = limit;
+        for (int i = 0; i < count; ++i) dropped[i] = static_cast<std::int32_t>(halves[i]) < below ? all_ones : 0;
+        if (!rest) return false;
+        Mask tie = 0;
+        for (int i = 0; i < count; ++i) tie |= static_cast<std::int32_t>(halves[i]) == below ? all_ones : 0;
+        return tie != 0;
+    }
+
+    inline void settle(std::uint32_t high, std::uint32_t low, Mask &dropped) const {
+        if (static_cast<std::int32_t>(high) == limit && static_cast<std::int32_t>(low) < rest) dropped = all_ones;
+    }
+
+    inline Blocks tile_blocks(std::uint64_t tile, Lane lane) const {
+        const std::uint64_t first = Blocks::count * tile;
+        Blocks b;
+        for (int i = 0; i < Blocks::count; ++i) {
+            b.c0[i] = static_cast<std::uint32_t>(first) + static_cast<std::uint32_t>(i);
+            b.c1[i] = static_cast<std::uint32_t>(first >> 32) | lane << 30;
+        }
+        return finish(b);
+    }
+
+    inline Blocks blocks_of(const std::uint64_t *groups, Lane lane) const {
+        Blocks b;
+        for (int i = 0; i < Blocks::count; ++i) {
+            const std::uint64_t block = groups[i] / tile_size * Blocks::count + groups[i] % Blocks::count;
+            b.c0[i] = static_cast<std::uint32_t>(block);
+            b.c1[i] = static_cast<std::uint32_t>(block >> 32) | lane << 30;
+        }
+        return finish(b);
+    }
+
+    inline Blocks &finish(Blocks &b) const {
+        for (int i = 0; i < Blocks::count; ++i) b.c2[i] = call, b.c3[i] = stream;
+        philox4x32(b, keys);
+        return b;
+    }
+
+    Schedule keys;
+    std::uint32_t call, stream;
+    std::int32_t limit, rest;
+};
+
+}  // namespace
+}  // namespace dropkit

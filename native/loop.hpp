@@ -1,0 +1,34 @@
+// The loops, once for each instruction set, and the choice among them.
+#pragma once
+
+#include <vector>
+
+#include "layout.hpp"
+
+namespace dropkit {
+
+template <class T>
+using TwoPointLoop = void (*)(const Layout &, const Coin &, const TwoPoint &, const T *x, T *out, std::int64_t begin,
+                              std::int64_t end);
+using DroppedLoop = void (*)(const Layout &, const Coin &, std::uint8_t *out, std::int64_t begin, std::int64_t end);
+
+// Each loop writes the entries [begin, end), which may be any part of the layout's.
+struct Loops {
+    const char *instructions;
+    TwoPointLoop<float> two_point_float;
+    TwoPointLoop<double> two_point_double;
+    DroppedLoop dropped;
+};
+
+extern const Loops loops_plain, loops_avx2;
+
+// The sets that this machine can run, the fastest first.
+inline std::vector<const Loops *> usable_loops() {
+    std::vector<const Loops *> usable{&loops_plain};
+#if defined(DROPKIT_AVX2)
+    if (__builtin_cpu_supports("avx2")) usable.insert(usable.begin(), &loops_avx2);
+#endif
+    return usable;
+}
+
+}  // namespace dropkit

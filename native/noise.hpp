@@ -1,0 +1,103 @@
+// What a decision does to entries.
+#pragma once
+
+#include <cstring>
+
+#include "address.hpp"
+
+// Entries are independent even where x and out are the same memory.
+#if defined(__clang__)
+#define DROPKIT_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define DROPKIT_INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define DROPKIT_INDEPENDENT
+#endif
+
+namespace dropkit {
+
+// y = fill where dropped, else x * scale + shift.
+struct TwoPoint {
+    double scale, shift, fill;
+};
+
+namespace {
+
+// A dropped entry is selected, never multiplied: what was infinite or NaN there becomes the fill. Without a shift
+// nothing is added, so that -0 stays -0.
+template <class T, bool shifted>
+struct Affine {
+    T scale, shift;
+
+    inline T operator()(T x) const { return shifted ? x * scale + shift : x * scale; }
+};
+
+inline std::uint32_t bits(float x) {
+    std::uint32_t word;
+    std::memcpy(&word, &x, sizeof word);
+    return word;
+}
+
+inline std::uint64_t bits(double x) {
+    std::uint64_t word;
+    std::memcpy(&word, &x, sizeof word);
+    return word;
+}
+
+// By bits: of a choice between two values compilers make a branch, which costs ten times as much as the draw.
+template <class T, class Bits>
+inline T select(Mask dropped, Bits lost, T kept) {
+    const auto mask = static_cast<Bits>(static_cast<std::int64_t>(static_cast<std::int32_t>(dropped)));
+    const Bits chosen = (bits(kept) & ~mask) | (lost & mask);
+    T value;
+    std::memcpy(&value, &chosen, sizeof value);
+    return value;
+}
+
+// The loops copy what they need into locals: a store to out might otherwise change a member, and nothing vectorises.
+template <class T, bool shifted>
+struct Apply {
+    const T *x;
+    T *out;
+    Affine<T, shifted> affine;
+    T fill;
+
+    Apply(const T *x, T *out, const TwoPoint &noise)
+        : x(x), out(out), affine{static_cast<T>(noise.scale), static_cast<T>(noise.shift)},
+          fill(static_cast<T>(noise.fill)) {}
+
+    inline void several(std::int64_t at, const Mask *dropped, int count) const {
+        const T *from = x + at;
+        T *to = out + at;
+        const auto kept = affine;
+        const auto lost = bits(fill);
+        DROPKIT_INDEPENDENT
+        for (int i = 0; i < count; ++i) to[i] = select(dropped[i], lost, kept(from[i]));
+    }
+
+    inline void shared(std::int64_t at, bool dropped, std::int64_t count) const {
+        const T *from = x + at;
+        T *to = out + at;
+        const auto kept = affine;
+        const T lost = fill;
+        DROPKIT_INDEPENDENT
+        for (std::int64_t i = 0; i < count; ++i) to[i] = dropped ? lost : kept(from[i]);
+    }
+};
+
+// Writes the decisions themselves.
+struct Record {
+    std::uint8_t *out;
+
+    inline void several(std::int64_t at, const Mask *dropped, int count) const {
+        std::uint8_t *to = out + at;
+        for (int i = 0; i < count; ++i) to[i] = dropped[i] & 1;
+    }
+
+    inline void shared(std::int64_t at, bool dropped, std::int64_t count) const {
+        std::memset(out + at, dropped, static_cast<std::size_t>(count));
+    }
+};
+
+}  // namespace
+}  // namespace dropkit
