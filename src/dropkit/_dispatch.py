@@ -4,39 +4,49 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dropkit.core.check import DropkitError
 
-__all__ = ["backend"]
+__all__ = ["backend", "model_backend"]
 
+Kinds = Mapping[str, tuple[Callable[[Any], type], str]]
 
-def _is_array(module: Any, x: object) -> bool:
-    return isinstance(x, module.ndarray)
-
-
-def _is_tensor(module: Any, x: object) -> bool:
-    return isinstance(x, module.Tensor | module.nn.Module)
-
-
-_FRAMEWORKS: dict[str, tuple[Callable[[Any, object], bool], str]] = {
-    "numpy": (_is_array, "dropkit.core.reference"),
-    "torch": (_is_tensor, "dropkit.torch.backend"),
+_ARRAYS: Kinds = {
+    "numpy": (lambda numpy: numpy.ndarray, "dropkit.core.reference"),
+    "torch": (lambda torch: torch.Tensor, "dropkit.torch.backend"),
 }
+_MODELS: Kinds = {"torch": (lambda torch: torch.nn.Module, "dropkit.torch.backend")}
 
 
 def backend(argument: str, x: object) -> Any:
-    """Return our module for the framework that the object belongs to.
+    """Return our module for the framework that an array belongs to.
+
+    Raises:
+        DropkitError: it belongs to none that we know.
 
     >>> import numpy
     >>> backend("x", numpy.zeros(2)).__name__
     'dropkit.core.reference'
     """
-    for name, (belongs, module) in _FRAMEWORKS.items():
+    mend = "convert it, e.g. numpy.asarray(x, dtype='float32')"
+    return _find(argument, x, _ARRAYS, "is a NumPy array or a torch tensor", mend)
+
+
+def model_backend(argument: str, model: object) -> Any:
+    """Return our module for the framework that a model belongs to.
+
+    Raises:
+        DropkitError: it belongs to none that we know.
+    """
+    return _find(argument, model, _MODELS, "is a torch module", "give the torch.nn.Module itself")
+
+
+def _find(argument: str, x: object, kinds: Kinds, rule: str, mend: str) -> Any:
+    for name, (kind, module) in kinds.items():
         # A framework that nobody imported cannot have made the object.
         loaded = sys.modules.get(name)
-        if loaded is not None and belongs(loaded, x):
+        if loaded is not None and isinstance(x, kind(loaded)):
             return importlib.import_module(module)
-    mend = "convert it, e.g. numpy.asarray(x, dtype='float32')"
-    raise DropkitError(argument, "is a NumPy array or belongs to PyTorch", type(x), mend)
+    raise DropkitError(argument, rule, type(x), mend)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from dropkit._dispatch import backend
+from dropkit._dispatch import backend, model_backend
 from dropkit.core.bind import Window
+from dropkit.core.check import DropkitError, check_kind
 from dropkit.core.drop import Drop
 from dropkit.core.groups import Pattern
 from dropkit.core.key import Key
@@ -38,9 +40,10 @@ def drop(
         pattern: which entries share a draw, e.g. `"b c h w -> b c"`; or `Blocks`, `KofN`.
         noise: `"bernoulli"`, `"alpha"`, `"gaussian"` or `"uniform"`.
         scale: where the factor 1 / (1 - rate) goes: `"train"`, `"eval"` or `"none"`.
-        mode: `"train"` and `"mc"` draw, `"eval"` applies the noise's eval map: for scale "train" it returns x itself.
-        key: the address of the draws; the same key gives the same mask on every framework. Without one, tensors
-            take one number from torch's generator and arrays take fresh entropy.
+        mode: `"train"` and `"mc"` draw, `"eval"` applies the noise's eval map: for scale "train" it
+            returns x itself.
+        key: the address of the draws; the same key gives the same mask on every framework. Without one,
+            tensors take one number from torch's generator and arrays take fresh entropy.
         window: the place of x inside a larger array.
         **sizes: sizes of axes that the pattern leaves open, by name.
 
@@ -51,10 +54,13 @@ def drop(
         DropkitError: an argument is out of range or does not fit x.
 
     >>> import numpy
-    >>> drop(numpy.ones((2, 4), "float32"), 0.5, "b t -> b", key=3)
+    >>> drop(numpy.ones((2, 4), "float32"), 0.5, "b t -> b", key=1)
     array([[2., 2., 2., 2.],
            [0., 0., 0., 0.]], dtype=float32)
     """
+    check_kind("window", window, Window, "write e.g. dropkit.Window((128,))")
+    if sizes and not isinstance(pattern, str):
+        raise DropkitError("sizes", "go with a pattern given as text", sizes, "give them to the groups")
     groups = Pattern(pattern, sizes) if isinstance(pattern, str) else pattern
     return backend("x", x).apply(x, Drop(rate, groups, noise, scale), key, mode, window)
 
@@ -62,8 +68,8 @@ def drop(
 def mode(model: Any, mode: Mode) -> AbstractContextManager[None]:
     """Switch the dropout of a model, and nothing else, for the length of a `with` block.
 
-    `"mc"` makes every dropout draw while BatchNorm and all the rest stay in eval: Monte Carlo dropout. All states
-    come back afterwards, also after an exception.
+    `"mc"` makes every dropout draw while BatchNorm and all the rest stay in eval: Monte Carlo dropout. All
+    states come back afterwards, also after an exception.
 
     Args:
         model: a torch module.
@@ -72,4 +78,5 @@ def mode(model: Any, mode: Mode) -> AbstractContextManager[None]:
     Raises:
         DropkitError: the model has no source of dropout that could be switched.
     """
-    return backend("model", model).switch(model, MODE.check("mode", mode))  # type: ignore[no-any-return]  # found at run time
+    switch: Callable[[Any, str], AbstractContextManager[None]] = model_backend("model", model).switch
+    return switch(model, MODE.check("mode", mode))

@@ -1,0 +1,1 @@
+"""The one idea in code, on the standard library and NumPy alone."""

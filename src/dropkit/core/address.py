@@ -5,13 +5,13 @@ Version 1, pinned by golden values in `address_test.py` and written down in docs
     key      k0 = low 32 bits of the key word, k1 = high 32 bits
     counter  c0 = low 32 bits of the block index, c1 = its high 30 bits | lane << 30, c2 = call, c3 = stream
     lanes    0 high halves, 1 low halves, 2 second uniforms, 3 folding of keys
-    halves   group g takes block 8 * (g // 64) + g % 8, and there half-word j = (g % 64) // 8: word j // 2, its
-             low 16 bits if j is even, else its high 16 bits
+    halves   group g takes block 8 * (g // 64) + g % 8, and there half-word j = (g % 64) // 8: word j // 2,
+             its low 16 bits if j is even, else its high 16 bits
     u        (high half << 16) | low half: a whole number below 2**32; dropped iff u < threshold
     second   group g takes block 8 * (g // 32) + g % 8 of lane 2, and there word (g % 32) // 8
 
-Eight neighbouring groups come from eight neighbouring blocks, so that a kernel that computes eight counters in
-the lanes of a vector register has 64 decisions in order, without a transpose.
+Eight neighbouring groups come from eight neighbouring blocks, so that a kernel that computes eight counters
+in the lanes of a vector register has 64 decisions in order, without a transpose.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dropkit.core.check import DropkitError, Whole
+from dropkit.core.check import DropkitError, Whole, check_each
 from dropkit.core.layout import Layout
 from dropkit.core.pattern import ELLIPSIS, Axis, Parsed, PatternError
 
@@ -27,8 +27,11 @@ class Window:
 
     Args:
         start: index of the part's first entry on each axis; axes left out start at 0.
-        whole: shape of the whole array. It may be left out where only the leading axis starts elsewhere and that
-            axis leads the group index, as in `"b ... -> b"`.
+        whole: shape of the whole array. It may be left out where only the leading axis starts elsewhere and
+            that axis leads the group index, as in `"b ... -> b"`.
+
+    Raises:
+        DropkitError: a number is negative or not whole; at the first array, if it does not lie in the whole.
 
     >>> Window((128,)).start
     (128,)
@@ -38,9 +41,9 @@ class Window:
     whole: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "start", tuple(_START.check("window.start", i) for i in self.start))
+        object.__setattr__(self, "start", check_each("window.start", self.start, _START))
         if self.whole is not None:
-            object.__setattr__(self, "whole", tuple(_EXTENT.check("window.whole", n) for n in self.whole))
+            object.__setattr__(self, "whole", check_each("window.whole", self.whole, _EXTENT))
 
 
 class Bound(NamedTuple):
@@ -71,7 +74,7 @@ def bind(parsed: Parsed, sizes: Sizes, shape: Shape) -> tuple[Bound, ...]:
 
 @functools.lru_cache(maxsize=4096)
 def strides(
-    parsed: Parsed, sizes: Sizes, shape: Shape, window: Window = Window(), grow: tuple[tuple[str, int], ...] = ()
+    parsed: Parsed, sizes: Sizes, shape: Shape, window: Window = Window(), grow: Sizes = ()
 ) -> Layout:
     """Return the layout of the draws: row-major over the right-hand side, as seen in the whole array.
 
@@ -113,7 +116,7 @@ def _divide(text: str, axes: tuple[Axis, ...], whole: int, known: Mapping[str, i
         mend = f"give one by name, e.g. {unknown[-1].name}=4"
         raise PatternError(text, unknown[-1].at, "leaves one size open in a pair of brackets", mend)
     given = math.prod(size for size in sizes if size is not None)
-    fits = whole % given == 0 if unknown and given else whole == given
+    fits = whole % given == 0 if unknown else whole == given
     if not fits:
         mend = "correct the size, or the array"
         raise PatternError(text, axes[0].at, f"does not fit an axis of {whole} entries", mend)
@@ -122,11 +125,11 @@ def _divide(text: str, axes: tuple[Axis, ...], whole: int, known: Mapping[str, i
 
 def _order(parsed: Parsed, bound: tuple[Bound, ...]) -> list[Bound]:
     """The axes with coins of their own, in the order of the group index."""
-    order: list[Bound] = []
-    for name in parsed.right:
-        own = [axis for axis in bound if axis.name == name or (name == ELLIPSIS and axis.name.startswith(ELLIPSIS))]
-        order += own
-    return order
+    return [axis for name in parsed.right for axis in bound if _goes_by(axis, name)]
+
+
+def _goes_by(axis: Bound, name: str) -> bool:
+    return axis.name == name or (name == ELLIPSIS and axis.name.startswith(ELLIPSIS))
 
 
 def _starts(
@@ -134,7 +137,8 @@ def _starts(
 ) -> tuple[dict[Bound, int], dict[Bound, int]]:
     """Return where each axis starts in the whole array, and how large it is there."""
     if len(window.start) > len(shape):
-        raise DropkitError("window.start", f"has at most {len(shape)} axes", window.start, "leave the rest out")
+        rule = f"has at most {len(shape)} axes"
+        raise DropkitError("window.start", rule, window.start, "leave the rest out")
     start = window.start + (0,) * (len(shape) - len(window.start))
     whole = _whole(parsed, bound, shape, start, window)
     parts = [axis.source for axis in bound]

@@ -9,17 +9,32 @@ import numbers
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["RATE", "DropkitError", "Interval", "MissingPackage", "OneOf", "Whole", "suggest", "try_import"]
+__all__ = [
+    "RATE",
+    "DropkitError",
+    "Interval",
+    "MissingPackage",
+    "OneOf",
+    "Whole",
+    "check_each",
+    "check_kind",
+    "is_real",
+    "is_whole",
+    "suggest",
+    "try_import",
+]
+
+T = TypeVar("T")
 
 
 class DropkitError(ValueError):
     """An argument was refused: the message names the argument, the rule, the value given and the mend.
 
-    >>> raise DropkitError("rate", "must lie in [0, 1]", 1.5, "write the share that is dropped, e.g. 0.5")
+    >>> raise DropkitError("rate", "must be a number in [0, 1]", 1.5, "write e.g. 0.5")
     Traceback (most recent call last):
-    dropkit.core.check.DropkitError: rate must lie in [0, 1], got 1.5; write the share that is dropped, e.g. 0.5
+    dropkit.core.check.DropkitError: rate must be a number in [0, 1], got 1.5; write e.g. 0.5
     """
 
     def __init__(self, argument: str, rule: str, value: object, mend: str) -> None:
@@ -30,7 +45,7 @@ class DropkitError(ValueError):
         return type(self), (self.argument, self.rule, self.value, self.mend)
 
 
-class MissingPackage(ImportError):
+class MissingPackage(ImportError):  # noqa: N818  # says what is the matter, as KeyboardInterrupt does
     """An optional package is not installed: the message is the line to type."""
 
 
@@ -50,6 +65,7 @@ class Interval:
 
     @property
     def rule(self) -> str:
+        """The rule in words."""
         left, right = "(" if self.open_low else "[", ")" if self.open_high else "]"
         return f"must be a number in {left}{self.low:g}, {self.high:g}{right}"
 
@@ -61,9 +77,9 @@ class Interval:
 
     def bad(self) -> tuple[object, ...]:
         """Values that break the rule, for tests."""
-        edges = [edge for edge, is_open in ((self.low, self.open_low), (self.high, self.open_high)) if is_open]
-        beyond = [self.low - 0.1, self.high + 0.1]
-        return (*edges, *(b for b in beyond if math.isfinite(b)), math.nan, "0.5", None, True, 1j, [0.5])
+        below = self.low if self.open_low else math.nextafter(self.low, -math.inf)
+        above = self.high if self.open_high else math.nextafter(self.high, math.inf)
+        return (below, above, self.low - 1, -math.inf, math.nan, "0.5", None, True, 1j, [0.5])
 
     def _holds(self, value: float) -> bool:
         above = value > self.low if self.open_low else value >= self.low
@@ -85,6 +101,7 @@ class Whole:
 
     @property
     def rule(self) -> str:
+        """The rule in words."""
         end = "" if self.below is None else f" and below {self.below}"
         return f"must be a whole number of at least {self.low}{end}"
 
@@ -112,6 +129,7 @@ class OneOf:
 
     @property
     def rule(self) -> str:
+        """The rule in words."""
         return f"must be one of {', '.join(map(repr, self.words))}"
 
     def check(self, argument: str, value: Any) -> str:
@@ -138,6 +156,28 @@ def is_whole(value: object) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
+def check_kind(argument: str, value: Any, kind: type[T], mend: str) -> T:
+    """Return the value if it is of this class, or raise `DropkitError`.
+
+    >>> check_kind("name", "encoder", str, "name the stream, e.g. 'encoder.drop'")
+    'encoder'
+    """
+    if not isinstance(value, kind):
+        raise DropkitError(argument, f"must be a {kind.__name__}", value, mend)
+    return value
+
+
+def check_each(argument: str, values: Any, rule: Interval | Whole) -> tuple[Any, ...]:
+    """Return the values as a tuple of numbers that each follow the rule, or raise `DropkitError`.
+
+    >>> check_each("shape", [2, 3], Whole(0, mend="give the size of each axis"))
+    (2, 3)
+    """
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise DropkitError(argument, "must be a tuple of numbers", values, rule.mend)
+    return tuple(rule.check(f"{argument}[{i}]", value) for i, value in enumerate(values))
+
+
 def suggest(word: object, known: Iterable[str]) -> str:
     """Say which known word was probably meant.
 
@@ -146,7 +186,9 @@ def suggest(word: object, known: Iterable[str]) -> str:
     """
     known = sorted(known)
     near = difflib.get_close_matches(str(word), known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"choose from {', '.join(known)}" if known else "leave it out"
 
 
 def try_import(package: str, extra: str) -> ModuleType:

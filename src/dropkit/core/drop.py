@@ -1,4 +1,4 @@
-"""Drop = noise x groups x rate x scale: the description of a dropout, frozen, without a framework or a state."""
+"""Drop = noise x groups x rate x scale: a dropout described, frozen, without a framework or a state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dropkit.core import rate as rates
 from dropkit.core.check import DropkitError
 from dropkit.core.groups import Groups, KofN, Pattern
 from dropkit.core.mode import SCALE, Scale
-from dropkit.core.noise import Continuous, Noise
+from dropkit.core.noise import Continuous
 from dropkit.core.rate import PerAxis, Rate, Schedule
 
 __all__ = ["Drop"]
@@ -23,8 +23,8 @@ class Drop:
     """What happens to a tensor: y = m(u) x + b(u), with one draw u for each group of entries.
 
     Args:
-        rate: the probability that an entry is dropped: a number in [0, 1], a schedule, a `PerAxis` or a `Learned`.
-            None only with `KofN(k)`, which counts instead.
+        rate: the probability that an entry is dropped: a number in [0, 1], a schedule, a `PerAxis` or a
+            `Learned`. None only with `KofN(k)`, which counts instead.
         groups: which entries share a draw: a pattern such as `"b c h w -> b c"`, or `Blocks`, `KofN`.
         noise: `"bernoulli"`, `"alpha"`, `"gaussian"` or `"uniform"`.
         scale: where the factor 1 / (1 - rate) goes: `"train"`, `"eval"` or `"none"`.
@@ -65,7 +65,8 @@ class Drop:
         """Return the description as one line of JSON.
 
         >>> Drop(0.5).to_json()
-        '{"rate": 0.5, "groups": {"kind": "pattern", "pattern": "..."}, "noise": "bernoulli", "scale": "train"}'
+        '{"rate": 0.5, "groups": {"kind": "pattern", "pattern": "..."}, "noise": "bernoulli", "scale":
+        "train"}'
         """
         parts = {"rate": rates.to_json(self.rate), "groups": self.groups.to_json()}
         return json.dumps(parts | {"noise": self.noise.name, "scale": self.scale})
@@ -74,11 +75,19 @@ class Drop:
     def from_json(cls, text: str) -> Drop:
         """Return the description that `to_json` wrote.
 
+        Raises:
+            DropkitError: the text is something else, or a number in it is out of range.
+
         >>> Drop.from_json(Drop(0.5, "b ... -> b").to_json()) == Drop(0.5, "b ... -> b")
         True
         """
-        data: dict[str, Any] = json.loads(text)
-        return cls(rates.from_json(data["rate"]), grouping.from_json(data["groups"]), data["noise"], data["scale"])
+        try:
+            data = json.loads(text)
+            groups = grouping.from_json(data["groups"])
+            return cls(rates.from_json(data["rate"]), groups, data["noise"], data["scale"])
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            mend = f"give the text as it was written ({type(error).__name__}: {error})"
+            raise DropkitError("text", "is what Drop.to_json wrote", text, mend) from error
 
 
 def _check_rate(rate: Any, groups: Groups) -> Rate | None:

@@ -41,7 +41,7 @@ class Draws:
 
     @functools.cached_property
     def u(self) -> Any:
-        """u of every group, int64 below 2**32."""
+        """The draw u of every group, int64 below 2**32."""
         return self.layout.uniform(self.xp, self.words, self.device)
 
     def second(self) -> Any:
@@ -54,7 +54,7 @@ class Draws:
 
 
 class Groups(ABC):
-    """A rule that says which entries share a draw, and which groups are dropped. Frozen; plain data in JSON."""
+    """A rule that says which entries share a draw and which are dropped: frozen, plain data in JSON."""
 
     kind: ClassVar[str]
     pattern: str
@@ -83,16 +83,19 @@ class Groups(ABC):
 
     def to_json(self) -> dict[str, Any]:
         """Return the rule as plain data."""
-        return {"kind": self.kind, "pattern": self.pattern} | ({"sizes": dict(self._sizes)} if self.sizes else {})
+        sizes = {"sizes": dict(self._sizes)} if self.sizes else {}
+        return {"kind": self.kind, "pattern": self.pattern} | sizes
 
     @property
     def _sizes(self) -> Sizes:
         return tuple(sorted(dict(self.sizes).items()))
 
     def _check_sizes(self) -> None:
+        names = [name for name in self.parsed.names if name != ELLIPSIS]
         for name, size in dict(self.sizes).items():
-            if name not in self.parsed.names:
-                raise DropkitError("sizes", "name axes of the pattern", name, suggest(name, self.parsed.names))
+            if name not in names:
+                mend = suggest(name, names)
+                raise DropkitError("sizes", "name axes of the pattern", name, mend)
             _SIDE.check(f"size of axis {name!r}", size)
         object.__setattr__(self, "sizes", self._sizes)
 
@@ -120,9 +123,11 @@ class Pattern(Groups):
         self._check_sizes()
 
     def layout(self, shape: Shape, window: Window = _WHOLE_ARRAY) -> Layout:
+        """Return the layout of the draws."""
         return strides(self.parsed, self._sizes, shape, window)
 
     def decide(self, draws: Draws, rate: Any) -> Any:
+        """Return which entries are dropped."""
         return draws.below(rate)
 
 
@@ -130,14 +135,14 @@ class Pattern(Groups):
 class Blocks(Groups):
     """Contiguous blocks over named axes, as in DropBlock, with the written rate at every entry.
 
-    A seed is a block's first corner. Seeds live on a map that is larger than the array by the block less one and
-    fall with probability 1 - (1 - rate)**(1 / entries of a block): corner and centre are dropped alike.
+    A seed is a block's first corner. Seeds live on a map that is larger than the array by the block less one
+    and fall with probability 1 - (1 - rate)**(1 / entries of a block): corner and centre are dropped alike.
 
     Args:
         size: side of a block in entries: one number for every axis in `over`, or one for each.
         over: the axes that a block covers.
-        pattern: names the axes. By default the last ones are those of `over` and all others have blocks of their
-            own; `"b c h w -> b h w"` shares the blocks over channels.
+        pattern: names the axes. By default the last ones are those of `over` and all others have blocks of
+            their own; `"b c h w -> b h w"` shares the blocks over channels.
         sizes: sizes of axes by name, where brackets leave one open.
         published: draw as Ghiasi et al. 2018, equation (1): seeds only where a whole block fits, at the
             first-order rate. For repeating a paper's run: the rate that happens is not quite the one written.
@@ -159,7 +164,8 @@ class Blocks(Groups):
         axes = _own_axes(self, self.over)
         sides = (self.size,) * len(axes) if not isinstance(self.size, tuple | list) else tuple(self.size)
         if len(sides) != len(axes):
-            raise DropkitError("block_size", f"has one side for each axis of {self.over!r}", sides, "or is one number")
+            rule = f"has one side for each axis of {self.over!r}"
+            raise DropkitError("block_size", rule, sides, "or is one number")
         object.__setattr__(self, "size", tuple(_SIDE.check("block_size", side) for side in sides))
 
     @property
@@ -169,12 +175,14 @@ class Blocks(Groups):
         return dict(zip(self.over.split(), sides, strict=True))
 
     def layout(self, shape: Shape, window: Window = _WHOLE_ARRAY) -> Layout:
+        """Return the layout of the draws."""
         grow = tuple((name, side - 1) for name, side in self.sides.items())
         if self.published:
             self._refuse_published(shape, window)
         return strides(self.parsed, self._sizes, shape, window, grow)
 
     def decide(self, draws: Draws, rate: Any) -> Any:
+        """Return which entries are dropped."""
         places = {_place(self, name, len(draws.layout.sizes)): side for name, side in self.sides.items()}
         hit = self._published_seeds(draws, rate, places) if self.published else self._seeds(draws, rate)
         for axis, side in places.items():
@@ -243,6 +251,7 @@ class KofN(Groups):
             _COUNT.check("k", self.k)
 
     def layout(self, shape: Shape, window: Window = _WHOLE_ARRAY) -> Layout:
+        """Return the layout of the draws."""
         layout = strides(self.parsed, self._sizes, shape, window)
         axis = _place(self, self.over, len(layout.sizes))
         self._refuse_window(shape, window)
@@ -252,6 +261,7 @@ class KofN(Groups):
         return layout
 
     def decide(self, draws: Draws, rate: Any) -> Any:
+        """Return which entries are dropped."""
         axis = _place(self, self.over, draws.u.ndim)
         n = draws.u.shape[axis]
         tail = (-1,) + (1,) * (draws.u.ndim - axis - 1)
@@ -306,9 +316,11 @@ def _own_axes(groups: Groups, over: str) -> list[str]:
     if not axes or len(set(axes)) != len(axes):
         raise DropkitError("over", "names different axes", over, "write e.g. 'h w'")
     for name in axes:
-        if name not in groups.parsed.right:
-            mend = suggest(name, [right for right in groups.parsed.right if right != ELLIPSIS])
-            raise DropkitError("over", f"names axes that stand right of '->' in {groups.pattern!r}", name, mend)
+        known = [right for right in groups.parsed.right if right != ELLIPSIS]
+        if name not in known:
+            mend = suggest(name, known)
+            rule = f"names axes that stand right of '->' in {groups.pattern!r}"
+            raise DropkitError("over", rule, name, mend)
     return axes
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dropkit.core import address
-from dropkit.core.check import DropkitError, Whole, is_whole
+from dropkit.core.check import DropkitError, Whole, check_kind, is_whole
 
 __all__ = ["Key"]
 
@@ -61,15 +61,22 @@ class Key:
     def fold(self, name: str, i: int = 0) -> Key:
         """Return the key of the i-th call of the stream called `name`.
 
-        stream = first four bytes of blake2s(name), little-endian; call = i. A key that is folded already first
-        becomes a new 64-bit word, drawn at its own address, so that chains of folds stay independent.
+        stream = first four bytes of blake2s(name), little-endian; call = i. A key that is folded already
+        first becomes a new 64-bit word, drawn at its own address, so that chains of folds stay independent.
+
+        Args:
+            name: any text; two names meet in one stream with probability 2**-32.
+            i: 0 <= i < 2**32, e.g. the step or the rank.
+
+        Raises:
+            DropkitError: the name is not a str, or i is out of range.
 
         >>> key = Key(42)
         >>> key.fold("rank", 0) == key.fold("rank", 1)
         False
         """
-        if not isinstance(name, str):
-            raise DropkitError("name", "must be a str", name, "name the stream, e.g. 'encoder.drop'")
+        check_kind("name", name, str, "name the stream, e.g. 'encoder.drop'")
+        _COUNT.check("i", i)
         word = address.fold_word(self.words) if self.call or self.stream else self.word
         digest = hashlib.blake2s(name.encode()).digest()
         return Key(word, i, int.from_bytes(digest[:4], "little"))

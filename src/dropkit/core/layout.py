@@ -15,7 +15,8 @@ __all__ = ["Layout"]
 class Layout:
     """The group of the entry at index (i_0, i_1, ...) is base + sum of i_k * strides[k].
 
-    A stride of 0 says that the axis shares its coins. Whatever the memory looks like, the group index is logical.
+    A stride of 0 says that the axis shares its coins. Whatever the memory looks like, the group index is
+    logical.
     """
 
     sizes: tuple[int, ...]

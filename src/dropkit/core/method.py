@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from dropkit.core.check import OneOf
 from dropkit.core.drop import Drop
 
 __all__ = ["SITES", "TRAITS", "Example", "Method", "Paper", "Site"]
 
-Site = Literal["activation", "input", "branch", "state", "embedding", "token", "head", "weight", "attention", "output"]
-SITES = OneOf(("activation", "input", "branch", "state", "embedding", "token", "head", "weight", "attention", "output"))
+Site = Literal[
+    "activation", "input", "branch", "state", "embedding", "token", "head", "weight", "attention", "output"
+]
+SITES = OneOf(get_args(Site))
 
 TRAITS: Mapping[str, str] = {
     "rate": "every entry is dropped with the declared probability",
@@ -25,7 +27,7 @@ TRAITS: Mapping[str, str] = {
     "key": "the same key gives the same mask, another key another one",
     "edges": "rates 0 and 1 are finite forward and backward",
 }
-"""What the contract examines. A method has all of them but those that its record declares away, with the reason."""
+"""What the contract examines. A method has all of them but those that its record waives, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Paper:
         venue: journal, conference or preprint server.
         url: a page that stays, e.g. `https://arxiv.org/abs/1810.12890`.
         bibtex: a complete entry.
-        checked: what the formula was checked against: "paper", or the citing text or code where the paper could
-            not be read.
+        checked: what the formula was checked against: "paper", or the citing text or code where the paper
+            could not be read.
     """
 
     title: str
@@ -75,7 +77,7 @@ class Method:
         fields: where it is used, e.g. ("vision",).
         good_for: when to use it, in plain words.
         bad_for: when not to.
-        describe: makes the `Drop` from the method's own arguments; None for a method that needs more than a `Drop`.
+        describe: makes the `Drop` from the method's own arguments.
         example: a call that shows it.
         aliases: other names, historic and wrong ones too.
         layers: the class that offers it, by framework.

@@ -1,7 +1,8 @@
 """What a draw does to an entry: y = m(u) x + b(u), with a declared mean and variance.
 
-A rate of exactly 1 drops every entry to zero (to `fill` where a call gives one), whatever the noise, without a
-division by zero on the way. Formulas are written with operators alone, so that rates may be numbers or arrays.
+A rate of exactly 1 drops every entry to zero (to `fill` where a call gives one), whatever the noise, without
+a division by zero on the way. Formulas are written with operators alone, so that rates may be numbers or
+arrays.
 """
 
 from __future__ import annotations
@@ -15,7 +16,18 @@ from typing import Any, ClassVar, NamedTuple
 from dropkit.core.check import DropkitError, OneOf
 from dropkit.core.mode import Scale
 
-__all__ = ["ALPHA", "Affine", "Alpha", "Bernoulli", "Continuous", "Gaussian", "Noise", "TwoPoint", "Uniform", "get"]
+__all__ = [
+    "ALPHA",
+    "Affine",
+    "Alpha",
+    "Bernoulli",
+    "Continuous",
+    "Gaussian",
+    "Noise",
+    "TwoPoint",
+    "Uniform",
+    "get",
+]
 
 ALPHA = -1.7580993408473766
 """Where SELU saturates: -lambda alpha of Klambauer et al. 2017."""
@@ -60,31 +72,31 @@ class Noise(ABC):
 
 
 class TwoPoint(Noise):
-    """A noise that keeps an entry or drops it: the decision is an integer comparison, equal bit for bit everywhere."""
+    """A noise that keeps an entry or drops it: an integer comparison, equal bit for bit everywhere."""
 
     @abstractmethod
     def affine(self, rate: Any, scale: Scale = "train") -> Affine:
         """Return what a decision does."""
 
     def moments(self, rate: Any, scale: Scale = "train") -> Moments:
-        """m is `scale` with probability 1 - rate, else 0."""
+        """The factor is `scale` with probability 1 - rate, else 0."""
         kept = self.affine(rate, scale).scale
         return Moments(kept * (1 - rate), kept * kept * rate * (1 - rate))
 
 
 class Continuous(Noise):
-    """A noise without an atom at zero: m has mean 1 and variance rate / (1 - rate), as inverted dropout has."""
+    """A noise without an atom at zero: m has mean 1 and variance rate / (1 - rate), like inverted dropout."""
 
     scales: ClassVar[tuple[Scale, ...]] = ("train",)
 
     @abstractmethod
     def standard(self, xp: Any, u: Any, second: Callable[[], Any]) -> Any:
-        """Return draws of mean 0 and variance 1 from whole numbers below 2**32."""
+        """Return draws of mean 0 and variance 1 from whole numbers below 2**32, given as float64."""
 
     def factor(self, xp: Any, u: Any, second: Callable[[], Any], rate: Any) -> Any:
         """Return m, in float64."""
         deviation = (rate / _safe(1 - rate)) ** 0.5
-        return (1 + deviation * self.standard(xp, u, second)) * (rate != 1)
+        return (1 + deviation * self.standard(xp, _wide(xp, u), lambda: _wide(xp, second()))) * (rate != 1)
 
     def moments(self, rate: Any, scale: Scale = "train") -> Moments:
         """Mean 1 and variance rate / (1 - rate); 0 and 0 at rate 1."""
@@ -107,15 +119,17 @@ class Bernoulli(TwoPoint):
     scales: ClassVar[tuple[Scale, ...]] = ("train", "eval", "none")
 
     def affine(self, rate: Any, scale: Scale = "train") -> Affine:
+        """Return what a decision does."""
         return Affine(1 / _safe(1 - rate) if scale == "train" else 1.0, 0.0, 0.0)
 
     def eval_factor(self, rate: Any, scale: Scale = "train") -> Any:
+        """Return 1 - rate for scale "eval", else 1."""
         return 1 - rate if scale == "eval" else 1.0
 
 
 @dataclass(frozen=True)
 class Alpha(TwoPoint):
-    """A dropped entry goes to SELU's floor, then a x + b restores mean 0 and variance 1 (Klambauer et al. 2017).
+    """A dropped entry goes to SELU's floor; a x + b restores mean 0, variance 1 (Klambauer et al. 2017).
 
     a = ((1 - rate) (1 + rate ALPHA**2))**(-1/2), b = -a rate ALPHA.
 
@@ -127,11 +141,13 @@ class Alpha(TwoPoint):
     scales: ClassVar[tuple[Scale, ...]] = ("train",)
 
     def affine(self, rate: Any, scale: Scale = "train") -> Affine:
+        """Return what a decision does."""
         a = (rate != 1) / _safe((1 - rate) * (1 + rate * ALPHA**2)) ** 0.5
         b = -a * rate * ALPHA
         return Affine(a, b, a * ALPHA + b)
 
     def eval_factor(self, rate: Any, scale: Scale = "train") -> float:
+        """Return 1: the eval map is the identity."""
         return 1.0
 
 
@@ -145,7 +161,8 @@ class Gaussian(Continuous):
     name: ClassVar[str] = "gaussian"
 
     def standard(self, xp: Any, u: Any, second: Callable[[], Any]) -> Any:
-        return xp.sqrt(-2 * xp.log((u + 0.5) / _WORD)) * xp.cos(second() * (2 * math.pi / _WORD))
+        """Return draws of mean 0 and variance 1."""
+        return xp.sqrt(-2 * xp.log(_unit(xp, u) + 0.5 / _WORD)) * xp.cos(2 * math.pi * _unit(xp, second()))
 
 
 @dataclass(frozen=True)
@@ -158,7 +175,8 @@ class Uniform(Continuous):
     name: ClassVar[str] = "uniform"
 
     def standard(self, xp: Any, u: Any, second: Callable[[], Any]) -> Any:
-        return math.sqrt(3) * (2 * ((u + 0.5) / _WORD) - 1)
+        """Return draws of mean 0 and variance 1."""
+        return math.sqrt(3) * (2 * (_unit(xp, u) + 0.5 / _WORD) - 1)
 
 
 _NOISES: dict[str, Noise] = {noise.name: noise for noise in (Bernoulli(), Alpha(), Gaussian(), Uniform())}
@@ -171,6 +189,16 @@ def get(noise: str | Noise) -> Noise:
     Alpha()
     """
     return noise if isinstance(noise, Noise) else _NOISES[OneOf(tuple(_NOISES)).check("noise", noise)]
+
+
+def _wide(xp: Any, words: Any) -> Any:
+    # torch would turn 32-bit words into float32 on the way, NumPy into float64.
+    return xp.asarray(words, dtype=xp.float64)
+
+
+def _unit(xp: Any, word: Any) -> Any:
+    """Return word / 2**32 in float64, whatever type the framework would have chosen."""
+    return xp.asarray(word, dtype=xp.float64) / _WORD
 
 
 def _safe(denominator: Any) -> Any:

@@ -1,7 +1,7 @@
 """The pattern language: `"b c h w -> b c"` reads: one coin for each (b, c), shared over h and w.
 
-Left of the arrow all axes by name; `...` stands for any number of axes, `(h 4)` splits one. Right of it the axes
-that have coins of their own, in the order of the group index. No arrow: every entry has its own.
+Left of the arrow all axes by name; `...` stands for any number of axes, `(h 4)` splits one. Right of it the
+axes that have coins of their own, in the order of the group index. No arrow: every entry has its own.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dropkit.core.check import DropkitError, suggest
+from dropkit.core.check import DropkitError, check_kind, suggest
 
 __all__ = ["ELLIPSIS", "Axis", "Parsed", "PatternError", "parse"]
 
 ELLIPSIS = "..."
-_TOKEN = re.compile(r"\s*(?:(?P<arrow>->)|(?P<dots>\.\.\.)|(?P<name>[A-Za-z_]\w*)|(?P<size>\d+)|(?P<bracket>[()])|(?P<bad>\S))")
+_TOKEN = re.compile(
+    r"\s*(?:(?P<arrow>->)|(?P<dots>\.\.\.)|(?P<name>[A-Za-z_]\w*)|(?P<size>\d+\b)|(?P<bracket>[()])|(?P<bad>\S))"
+)
 
 
 class PatternError(DropkitError):
@@ -32,7 +34,7 @@ class PatternError(DropkitError):
 
 
 class Axis(NamedTuple):
-    """One axis: its name (None for a bare number), its size where the pattern gives it, its place in the text."""
+    """One axis: its name (None for a bare number), its size where the text gives it, where it stands."""
 
     name: str | None
     size: int | None
@@ -46,7 +48,7 @@ class Axis(NamedTuple):
 
 @dataclass(frozen=True)
 class Parsed:
-    """A pattern, read: `left` has one tuple of axes for each axis of the array (several where brackets split it)."""
+    """A pattern, read: `left` has one tuple of axes for each axis of the array, several where it is split."""
 
     text: str
     left: tuple[tuple[Axis, ...], ...]
@@ -69,9 +71,11 @@ class _Token(NamedTuple):
     at: int
 
 
-@functools.lru_cache(maxsize=1024)
 def parse(text: str) -> Parsed:
     """Read a pattern.
+
+    Args:
+        text: e.g. `"b c h w -> b c"`; sizes in it are at least 1.
 
     Raises:
         PatternError: the text does not follow the language; a caret shows where.
@@ -79,8 +83,11 @@ def parse(text: str) -> Parsed:
     >>> parse("b (h 4) -> b").right
     ('b',)
     """
-    if not isinstance(text, str):
-        raise DropkitError("pattern", "must be a str", text, "write e.g. 'b c h w -> b c'")
+    return _parse(check_kind("pattern", text, str, "write e.g. 'b c h w -> b c'"))
+
+
+@functools.lru_cache(maxsize=1024)
+def _parse(text: str) -> Parsed:
     tokens = list(_tokens(text))
     arrows = [i for i, token in enumerate(tokens) if token.kind == "arrow"]
     if len(arrows) > 1:
@@ -118,27 +125,33 @@ def _axes(text: str, tokens: list[_Token]) -> Iterator[tuple[Axis, ...]]:
             yield tuple(inside)
             inside = None
         elif inside is None:
-            yield (_axis(token),)
+            yield (_axis(text, token),)
         elif token.kind == "dots":
             raise PatternError(text, token.at, "cannot hold '...' in brackets", "name the axes")
         else:
-            inside.append(_axis(token))
+            inside.append(_axis(text, token))
     if inside is not None:
         raise PatternError(text, opened, "closes every bracket", "add the missing ')'")
 
 
-def _axis(token: _Token) -> Axis:
-    return Axis(None, int(token.text), token.at) if token.kind == "size" else Axis(token.text, None, token.at)
+def _axis(text: str, token: _Token) -> Axis:
+    if token.kind != "size":
+        return Axis(token.text, None, token.at)
+    if int(token.text) == 0:
+        raise PatternError(text, token.at, "has sizes of at least 1", "correct the size")
+    return Axis(None, int(token.text), token.at)
 
 
 def _right(text: str, tokens: list[_Token], left: tuple[tuple[Axis, ...], ...]) -> tuple[str, ...]:
     known = [axis.name for axes in left for axis in axes if axis.name]
     for token in tokens:
         if token.kind not in ("name", "dots"):
-            raise PatternError(text, token.at, f"cannot hold {token.text!r} right of '->'", "list axes by name")
+            rule = f"cannot hold {token.text!r} right of '->'"
+            raise PatternError(text, token.at, rule, "list axes by name")
         if token.text not in known:
-            raise PatternError(text, token.at, f"has no axis {token.text!r} on the left", suggest(token.text, known))
-    _refuse_repeats(text, [_axis(token) for token in tokens])
+            rule = f"has no axis {token.text!r} on the left"
+            raise PatternError(text, token.at, rule, suggest(token.text, known))
+    _refuse_repeats(text, [_axis(text, token) for token in tokens])
     return tuple(token.text for token in tokens)
 
 
@@ -146,6 +159,7 @@ def _refuse_repeats(text: str, axes: list[Axis]) -> None:
     seen: set[str] = set()
     for axis in axes:
         if axis.name in seen:
-            raise PatternError(text, axis.at, f"names each axis once a side, not {axis.name!r} twice", "rename it")
+            rule = f"names each axis once a side, not {axis.name!r} twice"
+            raise PatternError(text, axis.at, rule, "rename it")
         if axis.name:
             seen.add(axis.name)

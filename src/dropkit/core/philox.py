@@ -1,5 +1,6 @@
-"""Philox4x32, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
+"""Philox4x32, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3".
 
+Published at SC 2011, https://doi.org/10.1145/2063384.2063405, with known answers in the authors' Random123.
 Written with operators alone, on 64-bit signed integers whose products wrap, so that the same lines run on
 Python integers, NumPy arrays and torch tensors.
 """

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from dropkit.core.check import RATE, DropkitError, Interval, Whole, suggest
+from dropkit.core.check import RATE, DropkitError, Interval, Whole, check_each, check_kind, suggest
 
 __all__ = [
     "ONE",
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 ONE = 2**32
-"""The threshold of rate 1: every u lies below it. A 32-bit word cannot hold it: there it is a flag of its own."""
+"""The threshold of rate 1: every u lies below it. A 32-bit word cannot hold it: there it is a flag."""
 
 _STEPS = Whole(1, "give a number of optimizer steps, e.g. 1000")
 _STEP = Whole(0, "give the number of optimizer steps taken so far")
@@ -74,12 +74,15 @@ class Constant(Schedule):
         _check_fields(self)
 
     def at(self, step: int) -> float:
+        """Return the rate at a step."""
         return self.rate
 
 
 @dataclass(frozen=True)
 class Linear(Schedule):
-    """rate(step) = start + (end - start) min(step / steps, 1): annealed dropout (Rennie et al. 2014) has end = 0.
+    """rate(step) = start + (end - start) min(step / steps, 1).
+
+    Annealed dropout (Rennie et al. 2014) has end = 0.
 
     >>> Linear(0.0, 0.3, 1000)(500)
     0.15
@@ -94,6 +97,7 @@ class Linear(Schedule):
         _check_fields(self)
 
     def at(self, step: int) -> float:
+        """Return the rate at a step."""
         done = min(step / self.steps, 1.0)
         return self.start * (1 - done) + self.end * done
 
@@ -115,6 +119,7 @@ class Cosine(Schedule):
         _check_fields(self)
 
     def at(self, step: int) -> float:
+        """Return the rate at a step."""
         left = (1 + math.cos(math.pi * min(step / self.steps, 1.0))) / 2
         return self.start * left + self.end * (1 - left)
 
@@ -135,6 +140,7 @@ class Early(Schedule):
         _check_fields(self)
 
     def at(self, step: int) -> float:
+        """Return the rate at a step."""
         return self.rate if step < self.steps else 0.0
 
 
@@ -154,6 +160,7 @@ class Late(Schedule):
         _check_fields(self)
 
     def at(self, step: int) -> float:
+        """Return the rate at a step."""
         return 0.0 if step < self.steps else self.rate
 
 
@@ -173,6 +180,7 @@ class Curriculum(Schedule):
         _check_fields(self)
 
     def at(self, step: int) -> float:
+        """Return the rate at a step."""
         return -self.rate * math.expm1(-self.gamma * step)
 
 
@@ -188,9 +196,10 @@ class PerAxis:
     over: str
 
     def __post_init__(self) -> None:
-        rates = tuple(RATE.check(f"rates[{i}]", rate) for i, rate in enumerate(self.rates))
+        rates = check_each("rates", self.rates, RATE)
         if not rates:
             raise DropkitError("rates", "has one rate for each place", self.rates, "give at least one")
+        check_kind("over", self.over, str, "name an axis with coins of its own, e.g. 'c'")
         object.__setattr__(self, "rates", rates)
 
 
@@ -214,7 +223,13 @@ Rate = float | PerAxis | Schedule | Learned
 _SCHEDULES: dict[str, type[Schedule]] = {
     cls.kind: cls for cls in (Constant, Linear, Cosine, Early, Late, Curriculum)
 }
-_FIELDS = {"rate": RATE, "start": RATE, "end": RATE, "steps": _STEPS, "gamma": _GAMMA}
+_FIELDS: Mapping[str, Interval | Whole] = {
+    "rate": RATE,
+    "start": RATE,
+    "end": RATE,
+    "steps": _STEPS,
+    "gamma": _GAMMA,
+}
 
 constant_schedule = Constant
 linear_schedule = Linear
@@ -224,7 +239,7 @@ late_schedule = Late
 
 
 def curriculum_schedule(rate: float, steps: int) -> Curriculum:
-    """Return the curriculum whose speed is gamma = 10 / steps, the paper's choice for a training of that length.
+    """Return the curriculum whose speed is gamma = 10 / steps, the paper's choice for so long a training.
 
     >>> curriculum_schedule(0.5, 1000)
     Curriculum(rate=0.5, gamma=0.01)
@@ -284,7 +299,7 @@ def to_json(rate: Rate | None) -> Any:
         case Learned():
             return {"kind": "learned", "start": rate.start}
         case Schedule():
-            return {"kind": rate.kind, **{name: value for name, value in vars(rate).items()}}
+            return {"kind": rate.kind} | vars(rate)
         case _:
             return rate
 

@@ -1,7 +1,7 @@
-"""The engine: a description, a shape and a key make a mask. On NumPy it is the reference that all else must equal.
+"""The engine: a description, a shape and a key make a mask. On NumPy it is what all else must equal.
 
-`xp` is the module whose arrays are wanted; the same lines serve `numpy` and, as the plain twin of the native kernel,
-`torch`.
+`xp` is the module whose arrays are wanted; the same lines serve `numpy` and, as the plain twin of the native
+kernel, `torch`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from dropkit.core.address import Words
 from dropkit.core.bind import Shape, Window, bind
-from dropkit.core.check import DropkitError
+from dropkit.core.check import DropkitError, Whole, check_each, check_kind
 from dropkit.core.drop import Drop
 from dropkit.core.groups import Draws
 from dropkit.core.key import Key
@@ -20,10 +20,21 @@ from dropkit.core.mode import MODE, Mode
 from dropkit.core.noise import Continuous, TwoPoint
 from dropkit.core.rate import PerAxis
 
-__all__ = ["Arrays", "apply", "check_fill", "dropped", "entry_rate", "evaluate", "mask", "multiplier", "transform"]
+__all__ = [
+    "Arrays",
+    "apply",
+    "check_fill",
+    "dropped",
+    "entry_rate",
+    "evaluate",
+    "mask",
+    "multiplier",
+    "transform",
+]
 
 Array = Any
 _WHOLE_ARRAY = Window()
+_EXTENT = Whole(0, "give the size of each axis, e.g. (2, 3)")
 
 
 class Arrays(NamedTuple):
@@ -38,7 +49,7 @@ _NUMPY = Arrays()
 
 
 def entry_rate(drop: Drop, shape: Shape, arrays: Arrays = _NUMPY) -> Any:
-    """Return the probability that an entry is dropped: a number, or an array that broadcasts to the split shape.
+    """Return the probability that an entry is dropped: a number, or an array that fits the split shape.
 
     Raises:
         DropkitError: the rate is a schedule, which needs a step, or learned, which needs a layer.
@@ -53,14 +64,24 @@ def entry_rate(drop: Drop, shape: Shape, arrays: Arrays = _NUMPY) -> Any:
 
 
 def dropped(
-    drop: Drop, shape: Shape, words: Words[Any], rate: Any, window: Window = _WHOLE_ARRAY, arrays: Arrays = _NUMPY
+    drop: Drop,
+    shape: Shape,
+    words: Words[Any],
+    rate: Any,
+    window: Window = _WHOLE_ARRAY,
+    arrays: Arrays = _NUMPY,
 ) -> Array:
     """Return which entries are dropped, for a noise that decides: a bool array that broadcasts to `shape`."""
     return _join(drop.groups.decide(_draws(drop, shape, words, window, arrays), rate), drop, shape, arrays)
 
 
 def multiplier(
-    drop: Drop, shape: Shape, words: Words[Any], rate: Any, window: Window = _WHOLE_ARRAY, arrays: Arrays = _NUMPY
+    drop: Drop,
+    shape: Shape,
+    words: Words[Any],
+    rate: Any,
+    window: Window = _WHOLE_ARRAY,
+    arrays: Arrays = _NUMPY,
 ) -> Array:
     """Return the factor m of every entry in float64: an array that broadcasts to `shape`."""
     xp, noise = arrays.xp, drop.noise
@@ -85,11 +106,18 @@ def mask(
         window: the place of the tensor inside a larger one.
         dtype: the type of the result.
 
+    Raises:
+        DropkitError: an argument is of another kind, or the shape does not fit the groups.
+
     >>> mask(7, (2, 3), Drop(0.5))
     array([[0., 0., 0.],
            [0., 2., 2.]])
     """
-    shape = tuple(shape)
+    shape = check_each("shape", shape, _EXTENT)
+    check_kind("drop", drop, Drop, "describe the dropout, e.g. dropkit.Drop(0.5)")
+    check_kind("window", window, Window, "write e.g. dropkit.Window((128,))")
+    if key is None:
+        raise DropkitError("key", "must be an int or a dropkit.Key", key, "give the key of the call")
     rate = entry_rate(drop, shape)
     m = multiplier(drop, shape, Key.of(key).words, rate, window)
     return np.broadcast_to(m, shape).astype(dtype)
@@ -106,13 +134,15 @@ def transform(
     linear: bool = False,
     arrays: Arrays = _NUMPY,
 ) -> Array:
-    """Return y = m x + b for an array whose type is wide enough to compute in; `linear` leaves b out: the gradient's map.
+    """Return y = m x + b for an array whose type is wide enough to compute in.
 
-    A dropped entry is replaced, not multiplied: infinities and NaN do not survive it.
+    `linear` leaves b out: the gradient's map. A dropped entry is replaced, not multiplied: infinities and NaN do
+    not survive it.
     """
     shape, noise = tuple(x.shape), drop.noise
     if isinstance(noise, Continuous):
-        return x * multiplier(drop, shape, words, rate, window, arrays)
+        m = multiplier(drop, shape, words, rate, window, arrays)
+        return arrays.xp.where(m == 0, 0.0, x) * m
     assert isinstance(noise, TwoPoint)
     gone = dropped(drop, shape, words, rate, window, arrays)
     scale, shift, floor = (_join_rate(part, drop, shape, arrays) for part in noise.affine(rate, drop.scale))
@@ -148,26 +178,49 @@ def apply(
 ) -> np.ndarray[Any, Any]:
     """Drop entries of a NumPy array as described.
 
-    Where the eval map is the identity, mode "eval" returns `x` itself. With `fill`, a dropped entry becomes the entry
-    of `fill`, and scale "train" gives the kept ones (x - rate fill) / (1 - rate), so that the mean is x.
+    Where the eval map is the identity, mode "eval" returns `x` itself. With `fill`, a dropped entry becomes
+    the entry of `fill`, and scale "train" gives the kept ones (x - rate fill) / (1 - rate), so that the mean
+    is x.
+
+    Args:
+        x: any shape, of a real floating type; float16 is computed in float32.
+        drop: the description; a schedule must be brought to its step by `drop.at(step)`.
+        key: the address of the draws; None takes fresh entropy.
+        mode: "train" and "mc" draw, "eval" applies the noise's eval map.
+        window: the place of x inside a larger array.
+        fill: what a dropped entry becomes, under noise "bernoulli"; broadcasts to x.
 
     Raises:
         DropkitError: x is not of a floating type, or does not fit the groups.
+
+    >>> apply(np.ones(4), Drop(0.5), key=7)
+    array([0., 0., 0., 0.])
     """
     MODE.check("mode", mode)
     if not np.issubdtype(x.dtype, np.floating):
         raise DropkitError("x", "has a real floating type", x.dtype, "convert it, e.g. x.astype('float32')")
     if fill is not None:
         check_fill(drop)
+        _check_broadcast(fill, x.shape)
+    if key is not None:
+        key = Key.of(key)
     rate = entry_rate(drop, x.shape)
     # A factor of 1 / 0.9 would be 1.111 in float16: arithmetic happens in float32 at least.
     wide = x.astype(np.promote_types(x.dtype, np.float32), copy=False)
     if mode == "eval":
-        drop.groups.layout(x.shape)
+        drop.groups.layout(x.shape, window)
         mapped = evaluate(wide, drop, rate, fill)
         return x if mapped is wide else mapped.astype(x.dtype)
     y = transform(wide, drop, Key.of(key).words, rate, window=window, fill=fill)
     return np.asarray(y, dtype=x.dtype)
+
+
+def _check_broadcast(fill: np.ndarray[Any, Any], shape: Shape) -> None:
+    try:
+        np.broadcast_to(fill, shape)
+    except ValueError as error:
+        rule = f"broadcasts to x of shape {shape}"
+        raise DropkitError("fill", rule, np.shape(fill), "give an entry for each of x") from error
 
 
 def _draws(drop: Drop, shape: Shape, words: Words[Any], window: Window, arrays: Arrays) -> Draws:
@@ -194,4 +247,3 @@ def _join(values: Array, drop: Drop, shape: Shape, arrays: Arrays) -> Array:
 
 def _join_rate(value: Any, drop: Drop, shape: Shape, arrays: Arrays) -> Any:
     return value if isinstance(value, float | int) else _join(value, drop, shape, arrays)
-
