@@ -1,0 +1,180 @@
+"""The whole study: plan, run, compare, answer, write."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+from dropkit.core.check import DropkitError, suggest
+from dropkit.experiments.dataset import Dataset, array_dataset
+from dropkit.experiments.images import digits, fashion_mnist
+from dropkit.experiments.models import ModelSource
+from dropkit.experiments.plan import Options, make_plan
+from dropkit.experiments.runner import run_all
+from dropkit.experiments.split import Sizes, make_splits
+from dropkit.experiments.store import RunLog, prepare_folder
+from dropkit.experiments.summary import compare, complete_pairs, summarise
+from dropkit.experiments.table import csv_dataset
+from dropkit.experiments.train import Task
+from dropkit.experiments.verdict import judge
+from dropkit.report.page import render_page
+from dropkit.report.record import Arm, Plan, Run, StudyResult
+from dropkit.report.terminal import Quiet, Terminal, Watcher
+
+__all__ = ["study"]
+
+
+def study(
+    data: str | tuple[Any, Any] = "digits",
+    *,
+    target: str | None = None,
+    model: str | Callable[..., Any] = "mlp",
+    task: str = "auto",
+    metric: str = "error",
+    pairs: int = 10,
+    epochs: int | None = None,
+    train_rows: int | None = None,
+    folder: str | None = None,
+    arms: tuple[Arm, ...] | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    out: str | Path = "dropkit-study",
+    fresh: bool = False,
+    quiet: bool = False,
+) -> StudyResult:
+    """Find out from real data whether dropout helps, which and how much, with "none" as a possible answer.
+
+    Every arm is trained on the same pairs of (split, seed); a family's setting is chosen on each pair's
+    select part and judged on its test part by a paired test with Holm's correction.
+
+    Args:
+        data: `digits`, `fashion-mnist`, a CSV file, or arrays (x, y).
+        target: the CSV column to predict.
+        model: `mlp`, `cnn`, `FILE.py:make_model` or a function; called with `input_shape` and `n_outputs`
+            where it takes them.
+        task: `classification`, `regression`, or `auto` to decide from the target.
+        metric: `error` (RMSE for a regression) or `nll`: what settings are chosen by.
+        pairs: of split and seed, 6 to 1,000.
+        epochs: passes over the training part, the same for every arm; default by size.
+        train_rows: rows each network learns from; default 70 %, for Fashion-MNIST 1,000.
+        folder: of the Fashion-MNIST files.
+        arms: what is tried; default three settings each of weight decay, dropout, input and Gaussian dropout.
+        seed: of everything; the same seed gives the same table for any number of workers.
+        workers: processes, one thread each; default one a core.
+        out: folder for report.html, study.json and runs.jsonl; finished runs of the very same plan that it
+            holds are used again.
+        fresh: train everything again instead.
+        quiet: print nothing.
+
+    Returns:
+        StudyResult: verdict, comparisons, arms and every run. After Ctrl-C it covers the complete pairs.
+
+    Raises:
+        DropkitError: an argument, the data, the model or the output folder is refused before work starts.
+    """
+    began = time.perf_counter()
+    options = Options(
+        task,
+        metric,
+        pairs,
+        epochs,
+        train_rows,
+        seed,
+        joblib.cpu_count() if workers is None else workers,
+        arms,
+    )
+    place = prepare_folder(out)
+    loaded, source = load_data(data, target, options.task, folder), ModelSource(model)
+    plan = make_plan(loaded, source, options)
+    watcher: Watcher = Quiet() if quiet else Terminal()
+    log = RunLog(place)
+    done = {} if fresh else log.load(plan.fingerprint)
+    watcher.planned(plan, len(done), str(place))
+    runs, stopped = _run(
+        plan, _tasks(plan, loaded, source, done), list(done.values()), log, watcher, options.workers
+    )
+    return _write(_conclude(plan, runs, stopped, time.perf_counter() - began, place), place)
+
+
+def load_data(data: str | tuple[Any, Any], target: str | None, task: str, folder: str | None) -> Dataset:
+    """The data set that a name, a file or a pair of arrays means."""
+    if isinstance(data, tuple) and len(data) == 2:
+        return array_dataset(*data, task)
+    if data == "digits":
+        return digits()
+    if data == "fashion-mnist":
+        return fashion_mnist(folder)
+    if isinstance(data, str | Path) and str(data).lower().endswith(".csv"):
+        return csv_dataset(data, target, task)
+    rule = "must be 'digits', 'fashion-mnist', a file ending in .csv, or a pair of arrays (x, y)"
+    raise DropkitError("data", rule, data, suggest(data, ["digits", "fashion-mnist", "FILE.csv"]))
+
+
+def _tasks(plan: Plan, data: Dataset, source: ModelSource, done: dict[tuple[str, int], Run]) -> list[Task]:
+    sizes = Sizes(plan.train_rows, plan.select_rows, plan.test_rows, disjoint=plan.overlap == 0)
+    splits = make_splits(data, sizes, plan.pairs, plan.seed)
+    # Pair by pair, so that whatever is finished when someone stops makes complete pairs.
+    wanted = [(pair, arm) for pair in range(plan.pairs) for arm in plan.arms if (arm.name, pair) not in done]
+    return [Task(plan, arm, pair, data, splits[pair], source) for pair, arm in wanted]
+
+
+def _run(
+    plan: Plan, tasks: list[Task], runs: list[Run], log: RunLog, watcher: Watcher, workers: int
+) -> tuple[list[Run], bool]:
+    results = run_all(tasks, min(workers, max(len(tasks), 1)))
+    try:
+        with watcher:
+            for run in results:
+                log.append(run)
+                runs.append(run)
+                watcher.finished(run)
+    except KeyboardInterrupt:
+        return runs, True
+    finally:
+        results.close()
+    return runs, False
+
+
+def _conclude(plan: Plan, runs: list[Run], stopped: bool, seconds: float, place: Path) -> StudyResult:
+    order = {arm.name: at for at, arm in enumerate(plan.arms)}
+    runs = sorted(runs, key=lambda run: (run.pair, order[run.arm]))
+    whole = complete_pairs(plan, runs)
+    comparisons = compare(plan, whole)
+    arms = summarise(plan, runs, whole)
+    verdict = judge(plan, comparisons, arms, len(whole), stopped_early=stopped)
+    files = {name: str(place / name) for name in ("report.html", "study.json", "runs.jsonl")}
+    return StudyResult(
+        plan=plan,
+        runs=tuple(runs),
+        arms=arms,
+        comparisons=comparisons,
+        verdict=verdict,
+        complete_pairs=len(whole),
+        stopped_early=stopped,
+        seconds=round(seconds, 1),
+        files=files,
+    )
+
+
+def _write(result: StudyResult, place: Path) -> StudyResult:
+    record = json.dumps(dataclasses.asdict(result), indent=1, allow_nan=False)
+    _replace(place / "study.json", record)
+    _replace(place / "report.html", render_page(result))
+    return result
+
+
+def _replace(path: Path, text: str) -> None:
+    # Written beside and renamed: a reader sees the old page or the new one, never half of one.
+    beside = path.with_suffix(path.suffix + ".part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        rule = f"can no longer be written ({error.strerror}); finished runs are kept in runs.jsonl"
+        raise DropkitError("out", rule, str(path), "make room and repeat the command") from error

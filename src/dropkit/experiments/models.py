@@ -1,0 +1,211 @@
+"""The networks of a study: two built in, or the user's own factory, checked before anything is spent."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dropkit.core.check import DropkitError, suggest
+
+__all__ = ["BUILT_IN", "ModelSource", "check_model", "cnn", "mlp"]
+
+_MEND_FACTORY = "write FILE.py:make_model, a function that returns a fresh torch.nn.Module"
+
+
+def mlp(input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+    """Two hidden layers of ReLU units: 512 wide for 256 inputs and more, 128 below.
+
+    >>> mlp((1, 8, 8), 10)[-1]
+    Linear(in_features=128, out_features=10, bias=True)
+    """
+    inputs = math.prod(input_shape)
+    width = 512 if inputs >= 256 else 128
+    hidden = [nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()]
+    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(width, n_outputs))
+
+
+def cnn(input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+    """Two convolutions with pooling and one hidden layer, for images of at least 4 x 4 pixels.
+
+    >>> cnn((1, 8, 8), 10)(torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 10])
+    """
+    if len(input_shape) != 3 or min(input_shape[1:]) < 4:
+        rule = "'cnn' needs images of at least 4 x 4 pixels (channels, height, width)"
+        raise DropkitError("model", rule, input_shape, "use --model mlp, which takes any shape")
+    channels, height, width = input_shape
+    return nn.Sequential(
+        *_convolution(channels, 16),
+        *_convolution(16, 32),
+        nn.Flatten(),
+        nn.Linear(32 * (height // 4) * (width // 4), 128),
+        nn.ReLU(),
+        nn.Linear(128, n_outputs),
+    )
+
+
+def _convolution(channels: int, out: int) -> list[nn.Module]:
+    return [nn.Conv2d(channels, out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+
+
+BUILT_IN: dict[str, Callable[..., nn.Module]] = {"mlp": mlp, "cnn": cnn}
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where models come from: a built-in name, `FILE.py:make_model`, or a callable."""
+
+    source: str | Callable[..., Any]
+
+    @property
+    def name(self) -> str:
+        """As the user wrote it."""
+        return (
+            self.source if isinstance(self.source, str) else getattr(self.source, "__qualname__", "callable")
+        )
+
+    def digest(self) -> str:
+        """Hash of the text that makes the model, so that a changed model is another study."""
+        text = self.name
+        if callable(self.source):
+            text += _source_text(self.source)
+        elif self.source not in BUILT_IN:
+            text += _split_spec(self.source)[0].read_text(encoding="utf-8", errors="replace")
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def factory(self) -> Callable[..., Any]:
+        """The callable, loaded from its file if need be."""
+        if callable(self.source):
+            return self.source
+        return BUILT_IN[self.source] if self.source in BUILT_IN else _load(self.source)
+
+    def build(self, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+        """A fresh model; the factory gets `input_shape` and `n_outputs` where it takes them."""
+        model: nn.Module = _call(self.factory(), self.name, input_shape=input_shape, n_outputs=n_outputs)
+        return model
+
+
+def _source_text(factory: Callable[..., Any]) -> str:
+    try:
+        return inspect.getsource(factory)
+    except (OSError, TypeError):  # typed at a prompt, or a builtin: the name has to do
+        return ""
+
+
+def _split_spec(spec: str) -> tuple[Path, str]:
+    file, colon, name = spec.rpartition(":")
+    if not colon or not file.endswith(".py") or not name:
+        mend = suggest(spec, [*BUILT_IN, "FILE.py:make_model"])
+        raise DropkitError("model", "must be 'mlp', 'cnn' or FILE.py:make_model", spec, mend)
+    return Path(file), name
+
+
+def _load(spec: str) -> Callable[..., Any]:
+    path, name = _split_spec(spec)
+    if not path.is_file():
+        raise DropkitError("model", "must name a file that exists", str(path), "check the path")
+    factory = vars(_import_file(path)).get(name)
+    if factory is None:
+        raise DropkitError("model", f"must name a function of {path.name}", name, _MEND_FACTORY)
+    if not callable(factory):
+        raise DropkitError("model", f"{name} must be a function", factory, _MEND_FACTORY)
+    return factory  # type: ignore[no-any-return]  # whatever the file holds; what it returns is checked
+
+
+def _import_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise DropkitError("model", "must be a Python file", str(path), _MEND_FACTORY)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise DropkitError(
+            "model", f"{path.name} must import: {_reason(error)}", str(path), "mend it"
+        ) from error
+    return module
+
+
+def _call(factory: Callable[..., Any], name: str, **offered: Any) -> Any:
+    parameters = _parameters(factory)
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    wanted = {
+        key: value for key, value in offered.items() if takes_all or key in {p.name for p in parameters}
+    }
+    try:
+        return factory(**wanted)
+    except DropkitError:
+        raise
+    except Exception as error:
+        rule = f"{name} must return a model, called with {', '.join(wanted) or 'nothing'}: {_reason(error)}"
+        raise DropkitError("model", rule, name, _MEND_FACTORY) from error
+
+
+def _parameters(factory: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(factory).parameters.values())
+    except (TypeError, ValueError):  # a builtin without a signature
+        return []
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0][:200]
+
+
+def check_model(source: ModelSource, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+    """Build a model twice and try it on a small batch, or say what is wrong with it."""
+    model, other = (source.build(input_shape, n_outputs) for _ in range(2))
+    if not isinstance(model, nn.Module):
+        raise DropkitError("model", f"{source.name} must return a torch.nn.Module", model, _MEND_FACTORY)
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    if not trainable:
+        raise DropkitError(
+            "model", "must have parameters to train", type(model).__name__, "add a layer such as Linear"
+        )
+    if any(p is q for p in trainable for q in other.parameters()):
+        rule = "must be fresh at every call: two calls shared parameters"
+        raise DropkitError("model", rule, source.name, "build the model inside the function")
+    _check_output(model, input_shape, n_outputs)
+    return model
+
+
+def _check_output(model: nn.Module, input_shape: tuple[int, ...], n_outputs: int) -> None:
+    out = try_forward(model, input_shape)
+    shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+    if shape != (2, n_outputs):
+        rule = f"must give (batch, {n_outputs}) outputs for inputs of shape (batch, {_sizes(input_shape)})"
+        raise DropkitError(
+            "model", rule, shape, "take n_outputs= in make_model and use it for the last layer"
+        )
+    if not torch.isfinite(out).all():
+        raise DropkitError("model", "must give finite outputs", "NaN or infinity", "check its initialisation")
+
+
+def try_forward(model: nn.Module, input_shape: tuple[int, ...]) -> Any:
+    """Outputs of a model in eval mode for a batch of two."""
+    sample = torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0))
+    was_training = model.training
+    try:
+        with torch.no_grad():
+            return model.eval()(sample)
+    except Exception as error:
+        rule = f"must take inputs of shape (batch, {_sizes(input_shape)}): {_reason(error)}"
+        raise DropkitError(
+            "model", rule, type(model).__name__, "take input_shape= in make_model and use it"
+        ) from error
+    finally:
+        model.train(was_training)
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))

@@ -1,0 +1,149 @@
+"""The plan of a study: everything that is decided, and can be read, before anything is spent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+
+import numpy as np
+import torch
+
+from dropkit.core.check import DropkitError, Interval, OneOf, Whole
+from dropkit.experiments.arms import NONE, default_arms
+from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION, Dataset
+from dropkit.experiments.inference import detectable_effect
+from dropkit.experiments.models import ModelSource, check_model
+from dropkit.experiments.sites import find_sites, has_own_dropout
+from dropkit.experiments.split import plan_sizes
+from dropkit.report.record import Arm, Plan
+
+__all__ = ["Options", "make_plan"]
+
+BATCH = 64
+LEARNING_RATE = 1e-3
+ALPHA, POWER = 0.05, 0.8
+MIN_PAIRS = 6
+
+_PAIRS = Whole(MIN_PAIRS, "fewer cannot tell chance from effect: give 10 or more", below=1001)
+_EPOCHS = Whole(1, "give the passes over the training part, e.g. 30", below=100_001)
+_WORKERS = Whole(1, "give the number of processes, e.g. 2", below=257)
+_SEED = Whole(0, "give a whole number, e.g. 0", below=2**32)
+_TRAIN_ROWS = Whole(20, "give the rows that each network learns from, e.g. 1000")
+_TASK = OneOf(("auto", CLASSIFICATION, REGRESSION))
+_METRIC = OneOf(("error", "nll"))
+_RATE = Interval(0, 1, "write the share that is dropped, e.g. 0.5", open_high=True)
+_DECAY = Interval(0, math.inf, "give AdamW's decay, e.g. 0.01", open_high=True)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The numbers and words a user may set, checked when made."""
+
+    task: str = "auto"
+    metric: str = "error"
+    pairs: int = 10
+    epochs: int | None = None
+    train_rows: int | None = None
+    seed: int = 0
+    workers: int = 2
+    arms: tuple[Arm, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _TASK.check("task", self.task)
+        _METRIC.check("metric", self.metric)
+        _PAIRS.check("pairs", self.pairs)
+        _SEED.check("seed", self.seed)
+        _WORKERS.check("workers", self.workers)
+        if self.epochs is not None:
+            _EPOCHS.check("epochs", self.epochs)
+        if self.train_rows is not None:
+            _TRAIN_ROWS.check("train_rows", self.train_rows)
+        if self.arms is not None:
+            check_arms(self.arms)
+
+
+def check_arms(arms: Sequence[Arm]) -> None:
+    """Refuse arms that share a name, lack `none` or another family, or have a rate outside [0, 1)."""
+    names = [arm.name for arm in arms]
+    if len(set(names)) < len(names):
+        raise DropkitError("arms", "must have different names", names, "rename one")
+    if NONE not in arms or len({arm.family for arm in arms}) < 2:
+        raise DropkitError("arms", "must hold `none` and one other family at least", names, "add arms.NONE")
+    for arm in arms:
+        _RATE.check(f"rate of arm {arm.name!r}", arm.rate)
+        _RATE.check(f"input_rate of arm {arm.name!r}", arm.input_rate)
+        _DECAY.check(f"weight_decay of arm {arm.name!r}", arm.weight_decay)
+
+
+def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
+    """Look at the data and the model, and fix everything.
+
+    Raises:
+        DropkitError: the model, the data or an option is refused.
+    """
+    shape = data.inputs.shape
+    model = check_model(source, shape, data.n_outputs)
+    own = has_own_dropout(model)
+    arms = options.arms or default_arms(own_dropout=own)
+    train_rows = options.train_rows or data.train_rows
+    sizes = plan_sizes(len(data.y), options.pairs, train_rows)
+    comparisons = 2 * len({arm.family for arm in arms} - {"none"})
+    plan = Plan(
+        data=data.name,
+        data_digest=data.digest(),
+        task=data.task,
+        metric=options.metric,
+        unit="%" if data.task == CLASSIFICATION else "",
+        rows=len(data.y),
+        input_shape=shape,
+        n_outputs=data.n_outputs,
+        train_rows=sizes.train,
+        select_rows=sizes.select,
+        test_rows=sizes.test,
+        overlap=sizes.overlap,
+        model=source.name,
+        model_digest=source.digest(),
+        sites=find_sites(model, shape),
+        arms=tuple(arms),
+        pairs=options.pairs,
+        epochs=options.epochs or _default_epochs(sizes.train, math.prod(shape)),
+        batch=BATCH,
+        learning_rate=LEARNING_RATE,
+        seed=options.seed,
+        alpha=ALPHA,
+        power=POWER,
+        comparisons=comparisons,
+        detectable=detectable_effect(options.pairs, sizes.overlap, comparisons, ALPHA, POWER),
+        versions=_versions(),
+        notes=(*data.notes, *_model_notes(own)),
+    )
+    return replace(plan, fingerprint=_fingerprint(plan))
+
+
+def _default_epochs(train_rows: int, inputs: int) -> int:
+    # About 800 steps for a small network and 500 for a large one: a default study then ends in minutes.
+    steps = 800 if inputs < 256 else 500
+    return min(max(round(steps * BATCH / train_rows), 10), 200)
+
+
+def _model_notes(own: bool) -> tuple[str, ...]:
+    note = "the model brings dropout of its own: it is switched off in every arm but `as brought`"
+    return (note,) if own else ()
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}
+    try:
+        return {"dropkit": metadata.version("dropkit")} | found
+    except metadata.PackageNotFoundError:  # run from a source tree
+        return {"dropkit": "source"} | found
+
+
+def _fingerprint(plan: Plan) -> str:
+    decided = {name: value for name, value in asdict(plan).items() if name not in ("notes", "fingerprint")}
+    return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,29 @@
+"""Many runs over a few processes; results come back as they finish."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Generator, Iterable
+
+from joblib import Parallel, delayed
+
+from dropkit.experiments.train import Task, train
+from dropkit.report.record import Run
+
+__all__ = ["run_all"]
+
+
+def run_all(tasks: Iterable[Task], workers: int) -> Generator[Run]:
+    """Train every task, in this process for one worker, else in that many processes."""
+    if workers == 1:
+        yield from map(train, tasks)
+        return
+    pool = Parallel(
+        workers, return_as="generator_unordered", batch_size=1, initializer=_leave_interrupts_alone
+    )
+    yield from pool(delayed(train)(task) for task in tasks)
+
+
+def _leave_interrupts_alone() -> None:
+    # Ctrl-C reaches every process of a terminal; only the parent, which holds the results, shall answer it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,141 @@
+"""The answer in plain sentences; "no difference could be shown" is one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dropkit.experiments.summary import BETTER, OPEN
+from dropkit.report.record import ArmSummary, Comparison, Plan, Verdict
+from dropkit.report.words import change, interval, label, listed, p_value, quantity
+
+__all__ = ["judge"]
+
+
+def judge(
+    plan: Plan,
+    comparisons: Sequence[Comparison],
+    arms: Sequence[ArmSummary],
+    complete_pairs: int,
+    *,
+    stopped_early: bool,
+) -> Verdict:
+    """Headline, sentences and caveats; `none` is recommended unless a family was shown to be better."""
+    caveats = _caveats(plan, arms, complete_pairs, stopped_early)
+    if not comparisons:
+        return Verdict(
+            f"No verdict: {_pairs(complete_pairs)} complete, three are the least that can be tested.",
+            ("What is finished is kept; repeat the same command to go on.",),
+            caveats,
+            recommended="none",
+        )
+    best, beside = (_best([each for each in comparisons if each.metric == metric]) for metric in plan.metrics)
+    shown = best or beside
+    recommended = _favourite(plan, shown.family, arms).arm.name if shown else "none"
+    sentences = [_family_sentence(plan, each, arms) for each in comparisons if each.outcome != OPEN]
+    sentences += _open_sentences(plan, comparisons) + _fit_sentence(plan, arms)
+    return Verdict(_headline(plan, best, beside, recommended), tuple(sentences), caveats, recommended)
+
+
+def _best(comparisons: Sequence[Comparison]) -> Comparison | None:
+    better = [each for each in comparisons if each.outcome == BETTER]
+    return min(better, key=lambda each: each.mean, default=None)
+
+
+def _favourite(plan: Plan, family: str, arms: Sequence[ArmSummary]) -> ArmSummary:
+    members = [each for each in arms if each.arm.family == family]
+    first, second = plan.metrics
+    return min(members, key=lambda each: (getattr(each.select, first), getattr(each.select, second)))
+
+
+def _headline(plan: Plan, best: Comparison | None, beside: Comparison | None, recommended: str) -> str:
+    if best:
+        return f"{_capital(best.family)} helps: test {_moves(plan, best)}. Take {recommended!r}."
+    main = (
+        f"No difference in {label(plan, plan.metric)} could be shown against training without regularisation"
+    )
+    if beside is None:
+        return f"{main}: take none of these, it is the simplest."
+    other = "probabilities" if beside.metric == "nll" else label(plan, beside.metric)
+    gain = f"{beside.family} improves test {_moves(plan, beside)}"
+    return f"{main}, but {gain}. Take {recommended!r} if {other} matter, else none."
+
+
+def _moves(plan: Plan, each: Comparison) -> str:
+    before, after = (quantity(plan, each.metric, value) for value in (each.none, each.none + each.mean))
+    return f"{label(plan, each.metric)} from {before} to {after}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _family_sentence(plan: Plan, each: Comparison, arms: Sequence[ArmSummary]) -> str:
+    verb = "lowers" if each.outcome == BETTER else "raises"
+    setting = _favourite(plan, each.family, arms).arm.name
+    return (
+        f"{_capital(each.family)} {verb} test {_moves(plan, each)} "
+        f"(difference {interval(plan, each)} at 95 %, Holm's p {p_value(each.p_adjusted)}); "
+        f"best on the select part: {setting}."
+    )
+
+
+def _open_sentences(plan: Plan, comparisons: Sequence[Comparison]) -> list[str]:
+    sentences = []
+    for metric in plan.metrics:
+        undecided = [each for each in comparisons if each.metric == metric and each.outcome == OPEN]
+        if undecided:
+            seen = change(plan, metric, max(each.detectable for each in undecided))
+            names = listed([each.family for each in undecided])
+            sentences.append(
+                f"No difference in {label(plan, metric)} could be shown for {names}: "
+                f"a true one of {seen} would have been found with {100 * plan.power:.0f} % probability."
+            )
+    return sentences
+
+
+def _fit_sentence(plan: Plan, arms: Sequence[ArmSummary]) -> list[str]:
+    none = next((each for each in arms if each.arm.name == "none"), None)
+    if none is None:
+        return []
+    ends = [quantity(plan, "error", none.train.error), quantity(plan, "error", none.select.error)]
+    name = label(plan, "error")
+    return [f"Without regularisation the {name} was {ends[0]} on training rows and {ends[1]} on new ones."]
+
+
+def _caveats(plan: Plan, arms: Sequence[ArmSummary], complete: int, stopped_early: bool) -> tuple[str, ...]:
+    shared = (
+        f"The pairs share rows, so the test is corrected for it (Nadeau and Bengio: {plan.overlap:.2f} added "
+        "to 1/pairs); it is exact only at the correlation n_test / (n_train + n_test)."
+    )
+    notes = {
+        f"Stopped early: {_pairs(complete)} of {plan.pairs} complete.": stopped_early,
+        shared: plan.overlap > 0,
+        "No row is used by two pairs, so the plain paired t test holds.": plan.overlap == 0,
+        "All arms had the same learning rate and the same number of epochs, without early stopping.": True,
+        _failure_note(arms): any(each.failures for each in arms),
+        _edge_note(plan, arms): _at_edge(plan, arms),
+    }
+    return tuple(note for note, applies in notes.items() if applies)
+
+
+def _pairs(count: int) -> str:
+    return "1 pair" if count == 1 else f"{count} pairs"
+
+
+def _failure_note(arms: Sequence[ArmSummary]) -> str:
+    counts = [f"{each.arm.name} ({each.failures})" for each in arms if each.failures]
+    return f"Failed runs, left out: {', '.join(counts)}."
+
+
+def _at_edge(plan: Plan, arms: Sequence[ArmSummary]) -> list[str]:
+    largest = {
+        family: max(each.arm.rate for each in arms if each.arm.family == family) for family in plan.families
+    }
+    favourites = [_favourite(plan, family, arms).arm for family in plan.families]
+    return [arm.name for arm in favourites if arm.rate and arm.rate == largest[arm.family]]
+
+
+def _edge_note(plan: Plan, arms: Sequence[ArmSummary]) -> str:
+    return (
+        f"At the largest rate tried, so a larger one may do better still: {', '.join(_at_edge(plan, arms))}."
+    )

@@ -1,0 +1,1 @@
+"""What a study found, as plain data, and the pages and tables drawn from it."""

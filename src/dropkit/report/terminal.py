@@ -1,0 +1,158 @@
+"""The study on a terminal: the plan, a progress bar with the time left, then verdict and table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from dropkit.report.record import ArmSummary, Plan, Run, StudyResult
+from dropkit.report.words import interval, label, number
+
+__all__ = ["Quiet", "Terminal", "Watcher", "plan_lines", "print_result"]
+
+
+class Watcher(Protocol):
+    """Who is told how a study goes: the plan first, then inside `with` each finished run."""
+
+    def planned(self, plan: Plan, done: int, place: str) -> None:
+        """The plan is fixed; `done` runs of it are already there."""
+
+    def finished(self, run: Run) -> None:
+        """One more run is on the disk."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None: ...
+
+
+class Quiet:
+    """A watcher that says nothing."""
+
+    def planned(self, plan: Plan, done: int, place: str) -> None:
+        """Say nothing."""
+
+    def finished(self, run: Run) -> None:
+        """Say nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class Terminal:
+    """A watcher that writes to standard error, so that standard output stays clean for results."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.progress = Progress(*columns, console=self.console)
+        self.bar = self.progress.add_task("runs")
+
+    def planned(self, plan: Plan, done: int, place: str) -> None:
+        """Print the plan."""
+        for line in plan_lines(plan):
+            self.console.print(Text(line))
+        if done:
+            self.console.print(
+                Text(f"{done} finished runs of this very plan found in {place} and used again.")
+            )
+        self.progress.update(self.bar, total=plan.n_runs, completed=done)
+
+    def finished(self, run: Run) -> None:
+        """Move the bar; a failed run is named."""
+        if run.failure:
+            self.console.print(Text(f"{run.arm}, pair {run.pair + 1}: {run.failure}"))
+        self.progress.advance(self.bar)
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """The plan in plain sentences."""
+    rows = f"{plan.train_rows} rows to train, {plan.select_rows} to choose, {plan.test_rows} to judge"
+    sharing = "pairs share rows" if plan.overlap else "no row in two pairs"
+    return [
+        f"Plan {plan.fingerprint}: {plan.data} ({plan.rows} rows, {plan.task}), model {plan.model}.",
+        *(f"  {note}." for note in plan.notes),
+        f"  Arms: {', '.join(arm.name for arm in plan.arms)}.",
+        f"  Dropout stands behind: {', '.join(plan.sites)}.",
+        f"  {plan.pairs} pairs of (split, seed), the same for every arm: {rows}; {sharing}.",
+        f"  {plan.n_runs} networks, {plan.epochs} epochs each, batches of {plan.batch}, AdamW "
+        f"at {plan.learning_rate:g}.",
+        f"  Settings are chosen by {label(plan, plan.metric)}; {len(plan.families)} families are compared "
+        f"with none in {label(plan, 'error')} and NLL, Holm over {plan.comparisons} comparisons.",
+        f"  Smallest detectable effect: {plan.detectable:.2f} standard deviations of a paired difference "
+        f"({100 * plan.power:.0f} % power, level {plan.alpha:g}).",
+    ]
+
+
+def print_result(result: StudyResult, console: Console) -> None:
+    """Print the verdict, the table of arms, the table of comparisons and where the files are."""
+    verdict = result.verdict
+    console.print(Text(verdict.headline, style="bold"))
+    for sentence in (*verdict.sentences, *verdict.caveats):
+        console.print(Text(f"- {sentence}"))
+    if result.arms:
+        console.print(_arm_table(result))
+    if result.comparisons:
+        console.print(_comparison_table(result))
+    console.print(Text(f"{result.files['report.html']}  {result.files['study.json']}  {result.seconds:g} s"))
+
+
+def _arm_table(result: StudyResult) -> Table:
+    plan = result.plan
+    error = label(plan, "error") + (" %" if plan.unit == "%" else "")
+    columns = ("setting", f"test {error}", "test NLL", "select", "chosen")
+    title = f"Means over {result.complete_pairs} pairs, with their standard deviations"
+    return _table(title, columns, [_arm_cells(plan, arm) for arm in result.arms])
+
+
+def _arm_cells(plan: Plan, each: ArmSummary) -> tuple[str, ...]:
+    return (
+        each.arm.name,
+        f"{number(plan, 'error', each.test.error)} ± {number(plan, 'error', each.test_sd.error)}",
+        f"{number(plan, 'nll', each.test.nll)} ± {number(plan, 'nll', each.test_sd.nll)}",
+        number(plan, "error", each.select.error),
+        str(each.chosen or ""),
+    )
+
+
+def _comparison_table(result: StudyResult) -> Table:
+    plan = result.plan
+    columns = ("against none", "score", "change", "95 % interval", "Holm's p", "better?")
+    rows = [
+        (
+            each.family,
+            label(plan, each.metric),
+            number(plan, each.metric, each.mean),
+            interval(plan, each),
+            f"{each.p_adjusted:.4f}",
+            each.outcome,
+        )
+        for each in result.comparisons
+    ]
+    return _table("Change on the test parts, each pair's setting chosen on its select part", columns, rows)
+
+
+def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for at, name in enumerate(columns):
+        table.add_column(name, justify="left" if at == 0 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
