@@ -1,0 +1,46 @@
+"""dropkit for PyTorch: drop-in layers and functions, and every other dropout in the same form."""
+
+from dropkit.torch import functional
+from dropkit.torch.layer import Drop, Layer
+from dropkit.torch.layers import (
+    AlphaDropout,
+    DropBlock2d,
+    DropPath,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    EmbeddingDropout,
+    FeatureAlphaDropout,
+    GaussianDropout,
+    HeadDropout,
+    InputDropout,
+    LockedDropout,
+    SpatialDropout,
+    TokenDropout,
+    UniformDropout,
+    Zoneout,
+)
+
+__all__ = [
+    "AlphaDropout",
+    "Drop",
+    "DropBlock2d",
+    "DropPath",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "EmbeddingDropout",
+    "FeatureAlphaDropout",
+    "GaussianDropout",
+    "HeadDropout",
+    "InputDropout",
+    "Layer",
+    "LockedDropout",
+    "SpatialDropout",
+    "TokenDropout",
+    "UniformDropout",
+    "Zoneout",
+    "functional",
+]

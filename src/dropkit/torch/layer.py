@@ -1,0 +1,189 @@
+"""The one layer that carries any description; every named layer is a shell over it."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import torch
+from torch import nn
+
+from dropkit.core import drop as core
+from dropkit.core.address import VERSION
+from dropkit.core.bind import Window
+from dropkit.core.check import RATE, DropkitError
+from dropkit.core.groups import Groups, Pattern
+from dropkit.core.mode import MODE, Mode, Scale
+from dropkit.core.noise import Noise
+from dropkit.core.rate import Learned, Schedule, threshold
+from dropkit.torch import functional
+from dropkit.torch.op import AnyKey, Call, law_of
+
+__all__ = ["Drop", "Layer"]
+
+Tensor = torch.Tensor
+_WHOLE_ARRAY = Window()
+
+
+class Layer(nn.Module):
+    """A dropout layer: a description, and whether it draws now.
+
+    Its state is a rate, or a schedule with its step, and a mode. The mode follows `train()` and `eval()` until
+    `dropkit.mode` overrides it. No count of calls and no mask is kept.
+    """
+
+    # Stands in the metadata of a state_dict, never among its keys.
+    _version = VERSION
+    threshold: Tensor | None
+    step: Tensor | None
+
+    def __init__(self, description: core.Drop, inplace: bool = False) -> None:
+        nn.Module.__init__(self)  # torch's own dropout classes would take their p first
+        rate = description.rate
+        if isinstance(rate, Learned):
+            raise DropkitError("rate", "is not learned by this layer", rate, "give a number or a schedule")
+        self.describe(description)
+        self.inplace = inplace
+        self.forced_mode: Mode | None = None
+        self._p = rate if isinstance(rate, float) else None
+        self.register_buffer("step", None)
+        self.register_buffer("threshold", None)
+        if isinstance(rate, Schedule):
+            self.step, self.threshold = torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.int64)
+            self.move_to(0)
+
+    @property
+    def p(self) -> float:
+        """The probability that an entry is dropped, now."""
+        if self._p is None:
+            rule = "is one number only where the rate is one"
+            raise DropkitError("p", rule, self.description.rate, "read layer.description instead")
+        return self._p
+
+    @p.setter
+    def p(self, p: float) -> None:
+        if self.threshold is not None or self._p is None:
+            raise DropkitError(
+                "p", "is moved by the layer's own rate", p, "make a new layer with a plain rate"
+            )
+        self._p = RATE.check("p", p)
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether a schedule moves the rate."""
+        return isinstance(self.description.rate, Schedule)
+
+    @property
+    def drawing(self) -> bool:
+        """Whether the next call draws."""
+        mode = self.forced_mode
+        return self.training if mode is None else mode != "eval"
+
+    def force(self, mode: Mode | None) -> None:
+        """Draw or do not draw whatever `train()` and `eval()` say; None follows them again."""
+        self.forced_mode = mode if mode is None else MODE.check("mode", mode)  # type: ignore[assignment]  # a word of the list
+
+    def describe(self, description: core.Drop) -> None:
+        """Take another description with the rate of this layer: surgery changes the scale so."""
+        self.description = description
+        self._law = law_of(description.at(0))
+
+    def move_to(self, step: int) -> None:
+        """Bring the schedule to a step: the threshold in the buffer and the rate that `p` shows."""
+        assert self.step is not None and self.threshold is not None
+        rate = self.description.rate(step)
+        self.step.fill_(step)
+        self.threshold.fill_(threshold(rate, torch))
+        self._p = rate
+
+    def forward(
+        self,
+        input: Tensor,
+        *,
+        key: AnyKey | None = None,
+        generator: torch.Generator | None = None,
+        window: Window = _WHOLE_ARRAY,
+    ) -> Tensor:
+        """Drop entries of `input` in training, apply the eval map otherwise.
+
+        Args:
+            input: a tensor of a real floating type.
+            key: the address of the draws; without one, one number is taken from the generator in use.
+            generator: where the key is taken from instead of torch's own; eager mode only.
+            window: the place of the tensor inside a larger one.
+        """
+        return self._drop(input, self._law_for(input, window), key=key, generator=generator)
+
+    def _drop(self, input: Tensor, law: str, fill: Tensor | None = None, **source: Any) -> Tensor:
+        call = Call(law, None, self.threshold) if self.threshold is not None else Call(law, self._p)
+        if self.drawing:
+            return functional.perturb(input, call, fill=fill, inplace=self.inplace, **source)
+        return functional.evaluate(input, call, fill=fill, inplace=self.inplace)
+
+    def _law_for(self, input: Tensor, window: Window = _WHOLE_ARRAY) -> str:
+        """The law for this input; layers whose pattern depends on the rank override it."""
+        return self._law if window == _WHOLE_ARRAY else law_of(self.description.at(0), window)
+
+    def extra_repr(self) -> str:
+        """Show the rate, what is not the default, and what forces the mode."""
+        rate = self.description.rate if self.scheduled or self._p is None else self._p
+        scale = self.description.scale
+        parts = [f"p={rate}", f"inplace={self.inplace}"]
+        parts += [f"scale={scale!r}"] if scale != "train" else []
+        parts += [f"mode={self.forced_mode!r}"] if self.forced_mode else []
+        return ", ".join(parts)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *rest: Any
+    ) -> None:
+        version = local_metadata.get("version")
+        if version is not None and version > VERSION:
+            rule = f"is at most {VERSION}, the newest address version that this dropkit knows"
+            raise DropkitError(
+                "state_dict", rule, version, "install the dropkit that saved it, or a newer one"
+            )
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+        if self.step is not None:
+            self.move_to(int(self.step))
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        mend = "use torch.compile or torch.export, or replace the layer by nn.Identity() for inference"
+        raise DropkitError("layer", "cannot be compiled by TorchScript", type(self).__name__, mend)
+
+
+class Drop(Layer):
+    """The layer for any description: y = m(u) x + b(u), one draw u for each group of entries.
+
+    Args:
+        rate: a rate (a number in [0, 1], a schedule, a `PerAxis`), or a whole `dropkit.Drop`.
+        pattern: which entries share a draw, e.g. `"b c ... -> b c"`; or `Blocks`, `KofN`.
+        noise: `"bernoulli"`, `"alpha"`, `"gaussian"` or `"uniform"`.
+        scale: where the factor 1 / (1 - rate) goes: `"train"`, `"eval"` or `"none"`.
+        inplace: overwrite the input.
+        **sizes: sizes of axes that the pattern leaves open, by name.
+
+    Raises:
+        DropkitError: a part is wrong, or two parts do not go together.
+
+    >>> Drop(0.1, "b t d -> b d", noise="gaussian")
+    Drop(p=0.1, inplace=False, pattern='b t d -> b d', noise='gaussian')
+    """
+
+    def __init__(
+        self,
+        rate: Any,
+        pattern: str | Groups = "...",
+        *,
+        noise: str | Noise = "bernoulli",
+        scale: Scale = "train",
+        inplace: bool = False,
+        **sizes: int,
+    ) -> None:
+        groups = Pattern(pattern, sizes) if isinstance(pattern, str) else pattern
+        whole = rate if isinstance(rate, core.Drop) else core.Drop(rate, groups, noise, scale)
+        super().__init__(whole, inplace)
+
+    def extra_repr(self) -> str:
+        """Show the rate, the groups and the noise."""
+        groups, noise = self.description.groups, self.description.noise.name
+        shown = f"pattern={groups.pattern!r}" if isinstance(groups, Pattern) else f"groups={groups}"
+        return f"{super().extra_repr()}, {shown}, noise={noise!r}"

@@ -1,0 +1,338 @@
+"""The named layers: each is a few lines over `Layer`. The twins of torch.nn subclass the class of the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import nn
+
+from dropkit.core import drop as core
+from dropkit.core.bind import Window
+from dropkit.core.check import DropkitError
+from dropkit.core.groups import Pattern
+from dropkit.core.mode import Scale
+from dropkit.methods.alpha_dropout import alpha_dropout
+from dropkit.methods.drop_block import drop_block
+from dropkit.methods.drop_path import drop_path
+from dropkit.methods.dropout import dropout
+from dropkit.methods.embedding_dropout import embedding_dropout
+from dropkit.methods.feature_alpha_dropout import feature_alpha_dropout
+from dropkit.methods.gaussian_dropout import gaussian_dropout
+from dropkit.methods.head_dropout import head_dropout
+from dropkit.methods.input_dropout import input_dropout
+from dropkit.methods.locked_dropout import locked_dropout
+from dropkit.methods.spatial_dropout import spatial_dropout
+from dropkit.methods.token_dropout import protected, token_dropout
+from dropkit.methods.uniform_dropout import uniform_dropout
+from dropkit.methods.zoneout import zoneout
+from dropkit.torch.functional import feature_pattern
+from dropkit.torch.layer import Layer
+from dropkit.torch.op import law_of
+
+__all__ = [
+    "AlphaDropout",
+    "DropBlock2d",
+    "DropPath",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "EmbeddingDropout",
+    "FeatureAlphaDropout",
+    "GaussianDropout",
+    "HeadDropout",
+    "InputDropout",
+    "LockedDropout",
+    "SpatialDropout",
+    "TokenDropout",
+    "UniformDropout",
+    "Zoneout",
+]
+
+Tensor = torch.Tensor
+Rate = Any
+"""A number in [0, 1], a schedule, or a `PerAxis` where the layer's groups have an axis for it."""
+
+_WHOLE_ARRAY = Window()
+
+
+class Dropout(Layer, nn.Dropout):
+    """`torch.nn.Dropout`: every entry has its own coin.
+
+    Args:
+        p: the probability that an entry is dropped, in [0, 1], or a schedule.
+        inplace: overwrite the input.
+        scale: where the factor 1 / (1 - p) goes: `"train"`, `"eval"` (Srivastava et al. 2014) or `"none"`.
+
+    Raises:
+        DropkitError: p lies outside [0, 1], or scale is unknown.
+
+    >>> Dropout(0.2)
+    Dropout(p=0.2, inplace=False)
+    """
+
+    def __init__(self, p: Rate = 0.5, inplace: bool = False, *, scale: Scale = "train") -> None:
+        super().__init__(dropout(p, scale), inplace)
+
+
+class _FeatureDropout(Layer):
+    """Channel-wise dropout whose pattern depends on the rank, as that of torch does."""
+
+    spatial: ClassVar[int]
+
+    def __init__(self, p: Rate = 0.5, inplace: bool = False, *, scale: Scale = "train") -> None:
+        super().__init__(core.Drop(p, "n c ... -> n c", scale=scale), inplace)
+
+    def describe(self, description: core.Drop) -> None:
+        super().describe(description)
+        unbatched = replace(description.at(0), groups=Pattern("c ... -> c"))
+        self._laws = {description.groups.pattern: self._law, "c ... -> c": law_of(unbatched)}
+
+    def _law_for(self, input: Tensor, window: Window = _WHOLE_ARRAY) -> str:
+        pattern = feature_pattern(self.spatial, input.dim())
+        if window == _WHOLE_ARRAY:
+            return self._laws[pattern]
+        return law_of(replace(self.description.at(0), groups=Pattern(pattern)), window)
+
+
+class Dropout1d(_FeatureDropout, nn.Dropout1d):
+    """`torch.nn.Dropout1d`: one coin a channel of (N, C, L) or (C, L). Arguments as in `Dropout`."""
+
+    spatial = 1
+
+
+class Dropout2d(_FeatureDropout, nn.Dropout2d):
+    """`torch.nn.Dropout2d`: one coin a channel of (N, C, H, W). Arguments as in `Dropout`.
+
+    As in torch, an input of three axes is read as (N, C, L), with a warning.
+    """
+
+    spatial = 2
+
+
+class Dropout3d(_FeatureDropout, nn.Dropout3d):
+    """`torch.nn.Dropout3d`: one coin a channel of (N, C, D, H, W) or (C, D, H, W). Arguments as in `Dropout`."""
+
+    spatial = 3
+
+
+class AlphaDropout(Layer, nn.AlphaDropout):
+    """`torch.nn.AlphaDropout`: a dropped entry goes to SELU's floor; mean and variance stay. `inplace` is honoured."""
+
+    def __init__(self, p: Rate = 0.5, inplace: bool = False) -> None:
+        super().__init__(alpha_dropout(p), inplace)
+
+
+class FeatureAlphaDropout(Layer, nn.FeatureAlphaDropout):
+    """`torch.nn.FeatureAlphaDropout`: alpha dropout of whole channels of (N, C, ...). `inplace` is honoured."""
+
+    def __init__(self, p: Rate = 0.5, inplace: bool = False) -> None:
+        super().__init__(feature_alpha_dropout(p), inplace)
+
+
+class GaussianDropout(Layer):
+    """Every entry is multiplied by N(1, p / (1 - p)).
+
+    >>> GaussianDropout(0.2)
+    GaussianDropout(p=0.2, inplace=False)
+    """
+
+    def __init__(self, p: Rate = 0.5, inplace: bool = False) -> None:
+        super().__init__(gaussian_dropout(p), inplace)
+
+
+class UniformDropout(Layer):
+    """Every entry is multiplied by a uniform number of mean 1 and variance p / (1 - p)."""
+
+    def __init__(self, p: Rate = 0.5, inplace: bool = False) -> None:
+        super().__init__(uniform_dropout(p), inplace)
+
+
+class SpatialDropout(Layer):
+    """One coin a channel of (N, C, ...), or of (N, ..., C) with `channels_last`, for any number of axes."""
+
+    def __init__(
+        self, p: Rate = 0.5, inplace: bool = False, *, channels_last: bool = False, scale: Scale = "train"
+    ) -> None:
+        super().__init__(spatial_dropout(p, channels_last, scale), inplace)
+
+
+class DropPath(Layer):
+    """Stochastic depth: a residual branch is dropped whole, for each sample or for the batch.
+
+    Args:
+        p: the probability that the branch is dropped, in [0, 1], or a schedule. Over depth: `dropkit.depth_rates`.
+        inplace: overwrite the input.
+        per: one coin a `"sample"`, or one for the whole `"batch"`.
+        scale_by_keep: whether a kept branch grows by 1 / (1 - p).
+
+    >>> DropPath(0.1)
+    DropPath(p=0.1, inplace=False)
+    """
+
+    def __init__(
+        self,
+        p: Rate = 0.1,
+        inplace: bool = False,
+        *,
+        per: Literal["sample", "batch"] = "sample",
+        scale_by_keep: bool = True,
+    ) -> None:
+        super().__init__(drop_path(p, per, scale_by_keep), inplace)
+
+
+class LockedDropout(Layer):
+    """One mask for all time steps of a sequence (batch, time, features), or (time, batch, features)."""
+
+    def __init__(
+        self, p: Rate = 0.5, inplace: bool = False, *, batch_first: bool = True, scale: Scale = "train"
+    ) -> None:
+        super().__init__(locked_dropout(p, batch_first, scale), inplace)
+
+
+class HeadDropout(Layer):
+    """One coin an attention head of (batch, heads, ...)."""
+
+    def __init__(self, p: Rate = 0.1, inplace: bool = False, *, scale: Scale = "train") -> None:
+        super().__init__(head_dropout(p, scale), inplace)
+
+
+class InputDropout(Layer):
+    """Dropout of the network's input, with a rate of its own."""
+
+    def __init__(self, p: Rate = 0.2, inplace: bool = False, *, scale: Scale = "train") -> None:
+        super().__init__(input_dropout(p, scale), inplace)
+
+
+class DropBlock2d(Layer):
+    """Squares of neighbouring entries of (N, C, H, W) are dropped together, with rate p at every entry.
+
+    Args:
+        p: the probability that an entry is dropped, in [0, 1], or a schedule.
+        block_size: side of a block in entries, or (height, width).
+        inplace: overwrite the input.
+        couple_channels: whether the channels of a sample share their blocks.
+
+    >>> DropBlock2d(0.1, block_size=5)
+    DropBlock2d(p=0.1, inplace=False, block_size=(5, 5))
+    """
+
+    def __init__(
+        self,
+        p: Rate = 0.1,
+        block_size: int | tuple[int, int] = 7,
+        inplace: bool = False,
+        *,
+        couple_channels: bool = False,
+        scale: Scale = "train",
+    ) -> None:
+        super().__init__(drop_block(p, block_size, couple_channels, scale), inplace)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, block_size={self.description.groups.size}"
+
+
+class TokenDropout(Layer):
+    """One coin a token of (batch, time, features); protected tokens pass unchanged.
+
+    Args:
+        p: the probability that a token is dropped, in [0, 1], or a schedule.
+        prefix: how many leading positions are never dropped, e.g. 1 for a class token.
+        keep: token numbers that are never dropped, e.g. those of CLS, SEP and PAD; they need `ids` at each call.
+        scale: where the factor 1 / (1 - p) goes.
+
+    >>> TokenDropout(0.1, prefix=1)(torch.ones(1, 2, 3)).shape
+    torch.Size([1, 2, 3])
+    """
+
+    def __init__(
+        self, p: Rate = 0.1, prefix: int = 0, keep: Iterable[int] = (), *, scale: Scale = "train"
+    ) -> None:
+        super().__init__(token_dropout(p, scale))
+        self.prefix, self.keep = prefix, tuple(keep)
+        protected(torch.zeros(1, 1, dtype=torch.int64), self.keep, prefix)
+
+    def forward(  # type: ignore[override]  # tokens are protected call by call
+        self, input: Tensor, *, ids: Tensor | None = None, padding: Tensor | None = None, **source: Any
+    ) -> Tensor:
+        """Drop tokens.
+
+        Args:
+            input: (batch, time, features).
+            ids: token numbers (batch, time), for `keep`.
+            padding: which positions are padding (batch, time), true there; they are never dropped.
+            **source: `key`, `generator` and `window` as in every layer.
+        """
+        if self.keep and ids is None:
+            raise DropkitError("ids", "is given where keep names tokens", ids, "call layer(x, ids=ids)")
+        dropped = super().forward(input, **source)
+        if dropped is input or not (self.prefix or self.keep or padding is not None):
+            return dropped
+        numbers = (
+            ids if ids is not None else torch.zeros(input.shape[:2], dtype=torch.int64, device=input.device)
+        )
+        return torch.where(protected(numbers, self.keep, self.prefix, padding)[..., None], input, dropped)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, prefix={self.prefix}, keep={self.keep}"
+
+
+class EmbeddingDropout(Layer):
+    """One coin a row of the vocabulary: a dropped word is gone wherever it occurs.
+
+    Args:
+        embedding: the table; it keeps its place, its name and its weights.
+        p: the probability that a word is dropped, in [0, 1], or a schedule.
+        scale: where the factor 1 / (1 - p) goes.
+
+    >>> EmbeddingDropout(torch.nn.Embedding(10, 4), 0.1)(torch.tensor([[1, 2]])).shape
+    torch.Size([1, 2, 4])
+    """
+
+    def __init__(self, embedding: nn.Embedding, p: Rate = 0.1, *, scale: Scale = "train") -> None:
+        super().__init__(embedding_dropout(p, scale))
+        self.embedding = embedding
+
+    def forward(self, ids: Tensor, **source: Any) -> Tensor:  # type: ignore[override]  # it takes numbers of words
+        """Look words up and drop.
+
+        Args:
+            ids: numbers of words, of any shape.
+            **source: `key`, `generator` and `window` as in every layer.
+        """
+        # One factor a row is drawn, not one an entry: the table itself is neither copied nor changed.
+        rows = self.embedding.weight.new_ones(self.embedding.num_embeddings, 1)
+        factor = super().forward(rows, **source)
+        words: Tensor = self.embedding(ids)
+        return words if factor is rows else words * nn.functional.embedding(ids, factor)
+
+
+class Zoneout(Layer):
+    """A unit keeps its previous value with probability p; evaluation takes the expected value.
+
+    >>> cell = Zoneout(0.5).eval()
+    >>> cell(torch.tensor([2.0]), torch.tensor([0.0]))
+    tensor([1.])
+    """
+
+    def __init__(self, p: Rate = 0.1, inplace: bool = False) -> None:
+        super().__init__(zoneout(p), inplace)
+
+    def forward(  # type: ignore[override]  # it takes two states
+        self, new: Tensor, previous: Tensor, *, window: Window = _WHOLE_ARRAY, **source: Any
+    ) -> Tensor:
+        """Return `previous` where a unit is dropped and `new` elsewhere.
+
+        Args:
+            new: the state that the cell computed.
+            previous: the state before, of the same shape.
+            window: the place of the state inside a larger one.
+            **source: `key` and `generator` as in every layer.
+        """
+        if new.shape != previous.shape:
+            rule = f"has the shape of new, {tuple(new.shape)}"
+            raise DropkitError("previous", rule, tuple(previous.shape), "give the state of the step before")
+        return self._drop(new, self._law_for(new, window), fill=previous, **source)

@@ -1,0 +1,81 @@
+"""Switch dropout alone: Monte Carlo passes with everything else in eval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
+
+from dropkit.core.check import DropkitError
+from dropkit.core.mode import Mode
+from dropkit.torch.layer import Layer
+
+__all__ = ["sources", "switch"]
+
+
+@contextmanager
+def switch(model: nn.Module, mode: Mode) -> Iterator[None]:
+    """Switch every source of dropout of a model, and nothing else, until the block ends.
+
+    Sources are dropkit's layers, torch's dropout modules, and the rates inside `nn.MultiheadAttention`, `nn.LSTM`,
+    `nn.GRU` and `nn.RNN`. In mode "mc" the fast paths of `nn.TransformerEncoderLayer`, which ignore dropout, are off.
+
+    Raises:
+        DropkitError: no source was found, or none with a rate above 0 where draws are asked for.
+    """
+    found = sources(model)
+    if not found or (mode != "eval" and not any(map(_can_draw, found))):
+        rule = "has dropout with a rate above 0" if found else "has a source of dropout"
+        mend = "calls of F.dropout inside forward cannot be seen: use dropkit.torch.Dropout layers"
+        raise DropkitError("model", rule, type(model).__name__, mend)
+    with ExitStack() as stack:
+        for module in found:
+            stack.callback(_force(module, mode))
+        if mode != "eval":
+            for module in _fast_paths(model):
+                stack.callback(_force(module, mode))
+        yield
+
+
+def sources(model: nn.Module) -> list[nn.Module]:
+    """Return the modules of a model that drop: ours, torch's, and those with a rate among their arguments."""
+    return [
+        module
+        for module in model.modules()
+        if isinstance(module, Layer | _DropoutNd) or _inner_rate(module) > 0
+    ]
+
+
+def _inner_rate(module: nn.Module) -> float:
+    if isinstance(module, nn.RNNBase):
+        # torch drops between layers: one layer alone never does.
+        return float(module.dropout) if module.num_layers > 1 else 0.0
+    return float(module.dropout) if isinstance(module, nn.MultiheadAttention) else 0.0
+
+
+def _can_draw(module: nn.Module) -> bool:
+    if isinstance(module, Layer):
+        return module.scheduled or module._p is None or module.p > 0
+    return _inner_rate(module) > 0 or (isinstance(module, _DropoutNd) and module.p > 0)
+
+
+def _fast_paths(model: nn.Module) -> list[nn.Module]:
+    """These layers skip their dropout modules unless they themselves are in training; only that flag is touched."""
+    return [module for module in model.modules() if isinstance(module, nn.TransformerEncoderLayer)]
+
+
+def _force(module: nn.Module, mode: Mode) -> Callable[[], None]:
+    """Set one module's own state and return what puts it back."""
+    if isinstance(module, Layer):
+        before = module.forced_mode
+        module.force(mode)
+        return lambda: module.force(before)
+    training = module.training
+    module.training = mode != "eval"
+
+    def restore() -> None:
+        module.training = training
+
+    return restore
