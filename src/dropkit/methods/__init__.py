@@ -1,4 +1,4 @@
-"""The catalogue: one published method is one file with one name. No method imports another, none knows a framework."""
+"""The catalogue: one published method is one file of one name; none imports another or knows a framework."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def catalogue() -> dict[str, Method]:
     >>> "drop_block" in catalogue()
     True
     """
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.endswith("_test"))
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    names = sorted(name for name in found if not name.endswith("_test"))
     return {name: importlib.import_module(f"{__name__}.{name}").METHOD for name in names}
 
 

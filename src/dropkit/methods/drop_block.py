@@ -13,33 +13,42 @@ __all__ = ["METHOD", "drop_block"]
 
 
 def drop_block(
-    rate: Any, block_size: int | tuple[int, int] = 7, couple_channels: bool = False, scale: Scale = "train"
+    rate: Any,
+    block_size: int | tuple[int, int] = 7,
+    couple_channels: bool = False,
+    scale: Scale = "train",
+    published: bool = False,
 ) -> Drop:
     """Return DropBlock over the last two axes of a map `(batch, channels, height, width)`.
 
-    A seed falls with probability 1 - (1 - rate)**(1 / block_size**2) on a map that is larger than the input by
-    block_size - 1, so that every entry, at the corner and in the centre, is dropped with probability `rate`.
+    A seed falls with probability 1 - (1 - rate)**(1 / block_size**2) on a map that is larger than the input
+    by block_size - 1, so that every entry, corner or centre, is dropped with probability `rate`. The paper
+    (Ghiasi et al. 2018) has seeds only where a whole block fits, with the first-order probability
+    rate H W / (block_size**2 (H - block_size + 1) (W - block_size + 1)).
 
     Args:
         rate: the probability that an entry is dropped, in [0, 1].
-        block_size: side of a block in entries, at least 1; even sides and blocks larger than the map are fine.
+        block_size: side of a block in entries, at least 1, or one for each of height and width. Even sides
+            and blocks larger than the map are fine.
         couple_channels: whether all channels of a sample share their blocks.
         scale: where the factor 1 / (1 - rate) goes.
+        published: draw seeds as the paper does, to repeat its runs: on average less than `rate` is dropped.
 
     >>> drop_block(0.1, 3).groups.sides
     {'h': 3, 'w': 3}
     """
     own = "b h w" if couple_channels else "b c h w"
-    return Drop(rate, Blocks(block_size, over="h w", pattern=f"b c h w -> {own}"), scale=scale)
+    blocks = Blocks(block_size, over="h w", pattern=f"b c h w -> {own}", published=published)
+    return Drop(rate, blocks, scale=scale)
 
 
 METHOD = Method(
     name="drop_block",
     title="DropBlock",
-    summary="Drops squares of neighbouring entries of a feature map, so that a dropped place cannot be read off its "
-    "neighbours.",
-    formula="seed ~ Bernoulli(1 - (1 - rate)^(1 / k^2)) on (H + k - 1) x (W + k - 1); an entry is dropped if a seed lies "
-    "in the k x k window that ends at it; y = x kept / (1 - rate)",
+    summary="Drops squares of neighbouring entries of a feature map, so that a dropped place cannot be read "
+    "off its neighbours.",
+    formula="seed ~ Bernoulli(1 - (1 - rate)^(1 / k^2)) on (H + k - 1) x (W + k - 1); an entry is dropped "
+    "if a seed lies in the k x k window that ends at it; y = x kept / (1 - rate)",
     paper=Paper(
         title="DropBlock: A regularization method for convolutional networks",
         authors=("Ghiasi, Golnaz", "Lin, Tsung-Yi", "Le, Quoc V."),
@@ -51,13 +60,17 @@ METHOD = Method(
   author    = {Ghiasi, Golnaz and Lin, Tsung-Yi and Le, Quoc V.},
   booktitle = {Advances in Neural Information Processing Systems},
   volume    = {31},
+  pages     = {10727--10737},
   year      = {2018}
 }""",
+        checked="NeurIPS's page and a citing bibliography for the reference, reviews and public code for the "
+        "law",
     ),
     site="activation",
     fields=("vision",),
-    good_for="Convolutional networks that overfit although entry-wise dropout changes nothing: neighbours in a map say the "
-    "same, and only a whole block takes information away. Start with a low rate and raise it during training.",
+    good_for="Convolutional networks that overfit although entry-wise dropout changes nothing: neighbours "
+    "in a map say the same, and only a whole block takes information away. Start with a low rate and raise "
+    "it during training.",
     bad_for="Small maps (a block of 7 covers a 7 x 7 map whole), small models that underfit, dense layers.",
     describe=drop_block,
     example=Example(shape=(1, 1, 16, 32), axes="b c h w", arguments={"rate": 0.2, "block_size": 4}),

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from dropkit.core import rate as rates
+from dropkit.core.address import Words
+from dropkit.core.groups import Draws, Groups
+from dropkit.core.reference import mask
+from dropkit.methods.drop_block import drop_block
+
+NEVER, ALWAYS = 2**32 - 1, 0
+
+
+class Chosen(Draws):
+    """Draws that were not drawn."""
+
+    def __init__(self, groups: Groups, shape: tuple[int, ...], u: np.ndarray) -> None:
+        super().__init__(np, groups.layout(shape), Words(0, 0, 0))
+        self.u = u
+
+
+def outcomes(height: int, width: int, sides: tuple[int, int], published: bool = False) -> np.ndarray:
+    """What every pattern of seeds on a tiny map drops, pattern by pattern: nothing is sampled."""
+    groups = drop_block(0.5, sides, published=published).groups
+    seeds = patterns(height, width, sides)
+    u = np.where(seeds, ALWAYS, NEVER)[:, None]
+    return np.array(groups.decide(Chosen(groups, (len(seeds), 1, height, width), u), 0.5))[:, 0]
+
+
+def patterns(height: int, width: int, sides: tuple[int, int]) -> np.ndarray:
+    """Every pattern of seeds: the bits of every whole number."""
+    shape = (height + sides[0] - 1, width + sides[1] - 1)
+    total = shape[0] * shape[1]
+    return (np.arange(2**total)[:, None] >> np.arange(total) & 1).astype(bool).reshape(-1, *shape)
+
+
+def rate_by_place(height: int, width: int, sides: tuple[int, int], rate: float) -> np.ndarray:
+    """The probability that each entry is dropped, summed over every pattern of seeds."""
+    seed = rates.root(rate, sides[0] * sides[1], np)
+    chances = np.where(patterns(height, width, sides), seed, 1 - seed).prod((1, 2))
+    return np.asarray(np.tensordot(chances, outcomes(height, width, sides), 1))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "sides"),
+    [
+        pytest.param(3, 3, (2, 2), id="even block"),
+        pytest.param(3, 2, (2, 3), id="block wider than the map"),
+        pytest.param(1, 4, (3, 1), id="block taller than the map"),
+        pytest.param(5, 1, (3, 1), id="odd block"),
+    ],
+)
+def test_corner_edge_and_centre_are_dropped_at_the_written_rate(
+    height: int, width: int, sides: tuple[int, int]
+) -> None:
+    assert rate_by_place(height, width, sides, 0.3) == pytest.approx(np.full((height, width), 0.3), rel=1e-12)
+
+
+def test_the_seed_rate_has_a_closed_form() -> None:
+    assert rates.root(0.3, 49, np) == pytest.approx(1 - 0.7 ** (1 / 49), rel=1e-13)
+    assert rates.root(1e-18, 49, np) == pytest.approx(1e-18 / 49, rel=1e-15)
+
+
+def test_each_seed_drops_the_block_that_begins_at_it() -> None:
+    blocks = {tuple(map(tuple, np.argwhere(gone))) for gone in outcomes(2, 2, (2, 2)) if gone.sum() == 2}
+    assert ((0, 0), (0, 1)) in blocks
+    assert ((0, 0), (1, 0)) in blocks
+
+
+def test_published_seeds_lie_where_a_whole_block_fits() -> None:
+    sizes = {int(gone.sum()) for gone in outcomes(2, 3, (2, 2), published=True)}
+    assert sizes == {0, 4, 6}
+
+
+def published_decision(height: int, width: int, side: int, rate: float, u: int) -> np.ndarray:
+    """What is dropped where every seed has drawn u."""
+    groups = drop_block(rate, side, published=True).groups
+    drawn = np.full((1, 1, height + side - 1, width + side - 1), u)
+    return np.array(groups.decide(Chosen(groups, (1, 1, height, width), drawn), rate))
+
+
+def test_the_published_seed_rate_is_the_papers_gamma() -> None:
+    height, width, side, rate = 7, 9, 3, 0.1
+    gamma = rate * height * width / (side**2 * (height - side + 1) * (width - side + 1))
+    word = rates.threshold(gamma, np)
+    assert published_decision(height, width, side, rate, word - 1).all()
+    assert not published_decision(height, width, side, rate, word).any()
+
+
+def test_channels_share_their_blocks_when_coupled() -> None:
+    drawn = mask(1, (2, 3, 9, 9), drop_block(0.3, 3, couple_channels=True))
+    assert np.array_equal(drawn, np.broadcast_to(drawn[:, :1], drawn.shape))
+    alone = mask(1, (2, 3, 9, 9), drop_block(0.3, 3))
+    assert not np.array_equal(alone[:, 0], alone[:, 1])
+
+
+def test_blocks_of_one_entry_are_dropout() -> None:
+    shape = (2, 3, 4, 5)
+    entries = mask(1, shape, drop_block(0.4, 1))
+    assert set(np.unique(entries)) == {0.0, 1 / 0.6}

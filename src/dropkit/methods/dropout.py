@@ -1,0 +1,70 @@
+"""Dropout: every entry is dropped by a coin of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dropkit.core.drop import Drop
+from dropkit.core.method import Example, Method, Paper
+from dropkit.core.mode import Scale
+
+__all__ = ["METHOD", "dropout"]
+
+
+def dropout(rate: Any, scale: Scale = "train") -> Drop:
+    """Return dropout: every entry becomes 0 with probability `rate`, whatever its neighbours do.
+
+    y = x kept / (1 - rate) with kept ~ Bernoulli(1 - rate). The paper (Srivastava et al. 2014) multiplies by
+    the keep probability at test time instead: that is scale="eval".
+
+    Args:
+        rate: the probability that an entry is dropped, in [0, 1].
+        scale: where the factor 1 / (1 - rate) goes.
+
+    >>> dropout(0.5).groups.pattern
+    '...'
+    """
+    return Drop(rate, scale=scale)
+
+
+METHOD = Method(
+    name="dropout",
+    title="Dropout",
+    summary="Drops every entry by a coin of its own, so that no unit can rely on another one being there.",
+    formula="kept ~ Bernoulli(1 - rate) for each entry; y = x kept / (1 - rate)",
+    paper=Paper(
+        title="Dropout: A Simple Way to Prevent Neural Networks from Overfitting",
+        authors=(
+            "Srivastava, Nitish",
+            "Hinton, Geoffrey",
+            "Krizhevsky, Alex",
+            "Sutskever, Ilya",
+            "Salakhutdinov, Ruslan",
+        ),
+        year=2014,
+        venue="Journal of Machine Learning Research",
+        url="https://jmlr.org/papers/v15/srivastava14a.html",
+        bibtex="""@article{srivastava2014dropout,
+  title   = {Dropout: A Simple Way to Prevent Neural Networks from Overfitting},
+  author  = {Srivastava, Nitish and Hinton, Geoffrey and Krizhevsky, Alex and Sutskever, Ilya and
+             Salakhutdinov, Ruslan},
+  journal = {Journal of Machine Learning Research},
+  volume  = {15},
+  number  = {56},
+  pages   = {1929--1958},
+  year    = {2014}
+}""",
+        checked="the journal's own page for the reference; PyTorch's and Keras's documentation for the "
+        "inverted form",
+    ),
+    site="activation",
+    fields=("tabular", "vision", "text", "speech"),
+    good_for="Wide dense layers and the last hidden layers of a network that overfits: small data, many "
+    "passes. Try rates between 0.1 and 0.5, and train longer.",
+    bad_for="Models that underfit or see each example once; early convolutions, where neighbours tell what "
+    "was dropped; layers just before BatchNorm, whose variance differs between training and evaluation.",
+    describe=dropout,
+    example=Example(shape=(16, 32), axes="b d", arguments={"rate": 0.5}),
+    aliases=("bernoulli_dropout", "inverted_dropout", "binary_dropout"),
+    layers={"torch": "Dropout"},
+)
