@@ -102,7 +102,7 @@ class Whole:
     @property
     def rule(self) -> str:
         """The rule in words."""
-        end = "" if self.below is None else f" and below {self.below}"
+        end = "" if self.below is None else f" and below {_power(self.below)}"
         return f"must be a whole number of at least {self.low}{end}"
 
     def check(self, argument: str, value: Any) -> int:
@@ -205,6 +205,11 @@ def try_import(package: str, extra: str) -> ModuleType:
             raise
         message = f"{package} is not installed; type: pip install 'dropkit[{extra}]'"
         raise MissingPackage(message, name=error.name) from None
+
+
+def _power(number: int) -> str:
+    exponent = number.bit_length() - 1
+    return f"2**{exponent}" if exponent >= 16 and number == 2**exponent else str(number)
 
 
 def _short(value: object, limit: int = 80) -> str:

@@ -136,8 +136,8 @@ def transform(
 ) -> Array:
     """Return y = m x + b for an array whose type is wide enough to compute in.
 
-    `linear` leaves b out: the gradient's map. A dropped entry is replaced, not multiplied: infinities and NaN do
-    not survive it.
+    `linear` leaves b out: the gradient's map. A dropped entry is replaced, not multiplied: infinities and NaN
+    do not survive it.
     """
     shape, noise = tuple(x.shape), drop.noise
     if isinstance(noise, Continuous):
