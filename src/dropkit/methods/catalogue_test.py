@@ -1,0 +1,109 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+from pybtex.database import Entry, parse_string
+from pybtex.richtext import Text
+
+from dropkit import methods
+from dropkit.core.check import DropkitError
+from dropkit.core.drop import Drop
+from dropkit.core.method import Method
+from dropkit.core.reference import mask
+
+METHODS = methods.catalogue()
+FIELDS = {"speech", "tabular", "text", "vision"}
+SENTENCE = re.compile(r"[A-Z].{30,}\.", re.DOTALL)
+
+every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+
+
+def entry(method: Method) -> Entry:
+    (found,) = parse_string(method.paper.bibtex, "bibtex").entries.values()
+    return found
+
+
+def plain(latex: str) -> str:
+    return str(Text.from_latex(latex))
+
+
+def test_every_file_is_a_method_of_its_name() -> None:
+    files = {
+        path.stem for path in Path(methods.__file__).parent.glob("*.py") if not path.stem.endswith("_test")
+    }
+    assert files - {"__init__"} == set(METHODS)
+    assert {name: method.name for name, method in METHODS.items()} == {name: name for name in METHODS}
+
+
+def test_no_two_methods_share_a_name_or_an_alias() -> None:
+    names = [name for method in METHODS.values() for name in (method.name, *method.aliases)]
+    assert sorted(names) == sorted(set(names))
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names)
+
+
+@every_method
+def test_every_name_finds_its_method(method: Method) -> None:
+    assert {methods.get(name).name for name in (method.name, *method.aliases)} == {method.name}
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(DropkitError, match=r"got 'zoneoot'; did you mean 'zoneout'\?"):
+        methods.get("zoneoot")
+
+
+@every_method
+def test_the_record_is_complete(method: Method) -> None:
+    assert method.fields
+    assert set(method.fields) <= FIELDS
+    assert method.formula
+    assert method.aliases
+    assert set(method.layers) == {"torch"}
+    for text in (method.summary, method.good_for, method.bad_for):
+        assert SENTENCE.fullmatch(text), text
+
+
+@every_method
+def test_the_citation_says_what_the_record_says(method: Method) -> None:
+    cited, paper = entry(method), method.paper
+    assert plain(cited.fields["title"]) == paper.title
+    assert int(cited.fields["year"]) == paper.year
+    assert tuple(plain(str(person)) for person in cited.persons["author"]) == paper.authors
+    assert {"journal", "booktitle"} & set(cited.fields)
+    assert paper.url.startswith("https://")
+    assert paper.venue
+    assert paper.checked
+
+
+def test_one_citation_key_is_one_entry() -> None:
+    keys = {(entry(method).key, method.paper.bibtex) for method in METHODS.values()}
+    assert len(keys) == len({key for key, _ in keys})
+
+
+@every_method
+def test_the_example_runs_and_shows_both_kept_and_dropped(method: Method) -> None:
+    example = method.example
+    drop = method.describe(**example.arguments)
+    drawn = mask(7, example.shape, drop)
+    assert len(example.axes.split()) == drawn.ndim
+    assert drawn.min() < drawn.max()
+
+
+@every_method
+def test_the_description_survives_json(method: Method) -> None:
+    drop = method.describe(**method.example.arguments)
+    assert Drop.from_json(drop.to_json()) == drop
+
+
+@every_method
+def test_the_record_is_plain_data(method: Method) -> None:
+    data = json.loads(json.dumps(method.to_json()))
+    assert data["name"] == method.name
+    assert data["paper"]["year"] == method.paper.year
+
+
+@every_method
+@pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan"), "0.5", None])
+def test_every_description_refuses_a_rate_out_of_range(method: Method, rate: object) -> None:
+    with pytest.raises(DropkitError, match=r"rate must be a number in \[0, 1\]"):
+        method.describe(rate=rate)
