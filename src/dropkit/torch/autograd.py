@@ -6,56 +6,97 @@ from typing import Any
 
 import torch
 
+from dropkit.core.address import Words
 from dropkit.core.rate import ONE
-from dropkit.torch.op import AnyKey, Call, key_tensor, perform, plain
+from dropkit.torch import op as _operators  # registers what torch.ops.dropkit offers
+from dropkit.torch.keys import AnyKey, draw_tensor, draw_words, key_tensor, key_words
+from dropkit.torch.run import Call, run
 
 __all__ = ["dropped"]
 
 Tensor = torch.Tensor
+_OPERATORS = _operators
 
 
 def dropped(
     x: Tensor,
-    key: AnyKey,
+    call: Call,
+    key: AnyKey | None = None,
+    *,
+    generator: torch.Generator | None = None,
+    fill: Tensor | None = None,
+    inplace: bool = False,
+) -> Tensor:
+    """Return m x + b under a key, drawn if none is given, with its gradient: m for x, 1 - m for `fill`."""
+    if not _plain(x):
+        tensor = draw_tensor(x, generator) if key is None else key_tensor(key, x)
+        y = _traced(x, tensor, call, fill, linear=False)
+        return x.copy_(y) if inplace else y
+    words = draw_words(x, generator) if key is None else key_words(key)
+    if call.threshold is not None:
+        # The schedule may take its step before backward comes: what counts is the rate of now.
+        call = Call(call.law, call.threshold.item() / ONE)
+    if torch.is_grad_enabled() and (x.requires_grad or (fill is not None and fill.requires_grad)):
+        return _dropped(x, words, call, fill, inplace)
+    return run(x, words, call, fill=fill, inplace=inplace)
+
+
+def _plain(x: Tensor) -> bool:
+    """Whether nothing stands between us and the memory of x: no graph, no transform, no fake, no device."""
+    return (
+        not torch.compiler.is_compiling()
+        and type(x) in (torch.Tensor, torch.nn.Parameter)
+        and x.is_cpu
+        and not torch._C._are_functorch_transforms_active()
+    )
+
+
+def _dropped(
+    x: Tensor,
+    words: Words[int],
     call: Call,
     fill: Tensor | None = None,
     inplace: bool = False,
     linear: bool = False,
 ) -> Tensor:
-    """Return m x + b (m x alone where `linear`) under a key, with its gradient: m for x, 1 - m for `fill`."""
-    if not plain(x):
-        road = _Traced if torch.compiler.is_compiling() else _Transformed
-        y: Tensor = road.apply(x, key_tensor(key, x), *call, fill, linear)  # type: ignore[no-untyped-call]
-        return x.copy_(y) if inplace else y
-    if call.threshold is not None:
-        # The schedule may take its step before backward comes: what counts is the rate of now.
-        call = Call(call.law, call.threshold.item() / ONE)
-    if torch.is_grad_enabled() and (x.requires_grad or (fill is not None and fill.requires_grad)):
-        return _Dropped.apply(x, key, call, fill, inplace, linear)  # type: ignore[no-any-return,no-untyped-call]
-    return perform(x, key, call, fill=fill, linear=linear, inplace=inplace)
+    return _Dropped.apply(x, words, call, fill, inplace, linear)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def _traced(x: Tensor, key: Tensor, call: Call, fill: Tensor | None = None, linear: bool = True) -> Tensor:
+    road = _Traced if torch.compiler.is_compiling() else _Transformed
+    return road.apply(x, key, *call, fill, linear)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class _Dropped(torch.autograd.Function):
     """The road of plain tensors, which a `setup_context` of its own would cost 70 microseconds a call."""
 
     @staticmethod
-    def forward(  # type: ignore[override]  # the base class takes anything
-        ctx: Any, x: Tensor, key: AnyKey, call: Call, fill: Tensor | None, inplace: bool, linear: bool
+    def forward(
+        ctx: Any, x: Tensor, words: Words[int], call: Call, fill: Tensor | None, inplace: bool, linear: bool
     ) -> Tensor:
-        ctx.key, ctx.call, ctx.inplace = key, call, inplace
+        ctx.words, ctx.call, ctx.inplace = words, call, inplace
         if inplace:
             ctx.mark_dirty(x)
-        return perform(x, key, call, fill=fill, linear=linear, inplace=inplace)
+        return run(x, words, call, fill=fill, linear=linear, inplace=inplace)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        through = dropped(grad, ctx.key, ctx.call, linear=True)
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        through = _through(grad, ctx.words, ctx.call)
         return through, None, None, grad - through if ctx.needs_input_grad[3] else None, None, None
 
     @staticmethod
-    def jvp(ctx: Any, x: Tensor | None, *others: Any) -> Tensor:  # type: ignore[override]
-        tangent = _tangent(x, others[2], ctx.key, ctx.call)
+    def jvp(ctx: Any, x: Tensor | None, *others: Any) -> Tensor:
+        parts = [] if x is None else [_through(x, ctx.words, ctx.call)]
+        parts += [] if others[2] is None else [others[2] - _through(others[2], ctx.words, ctx.call)]
+        tangent = sum(parts[1:], parts[0])
         return x.copy_(tangent) if ctx.inplace and x is not None else tangent
+
+
+def _through(grad: Tensor, words: Words[int], call: Call) -> Tensor:
+    """Return m grad; recorded where a second derivative may be asked for."""
+    if torch.is_grad_enabled():
+        return _dropped(grad, words, call, linear=True)
+    return run(grad, words, call, linear=True)
 
 
 class _Traced(torch.autograd.Function):
@@ -64,7 +105,7 @@ class _Traced(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(  # type: ignore[override]  # the base class takes anything
+    def forward(
         x: Tensor,
         key: Tensor,
         law: str,
@@ -73,7 +114,9 @@ class _Traced(torch.autograd.Function):
         fill: Tensor | None,
         linear: bool,
     ) -> Tensor:
-        return perform(x, key, Call(law, rate, threshold), fill=fill, linear=linear)
+        if linear:
+            return torch.ops.dropkit.scale(x, key, law, rate, threshold)  # type: ignore[no-any-return]  # untyped
+        return torch.ops.dropkit.drop(x, key, law, rate, threshold, fill)  # type: ignore[no-any-return]  # untyped
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -82,23 +125,19 @@ class _Traced(torch.autograd.Function):
         ctx.save_for_forward(key, threshold)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         key, threshold = ctx.saved_tensors
-        through = dropped(grad, key, Call(ctx.law, ctx.rate, threshold), linear=True)
+        through = _traced(grad, key, Call(ctx.law, ctx.rate, threshold))
         return through, None, None, None, None, grad - through if ctx.needs_input_grad[5] else None, None
 
 
 class _Transformed(_Traced):
-    """The road of function transforms, other devices and fake tensors. Dynamo refuses a class with a `jvp`."""
+    """The road of function transforms, other devices and fake tensors. Dynamo refuses a `jvp`, hence the pair."""
 
     @staticmethod
-    def jvp(ctx: Any, x: Tensor | None, *others: Any) -> Tensor:  # type: ignore[override]
+    def jvp(ctx: Any, x: Tensor | None, *others: Any) -> Tensor:
         key, threshold = ctx.saved_tensors
-        return _tangent(x, others[4], key, Call(ctx.law, ctx.rate, threshold))
-
-
-def _tangent(x: Tensor | None, fill: Tensor | None, key: AnyKey, call: Call) -> Tensor:
-    parts = [] if x is None else [dropped(x, key, call, linear=True)]
-    if fill is not None:
-        parts.append(fill - dropped(fill, key, call, linear=True))
-    return sum(parts[1:], parts[0])
+        call, fill = Call(ctx.law, ctx.rate, threshold), others[4]
+        parts = [] if x is None else [_traced(x, key, call)]
+        parts += [] if fill is None else [fill - _traced(fill, key, call)]
+        return sum(parts[1:], parts[0])

@@ -9,7 +9,7 @@ from dropkit.core.drop import Drop
 from dropkit.core.mode import Mode
 from dropkit.torch.functional import drop
 from dropkit.torch.mode import switch
-from dropkit.torch.op import AnyKey
+from dropkit.torch.keys import AnyKey
 
 __all__ = ["apply", "switch"]
 

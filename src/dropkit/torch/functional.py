@@ -13,7 +13,8 @@ from dropkit.core.check import RATE, DropkitError
 from dropkit.core.drop import Drop
 from dropkit.core.mode import MODE, Mode
 from dropkit.torch.autograd import dropped
-from dropkit.torch.op import AnyKey, Call, describe, draw_key, law_of, rate_of
+from dropkit.torch.keys import AnyKey
+from dropkit.torch.run import Call, describe, law_of, rate_of
 
 __all__ = [
     "alpha_dropout",
@@ -86,11 +87,9 @@ def perturb(
         reference.check_fill(describe(call.law)[0])
     if call.rate == 0:
         return input
-    if key is None:
-        key = draw_key(input, generator)
-    elif generator is not None:
+    if key is not None and generator is not None:
         raise DropkitError("generator", "is left out where key is given", generator, "give one of the two")
-    return dropped(input, key, call, fill, inplace)
+    return dropped(input, call, key, generator=generator, fill=fill, inplace=inplace)
 
 
 def evaluate(input: Tensor, call: Call, *, fill: Tensor | None = None, inplace: bool = False) -> Tensor:

@@ -16,7 +16,8 @@ from dropkit.core.mode import MODE, Mode, Scale
 from dropkit.core.noise import Noise
 from dropkit.core.rate import Learned, Schedule, threshold
 from dropkit.torch import functional
-from dropkit.torch.op import AnyKey, Call, law_of
+from dropkit.torch.keys import AnyKey
+from dropkit.torch.run import Call, law_of
 
 __all__ = ["Drop", "Layer"]
 

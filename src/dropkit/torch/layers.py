@@ -30,7 +30,7 @@ from dropkit.methods.uniform_dropout import uniform_dropout
 from dropkit.methods.zoneout import zoneout
 from dropkit.torch.functional import feature_pattern
 from dropkit.torch.layer import Layer
-from dropkit.torch.op import law_of
+from dropkit.torch.run import law_of
 
 __all__ = [
     "AlphaDropout",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, NamedTuple
 
 import torch
@@ -41,7 +40,6 @@ class Loop(NamedTuple):
         return out
 
 
-@functools.lru_cache(maxsize=4096)
 def plan(
     drop: Drop,
     window: Window,

@@ -1,0 +1,65 @@
+"""Where a key comes from: each forward takes one number from torch's generator, and that is the whole key.
+
+So seeding, forking and checkpointing with preserved state work as they do for torch's own dropout.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import torch
+
+from dropkit.core.address import Words
+from dropkit.core.check import DropkitError
+from dropkit.core.key import Key
+
+__all__ = ["AnyKey", "draw", "draw_tensor", "draw_words", "key_tensor", "key_words"]
+
+Tensor = torch.Tensor
+AnyKey = int | Key | Tensor
+_MASK = 2**64 - 1
+
+
+def draw(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Take one number from the generator in use, as a tensor on the device of x."""
+    return torch.empty((), dtype=torch.int64, device=x.device).random_(-(2**63), None, generator=generator)
+
+
+def draw_words(x: Tensor, generator: torch.Generator | None = None) -> Words[int]:
+    """Take one key for a tensor on the CPU."""
+    if torch._C._get_tracing_state() is not None:
+        _refuse("traced", "a trace would freeze one mask for ever")
+    return Words(int(draw(x, generator).item()) & _MASK, 0, 0)
+
+
+def draw_tensor(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Take one key that stays on its device, or in its graph."""
+    if generator is None:
+        return torch.ops.dropkit.draw(x)  # type: ignore[no-any-return]  # operators are untyped
+    if torch.compiler.is_compiling():
+        _refuse("compiled together with generator=", "a generator has no place in a graph")
+    return draw(x, generator)
+
+
+def key_words(key: AnyKey) -> Words[Any]:
+    """Return the numbers of a key; those of a tensor stay on its device unless that is the CPU."""
+    if not isinstance(key, torch.Tensor):
+        return Key.of(key).words
+    if not key.is_cpu:
+        return Words(*key.unbind()) if key.ndim else Words(key, 0, 0)
+    word, call, stream = key.tolist() if key.ndim else (key.item(), 0, 0)
+    return Words(int(word) & _MASK, call, stream)
+
+
+def key_tensor(key: AnyKey, x: Tensor) -> Tensor:
+    """Return a key as the tensor that an operator takes: one number, or word, call and stream."""
+    if isinstance(key, torch.Tensor):
+        return key
+    word, call, stream = Key.of(key).words
+    signed = word - 2**64 if word >= 2**63 else word
+    return torch.tensor([signed, call, stream], dtype=torch.int64, device=x.device)
+
+
+def _refuse(how: str, why: str) -> NoReturn:
+    mend = "call model.eval() first, or use torch.compile or torch.export without a generator"
+    raise DropkitError("dropout", f"cannot draw while it is {how}: {why}", "a training-mode call", mend)

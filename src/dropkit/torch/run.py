@@ -1,0 +1,105 @@
+"""A dropout on real memory: by the native loop where it serves, by the plain twin elsewhere."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any, NamedTuple
+
+import torch
+
+from dropkit.core import reference
+from dropkit.core.address import Words
+from dropkit.core.bind import Window
+from dropkit.core.drop import Drop
+from dropkit.core.groups import Draws
+from dropkit.core.rate import ONE
+from dropkit.core.reference import Arrays
+from dropkit.torch.native import NativeDraws, plan
+
+__all__ = ["Call", "describe", "law_of", "rate_of", "run"]
+
+Tensor = torch.Tensor
+_WHOLE_ARRAY = Window()
+
+
+class Call(NamedTuple):
+    """What is asked: a law (see `law_of`), its rate if that is one number, its threshold if a schedule moves it."""
+
+    law: str
+    rate: float | None = None
+    threshold: Tensor | None = None
+
+
+def law_of(drop: Drop, window: Window = _WHOLE_ARRAY) -> str:
+    """Return all of a description but a plain rate, as the text that an operator can carry through a graph."""
+    data = json.loads(drop.to_json())
+    if isinstance(drop.rate, float):
+        data["rate"] = 0.0
+    if window != _WHOLE_ARRAY:
+        data["window"] = [window.start, window.whole]
+    return json.dumps(data)
+
+
+@functools.lru_cache(maxsize=4096)
+def describe(law: str) -> tuple[Drop, Window]:
+    """Return what `law_of` wrote down."""
+    start, whole = json.loads(law).get("window", [(), None])
+    return Drop.from_json(law), Window(tuple(start), None if whole is None else tuple(whole))
+
+
+def run(
+    x: Tensor,
+    words: Words[Any],
+    call: Call,
+    *,
+    fill: Tensor | None = None,
+    linear: bool = False,
+    inplace: bool = False,
+) -> Tensor:
+    """Return m x + b (m x alone where `linear`) under a key, without recording a gradient.
+
+    The loop walks memory in the order in which the result lies there; the group index is logical all the same.
+    """
+    out = x if inplace else torch.empty_like(x)
+    if x.is_cpu and fill is None:
+        rate = call.rate if call.threshold is None else call.threshold.item() / ONE
+        loop = None if rate is None else _loop(call.law, rate, x.dtype, x.shape, out.stride(), linear)
+        if loop is not None:
+            return loop(x if x.stride() == out.stride() else out.copy_(x), out, words)
+    return out.copy_(_twin(x, words, call, fill, linear))
+
+
+def rate_of(drop: Drop, x: Tensor, call: Call) -> Any:
+    """Return the rate of a call: a number, or an array on the device of x."""
+    if call.threshold is not None:
+        # Waiting for the number would stop a CUDA stream; on the CPU it is there already.
+        word = call.threshold
+        return word.item() / ONE if word.is_cpu else word.to(torch.float64) / ONE
+    if call.rate is not None:
+        return call.rate
+    return reference.entry_rate(drop, tuple(x.shape), Arrays(torch, x.device))
+
+
+@functools.lru_cache(maxsize=4096)
+def _loop(
+    law: str, rate: float, dtype: torch.dtype, shape: torch.Size, strides: tuple[int, ...], linear: bool
+) -> Any:
+    # The text is the key of the cache: its hash is kept, that of a nested description is not.
+    drop, window = describe(law)
+    return plan(drop, window, rate, dtype, shape, strides, linear)
+
+
+def _twin(x: Tensor, words: Words[Any], call: Call, fill: Tensor | None, linear: bool) -> Tensor:
+    drop, window = describe(call.law)
+    arrays = Arrays(torch, x.device, NativeDraws if x.is_cpu else Draws)
+    fill = None if fill is None else _widen(fill)
+    rate = rate_of(drop, x, call)
+    return reference.transform(  # type: ignore[no-any-return]  # the engine serves any array
+        _widen(x), drop, words, rate, window=window, fill=fill, linear=linear, arrays=arrays
+    )
+
+
+def _widen(x: Tensor) -> Tensor:
+    """Arithmetic happens in float32 at least: a factor of 1 / 0.9 would be 1.109 in bfloat16."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
