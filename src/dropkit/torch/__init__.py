@@ -5,11 +5,11 @@ from dropkit.torch.layer import Drop, Layer
 from dropkit.torch.layers import (
     AlphaDropout,
     DropBlock2d,
-    DropPath,
     Dropout,
     Dropout1d,
     Dropout2d,
     Dropout3d,
+    DropPath,
     EmbeddingDropout,
     FeatureAlphaDropout,
     GaussianDropout,

@@ -132,7 +132,7 @@ class _Traced(torch.autograd.Function):
 
 
 class _Transformed(_Traced):
-    """The road of function transforms, other devices and fake tensors. Dynamo refuses a `jvp`, hence the pair."""
+    """The road of function transforms, other devices and fakes. Dynamo refuses a `jvp`, hence the pair."""
 
     @staticmethod
     def jvp(ctx: Any, x: Tensor | None, *others: Any) -> Tensor:

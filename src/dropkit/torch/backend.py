@@ -8,8 +8,8 @@ from dropkit.core.bind import Window
 from dropkit.core.drop import Drop
 from dropkit.core.mode import Mode
 from dropkit.torch.functional import drop
-from dropkit.torch.mode import switch
 from dropkit.torch.keys import AnyKey
+from dropkit.torch.mode import switch
 
 __all__ = ["apply", "switch"]
 

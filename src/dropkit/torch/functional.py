@@ -1,4 +1,4 @@
-"""Dropout as functions: `drop` for any description, and the functions of `torch.nn.functional` under their names."""
+"""Dropout as functions: `drop` for any description, and those of `torch.nn.functional` under their names."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def drop(
         input: a tensor of a real floating type.
         description: noise, groups, rate and scale.
         mode: `"train"` and `"mc"` draw, `"eval"` applies the noise's eval map.
-        key: the address of the draws: an int, a `dropkit.Key`, or an int64 tensor. Without one, one number is taken
-            from `generator`, or from torch's own.
+        key: the address of the draws: an int, a `dropkit.Key`, or an int64 tensor. Without one, one number is
+            taken from `generator`, or from torch's own.
         generator: where the key is taken from; eager mode only.
         window: the place of the tensor inside a larger one.
         fill: what a dropped entry becomes, of the shape of `input`.
@@ -140,7 +140,10 @@ def dropout1d(
     key: AnyKey | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Drop whole channels of (N, C, L) or (C, L): `torch.nn.functional.dropout1d`. Arguments as in `dropout`."""
+    """Drop whole channels of (N, C, L) or (C, L): `torch.nn.functional.dropout1d`.
+
+    Arguments as in `dropout`.
+    """
     return _dropout(input, feature_pattern(1, input.dim()), "bernoulli", p, training, inplace, key, generator)
 
 
@@ -169,7 +172,10 @@ def dropout3d(
     key: AnyKey | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Drop whole channels of (N, C, D, H, W) or (C, D, H, W): `torch.nn.functional.dropout3d`. Arguments as in `dropout`."""
+    """Drop whole channels of (N, C, D, H, W) or (C, D, H, W): `torch.nn.functional.dropout3d`.
+
+    Arguments as in `dropout`.
+    """
     return _dropout(input, feature_pattern(3, input.dim()), "bernoulli", p, training, inplace, key, generator)
 
 
@@ -182,7 +188,7 @@ def alpha_dropout(
     key: AnyKey | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Send each entry to SELU's floor with probability p and restore mean and variance: `torch.nn.functional.alpha_dropout`.
+    """Send entries to SELU's floor, keep mean and variance: `torch.nn.functional.alpha_dropout`.
 
     Arguments as in `dropout`.
     """
@@ -198,12 +204,15 @@ def feature_alpha_dropout(
     key: AnyKey | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Alpha dropout of whole channels of (N, C, ...): `torch.nn.functional.feature_alpha_dropout`. Arguments as in `dropout`."""
+    """Alpha dropout of whole channels of (N, C, ...): `torch.nn.functional.feature_alpha_dropout`.
+
+    Arguments as in `dropout`.
+    """
     return _dropout(input, "n c ... -> n c", "alpha", p, training, inplace, key, generator)
 
 
 def feature_pattern(spatial: int, rank: int) -> str:
-    """Return the pattern of channel-wise dropout for `spatial` axes, with torch's warnings and errors on odd ranks."""
+    """Return the pattern of channel-wise dropout, with torch's warnings and errors on odd ranks."""
     unbatched, batched = spatial + 1, spatial + 2
     name = f"dropout{spatial}d"
     if spatial == 1 and rank not in (unbatched, batched):
@@ -217,8 +226,8 @@ def feature_pattern(spatial: int, rank: int) -> str:
         )
     if spatial == 2 and rank == unbatched:
         _warn(
-            f"{name}: Received a 3D input to {name}, assuming that channel-wise 1D dropout behavior is desired: "
-            "it is read as (N, C, L); use dropout1d to say so"
+            f"{name}: Received a 3D input to {name}, assuming that channel-wise 1D dropout behavior is "
+            "desired: it is read as (N, C, L); use dropout1d to say so"
         )
     return "c ... -> c" if rank == unbatched and spatial != 2 else "n c ... -> n c"
 

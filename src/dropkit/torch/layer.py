@@ -28,8 +28,8 @@ _WHOLE_ARRAY = Window()
 class Layer(nn.Module):
     """A dropout layer: a description, and whether it draws now.
 
-    Its state is a rate, or a schedule with its step, and a mode. The mode follows `train()` and `eval()` until
-    `dropkit.mode` overrides it. No count of calls and no mask is kept.
+    Its state is a rate, or a schedule with its step, and a mode. The mode follows `train()` and `eval()`
+    until `dropkit.mode` overrides it. No count of calls and no mask is kept.
     """
 
     # Stands in the metadata of a state_dict, never among its keys.
@@ -48,7 +48,7 @@ class Layer(nn.Module):
         self._p = rate if isinstance(rate, float) else None
         self.register_buffer("step", None)
         self.register_buffer("threshold", None)
-        if isinstance(rate, Schedule):
+        if self.scheduled:
             self.step, self.threshold = torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.int64)
             self.move_to(0)
 
@@ -62,16 +62,11 @@ class Layer(nn.Module):
 
     @p.setter
     def p(self, p: float) -> None:
-        if self.threshold is not None or self._p is None:
+        if self.scheduled or self._p is None:
             raise DropkitError(
                 "p", "is moved by the layer's own rate", p, "make a new layer with a plain rate"
             )
         self._p = RATE.check("p", p)
-
-    @property
-    def scheduled(self) -> bool:
-        """Whether a schedule moves the rate."""
-        return isinstance(self.description.rate, Schedule)
 
     @property
     def drawing(self) -> bool:
@@ -86,11 +81,13 @@ class Layer(nn.Module):
     def describe(self, description: core.Drop) -> None:
         """Take another description with the rate of this layer: surgery changes the scale so."""
         self.description = description
+        self.scheduled = isinstance(description.rate, Schedule)
         self._law = law_of(description.at(0))
 
     def move_to(self, step: int) -> None:
         """Bring the schedule to a step: the threshold in the buffer and the rate that `p` shows."""
-        assert self.step is not None and self.threshold is not None
+        assert self.step is not None
+        assert self.threshold is not None
         rate = self.description.rate(step)
         self.step.fill_(step)
         self.threshold.fill_(threshold(rate, torch))
@@ -115,7 +112,8 @@ class Layer(nn.Module):
         return self._drop(input, self._law_for(input, window), key=key, generator=generator)
 
     def _drop(self, input: Tensor, law: str, fill: Tensor | None = None, **source: Any) -> Tensor:
-        call = Call(law, None, self.threshold) if self.threshold is not None else Call(law, self._p)
+        # A buffer is slow to look up, hence the question to a plain attribute first.
+        call = Call(law, None, self.threshold) if self.scheduled else Call(law, self._p)
         if self.drawing:
             return functional.perturb(input, call, fill=fill, inplace=self.inplace, **source)
         return functional.evaluate(input, call, fill=fill, inplace=self.inplace)

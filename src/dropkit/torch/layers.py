@@ -1,4 +1,4 @@
-"""The named layers: each is a few lines over `Layer`. The twins of torch.nn subclass the class of the same name."""
+"""The named layers, each a few lines over `Layer`. The twins of torch.nn subclass the class of their name."""
 
 from __future__ import annotations
 
@@ -114,20 +114,29 @@ class Dropout2d(_FeatureDropout, nn.Dropout2d):
 
 
 class Dropout3d(_FeatureDropout, nn.Dropout3d):
-    """`torch.nn.Dropout3d`: one coin a channel of (N, C, D, H, W) or (C, D, H, W). Arguments as in `Dropout`."""
+    """`torch.nn.Dropout3d`: one coin a channel of (N, C, D, H, W) or (C, D, H, W).
+
+    Arguments as in `Dropout`.
+    """
 
     spatial = 3
 
 
 class AlphaDropout(Layer, nn.AlphaDropout):
-    """`torch.nn.AlphaDropout`: a dropped entry goes to SELU's floor; mean and variance stay. `inplace` is honoured."""
+    """`torch.nn.AlphaDropout`: a dropped entry goes to SELU's floor; mean and variance stay.
+
+    `inplace` is honoured.
+    """
 
     def __init__(self, p: Rate = 0.5, inplace: bool = False) -> None:
         super().__init__(alpha_dropout(p), inplace)
 
 
 class FeatureAlphaDropout(Layer, nn.FeatureAlphaDropout):
-    """`torch.nn.FeatureAlphaDropout`: alpha dropout of whole channels of (N, C, ...). `inplace` is honoured."""
+    """`torch.nn.FeatureAlphaDropout`: alpha dropout of whole channels of (N, C, ...).
+
+    `inplace` is honoured.
+    """
 
     def __init__(self, p: Rate = 0.5, inplace: bool = False) -> None:
         super().__init__(feature_alpha_dropout(p), inplace)
@@ -164,7 +173,8 @@ class DropPath(Layer):
     """Stochastic depth: a residual branch is dropped whole, for each sample or for the batch.
 
     Args:
-        p: the probability that the branch is dropped, in [0, 1], or a schedule. Over depth: `dropkit.depth_rates`.
+        p: the probability that the branch is dropped, in [0, 1], or a schedule. Over depth:
+            `dropkit.depth_rates`.
         inplace: overwrite the input.
         per: one coin a `"sample"`, or one for the whole `"batch"`.
         scale_by_keep: whether a kept branch grows by 1 / (1 - p).
@@ -232,6 +242,7 @@ class DropBlock2d(Layer):
         super().__init__(drop_block(p, block_size, couple_channels, scale), inplace)
 
     def extra_repr(self) -> str:
+        """Show the block too."""
         return f"{super().extra_repr()}, block_size={self.description.groups.size}"
 
 
@@ -241,7 +252,8 @@ class TokenDropout(Layer):
     Args:
         p: the probability that a token is dropped, in [0, 1], or a schedule.
         prefix: how many leading positions are never dropped, e.g. 1 for a class token.
-        keep: token numbers that are never dropped, e.g. those of CLS, SEP and PAD; they need `ids` at each call.
+        keep: token numbers that are never dropped, e.g. those of CLS, SEP and PAD; they need `ids` at each
+            call.
         scale: where the factor 1 / (1 - p) goes.
 
     >>> TokenDropout(0.1, prefix=1)(torch.ones(1, 2, 3)).shape
@@ -255,7 +267,7 @@ class TokenDropout(Layer):
         self.prefix, self.keep = prefix, tuple(keep)
         protected(torch.zeros(1, 1, dtype=torch.int64), self.keep, prefix)
 
-    def forward(  # type: ignore[override]  # tokens are protected call by call
+    def forward(
         self, input: Tensor, *, ids: Tensor | None = None, padding: Tensor | None = None, **source: Any
     ) -> Tensor:
         """Drop tokens.
@@ -277,6 +289,7 @@ class TokenDropout(Layer):
         return torch.where(protected(numbers, self.keep, self.prefix, padding)[..., None], input, dropped)
 
     def extra_repr(self) -> str:
+        """Show what is protected too."""
         return f"{super().extra_repr()}, prefix={self.prefix}, keep={self.keep}"
 
 

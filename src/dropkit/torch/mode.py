@@ -19,8 +19,9 @@ __all__ = ["sources", "switch"]
 def switch(model: nn.Module, mode: Mode) -> Iterator[None]:
     """Switch every source of dropout of a model, and nothing else, until the block ends.
 
-    Sources are dropkit's layers, torch's dropout modules, and the rates inside `nn.MultiheadAttention`, `nn.LSTM`,
-    `nn.GRU` and `nn.RNN`. In mode "mc" the fast paths of `nn.TransformerEncoderLayer`, which ignore dropout, are off.
+    Sources are dropkit's layers, torch's dropout modules, and the rates inside `nn.MultiheadAttention`,
+    `nn.LSTM`, `nn.GRU` and `nn.RNN`. In mode "mc" the fast paths of `nn.TransformerEncoderLayer`, which
+    ignore dropout, are off.
 
     Raises:
         DropkitError: no source was found, or none with a rate above 0 where draws are asked for.
@@ -62,7 +63,7 @@ def _can_draw(module: nn.Module) -> bool:
 
 
 def _fast_paths(model: nn.Module) -> list[nn.Module]:
-    """These layers skip their dropout modules unless they themselves are in training; only that flag is touched."""
+    """These layers skip their dropout modules unless they are in training; only that flag is touched."""
     return [module for module in model.modules() if isinstance(module, nn.TransformerEncoderLayer)]
 
 

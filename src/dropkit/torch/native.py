@@ -35,7 +35,7 @@ class Loop(NamedTuple):
     fill: float
 
     def __call__(self, x: torch.Tensor, out: torch.Tensor, words: Words[int]) -> torch.Tensor:
-        """Write m x + b into `out`, which may be `x` itself; both lie in memory in the order of the layout."""
+        """Write m x + b into `out`, which may be `x`; both lie in memory in the order of the layout."""
         self.run(x.data_ptr(), out.data_ptr(), self.layout, *words, *self[2:], torch.get_num_threads())
         return out
 
@@ -91,7 +91,7 @@ class NativeDraws(Draws):
         layout = Layout(self.layout.shape, self.layout.strides, self.layout.base)
         fallen = torch.empty(layout.sizes, dtype=torch.bool)
         number = threshold(rate, torch)
-        _native.dropped(fallen, _native_layout(layout), *self.words, number, torch.get_num_threads())
+        _native.dropped(fallen.numpy(), _native_layout(layout), *self.words, number, torch.get_num_threads())
         return fallen
 
 

@@ -1,7 +1,7 @@
 """The operators: one draws a key, one applies a dropout under it, one applies the gradient's map.
 
-`draw` takes a tensor and is tagged as seeded: without the tag, compiling with checkpointing gives silently wrong
-gradients; without a tensor argument Inductor cannot place it.
+`draw` takes a tensor and is tagged as seeded: without the tag, compiling with checkpointing gives silently
+wrong gradients; without a tensor argument Inductor cannot place it.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from dropkit.core.drop import Drop
 from dropkit.core.groups import Draws
 from dropkit.core.rate import ONE
 from dropkit.core.reference import Arrays
-from dropkit.torch.native import NativeDraws, plan
+from dropkit.torch.native import Loop, NativeDraws, plan
 
 __all__ = ["Call", "describe", "law_of", "rate_of", "run"]
 
@@ -24,7 +24,7 @@ _WHOLE_ARRAY = Window()
 
 
 class Call(NamedTuple):
-    """What is asked: a law (see `law_of`), its rate if that is one number, its threshold if a schedule moves it."""
+    """What is asked: a law (see `law_of`), its rate if that is one number, its threshold under a schedule."""
 
     law: str
     rate: float | None = None
@@ -32,7 +32,7 @@ class Call(NamedTuple):
 
 
 def law_of(drop: Drop, window: Window = _WHOLE_ARRAY) -> str:
-    """Return all of a description but a plain rate, as the text that an operator can carry through a graph."""
+    """Return all of a description but a plain rate, as the text that an operator carries through a graph."""
     data = json.loads(drop.to_json())
     if isinstance(drop.rate, float):
         data["rate"] = 0.0
@@ -59,7 +59,8 @@ def run(
 ) -> Tensor:
     """Return m x + b (m x alone where `linear`) under a key, without recording a gradient.
 
-    The loop walks memory in the order in which the result lies there; the group index is logical all the same.
+    The loop walks memory in the order in which the result lies there; the group index is logical all the
+    same.
     """
     out = x if inplace else torch.empty_like(x)
     if x.is_cpu and fill is None:
@@ -84,7 +85,7 @@ def rate_of(drop: Drop, x: Tensor, call: Call) -> Any:
 @functools.lru_cache(maxsize=4096)
 def _loop(
     law: str, rate: float, dtype: torch.dtype, shape: torch.Size, strides: tuple[int, ...], linear: bool
-) -> Any:
+) -> Loop | None:
     # The text is the key of the cache: its hash is kept, that of a nested description is not.
     drop, window = describe(law)
     return plan(drop, window, rate, dtype, shape, strides, linear)
