@@ -5,6 +5,7 @@ So seeding, forking and checkpointing with preserved state work as they do for t
 
 from __future__ import annotations
 
+import threading
 from typing import Any, NoReturn
 
 import torch
@@ -20,6 +21,17 @@ AnyKey = int | Key | Tensor
 _MASK = 2**64 - 1
 
 
+class _Box(threading.local):
+    """One tensor a thread to draw into: a fresh one for each call would cost more than the draw."""
+
+    def __init__(self) -> None:
+        with torch.inference_mode(False):
+            self.word = torch.empty((), dtype=torch.int64)
+
+
+_BOX = _Box()
+
+
 def draw(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Take one number from the generator in use, as a tensor on the device of x."""
     return torch.empty((), dtype=torch.int64, device=x.device).random_(-(2**63), None, generator=generator)
@@ -29,7 +41,7 @@ def draw_words(x: Tensor, generator: torch.Generator | None = None) -> Words[int
     """Take one key for a tensor on the CPU."""
     if torch._C._get_tracing_state() is not None:
         _refuse("traced", "a trace would freeze one mask for ever")
-    return Words(int(draw(x, generator).item()) & _MASK, 0, 0)
+    return Words(int(_BOX.word.random_(-(2**63), None, generator=generator).item()) & _MASK, 0, 0)
 
 
 def draw_tensor(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
