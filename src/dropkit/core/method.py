@@ -56,11 +56,19 @@ class Paper:
 
 @dataclass(frozen=True)
 class Example:
-    """A call that shows the method: the shape of an input, axis by axis, and the arguments of `describe`."""
+    """A call that shows the method.
+
+    Args:
+        shape: of the input, axis by axis.
+        axes: the names of its axes, e.g. "b c h w".
+        arguments: those of `describe`.
+        usage: how the layer of a framework is used where `y = layer(x)` does not do; `{rate}` is the rate.
+    """
 
     shape: tuple[int, ...]
     axes: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    usage: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

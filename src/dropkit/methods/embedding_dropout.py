@@ -58,7 +58,16 @@ METHOD = Method(
     bad_for="Weights tied to the output layer, unless the output uses the undropped matrix; vocabularies of "
     "a few dozen symbols, where a dropped one takes too much away.",
     describe=embedding_dropout,
-    example=Example(shape=(16, 32), axes="v d", arguments={"rate": 0.2}),
+    example=Example(
+        shape=(16, 32),
+        axes="v d",
+        arguments={"rate": 0.2},
+        usage={
+            "torch": "layer = EmbeddingDropout(torch.nn.Embedding(16, 32), {rate})\n"
+            "ids = torch.randint(16, (4, 10))\n"
+            "words = layer(ids)"
+        },
+    ),
     aliases=("embedded_dropout", "word_type_dropout"),
     layers={"torch": "EmbeddingDropout"},
 )

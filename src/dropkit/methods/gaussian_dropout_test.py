@@ -1,6 +1,6 @@
 import pytest
 
-from dropkit.methods.dropout import dropout
+from dropkit.core.noise import Bernoulli
 from dropkit.methods.gaussian_dropout import gaussian_dropout
 
 
@@ -8,4 +8,4 @@ from dropkit.methods.gaussian_dropout import gaussian_dropout
 def test_the_variance_is_that_of_inverted_dropout(rate: float) -> None:
     moments = gaussian_dropout(rate).noise.moments(rate)
     assert moments == pytest.approx((1, rate / (1 - rate)))
-    assert moments == pytest.approx(dropout(rate).noise.moments(rate))
+    assert moments == pytest.approx(Bernoulli().moments(rate))

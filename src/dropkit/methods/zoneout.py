@@ -70,7 +70,16 @@ METHOD = Method(
     bad_for="Fused recurrent kernels that hide their steps; layers without a previous state; high rates, "
     "under which a state hardly moves.",
     describe=zoneout,
-    example=Example(shape=(16, 32), axes="b d", arguments={"rate": 0.15}),
+    example=Example(
+        shape=(16, 32),
+        axes="b d",
+        arguments={"rate": 0.15},
+        usage={
+            "torch": "layer = Zoneout({rate})\n"
+            "new, previous = torch.randn(2, 16, 32)\n"
+            "state = layer(new, previous)"
+        },
+    ),
     aliases=("zone_out",),
     layers={"torch": "Zoneout"},
     waived={

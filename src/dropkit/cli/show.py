@@ -1,0 +1,130 @@
+"""`dropkit show`: one method on one page, with its mask as a picture."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from dropkit.cli.console import console
+from dropkit.cli.picture import BLOCKS, PLAIN, legend, picture
+from dropkit.core.drop import Drop
+from dropkit.core.method import Method
+from dropkit.core.reference import mask
+from dropkit.methods import get
+
+__all__ = ["code", "show"]
+
+_INDENT = "  "
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a method, or an alias.")],
+    rate: Annotated[float | None, typer.Option(help="The rate that is shown, in [0, 1].")] = None,
+    key: Annotated[int, typer.Option(help="The key of the mask that is drawn.")] = 7,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the record, the code and the mask as JSON.")
+    ] = False,
+) -> None:
+    """Show a method: its formula, its paper, when to use it and when not, code, and its mask as a picture.
+
+    \b
+    Examples:
+      dropkit show drop_block
+      dropkit show stochastic_depth --rate 0.5 --key 3
+      dropkit show zoneout --json
+
+    \b
+    Exit codes:
+      0  done
+      2  the name, the rate or the key was refused
+    """
+    method = get(name)
+    arguments = dict(method.example.arguments) | ({} if rate is None else {"rate": rate})
+    drop = method.describe(**arguments)
+    drawn = mask(key, method.example.shape, drop)
+    if as_json:
+        typer.echo(json.dumps(_data(method, arguments, drop, key, drawn), indent=2))
+    else:
+        _print(method, arguments, key, drawn)
+
+
+def code(method: Method, arguments: dict[str, Any]) -> str:
+    """Return lines of PyTorch that run, with these arguments of `describe`.
+
+    >>> print(code(get("drop_block"), {"rate": 0.1, "block_size": 5}))
+    import torch
+    from dropkit.torch import DropBlock2d
+    <BLANKLINE>
+    layer = DropBlock2d(0.1, block_size=5)
+    x = torch.randn(1, 1, 16, 32)  # b c h w
+    y = layer(x)
+    """
+    layer, example = method.layers["torch"], method.example
+    rate, *others = (
+        repr(value) if name == "rate" else f"{name}={value!r}" for name, value in arguments.items()
+    )
+    usage = (
+        f"layer = {layer}({', '.join((rate, *others))})\n"
+        f"x = torch.randn{example.shape}  # {example.axes}\n"
+        "y = layer(x)"
+    )
+    usage = example.usage.get("torch", usage).format(rate=rate)
+    return f"import torch\nfrom dropkit.torch import {layer}\n\n{usage}"
+
+
+def _data(
+    method: Method, arguments: dict[str, Any], drop: Drop, key: int, drawn: np.ndarray[Any, Any]
+) -> dict[str, Any]:
+    example = {"shape": method.example.shape, "axes": method.example.axes, "arguments": arguments, "key": key}
+    description = json.loads(drop.to_json())
+    shown = {"description": description, "mask": drawn.tolist(), "code": code(method, arguments)}
+    return method.to_json() | {"example": example | shown}
+
+
+def _print(method: Method, arguments: dict[str, Any], key: int, drawn: np.ndarray[Any, Any]) -> None:
+    out = console()
+    out.print(method.title, style="bold", end="")
+    out.print(f"  ({method.name}, {method.paper.year})")
+    out.print(method.summary, end="\n\n")
+    out.print(_facts(method))
+    out.print("\nPyTorch", style="bold")
+    out.print(_indented(code(method, arguments)), soft_wrap=True)
+    said = ", ".join(f"{name} {value}" for name, value in arguments.items())
+    out.print(f"\nMask at {said}, key {key}, shape {drawn.shape} ({method.example.axes})", style="bold")
+    glyphs = BLOCKS if _shows(out.encoding, BLOCKS) else PLAIN
+    drawing = picture(drawn, method.example.axes, glyphs, out.width - len(_INDENT))
+    out.print(_indented(f"{drawing}\n{legend(drawn, glyphs)}"), soft_wrap=True)
+
+
+def _facts(method: Method) -> Any:
+    from rich.table import Table
+
+    paper = method.paper
+    authors = "; ".join(paper.authors)
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    for label, words in (
+        ("formula", method.formula),
+        ("paper", f"{authors}: {paper.title}. {paper.venue} {paper.year}. {paper.url}"),
+        ("site", f"{method.site} ({', '.join(method.fields)})"),
+        ("also called", ", ".join(method.aliases)),
+        ("good for", method.good_for),
+        ("not for", method.bad_for),
+    ):
+        grid.add_row(label, words)
+    return grid
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"{_INDENT}{line}".rstrip() for line in text.splitlines())
+
+
+def _shows(encoding: str, glyphs: str) -> bool:
+    try:
+        glyphs.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
