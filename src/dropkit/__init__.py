@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from dropkit.api import drop, mode
@@ -25,6 +26,7 @@ from dropkit.core.rate import (
 from dropkit.core.reference import mask
 
 if TYPE_CHECKING:
+    from dropkit import methods, surgery, testing, torch
     from dropkit.experiments import study
 
 __version__ = "0.1.0"
@@ -55,10 +57,17 @@ __all__ = [
 ]
 
 
+_LATER = ("methods", "surgery", "testing", "torch")
+
+
 def __getattr__(name: str) -> Any:
     # What needs more than NumPy is loaded when it is first asked for.
     if name == "study":
-        from dropkit.experiments import study
-
-        return study
+        return importlib.import_module("dropkit.experiments").study
+    if name in _LATER:
+        return importlib.import_module(f"dropkit.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_LATER]

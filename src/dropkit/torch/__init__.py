@@ -1,5 +1,10 @@
 """dropkit for PyTorch: drop-in layers and functions, and every other dropout in the same form."""
 
+from dropkit.core.check import try_import
+
+# Before the first import below fails without a line to type.
+try_import("torch", extra="torch")
+
 from dropkit.torch import functional
 from dropkit.torch.layer import Drop, Layer
 from dropkit.torch.layers import (
