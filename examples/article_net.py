@@ -1,4 +1,4 @@
-"""The network of the article that dropkit comes from, with the import that it lacked, and the one line that changes.
+"""The network of the article that dropkit comes from, its missing import mended, and one line changed.
 
 Run: python examples/article_net.py
 """
@@ -22,9 +22,11 @@ class Net(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Classify images of 28 x 28."""
         x = x.view(-1, 784)
-        x = F.relu(self.fc1(x))
+        x = self.fc1(x)
+        x = F.relu(x)
         x = self.dropout(x)
-        return self.fc2(x)
+        x = self.fc2(x)
+        return x
 
 
 def main() -> None:

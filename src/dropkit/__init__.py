@@ -26,7 +26,10 @@ from dropkit.core.rate import (
 from dropkit.core.reference import mask
 
 if TYPE_CHECKING:
-    from dropkit import methods, surgery, testing, torch
+    from dropkit import methods as methods
+    from dropkit import surgery as surgery
+    from dropkit import testing as testing
+    from dropkit import torch as torch
     from dropkit.experiments import study
 
 __version__ = "0.1.0"
