@@ -142,9 +142,9 @@ class Alpha(TwoPoint):
 
     def affine(self, rate: Any, scale: Scale = "train") -> Affine:
         """Return what a decision does."""
-        a = (rate != 1) / _safe((1 - rate) * (1 + rate * ALPHA**2)) ** 0.5
-        b = -a * rate * ALPHA
-        return Affine(a, b, a * ALPHA + b)
+        a = 1 / _safe((1 - rate) * (1 + rate * ALPHA**2)) ** 0.5
+        b = -a * rate * ALPHA * (rate != 1)
+        return Affine(a, b, (a * ALPHA + b) * (rate != 1))
 
     def eval_factor(self, rate: Any, scale: Scale = "train") -> float:
         """Return 1: the eval map is the identity."""
