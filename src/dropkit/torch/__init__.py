@@ -26,6 +26,7 @@ from dropkit.torch.layers import (
     UniformDropout,
     Zoneout,
 )
+from dropkit.torch.streams import name_streams, under_key
 
 __all__ = [
     "AlphaDropout",
@@ -48,4 +49,6 @@ __all__ = [
     "UniformDropout",
     "Zoneout",
     "functional",
+    "name_streams",
+    "under_key",
 ]

@@ -12,6 +12,7 @@ from dropkit.core.address import VERSION
 from dropkit.core.bind import Window
 from dropkit.core.check import RATE, DropkitError
 from dropkit.core.groups import Groups, Pattern
+from dropkit.core.key import Key
 from dropkit.core.mode import MODE, Mode, Scale
 from dropkit.core.noise import Noise
 from dropkit.core.rate import Learned, Schedule, threshold
@@ -45,6 +46,7 @@ class Layer(nn.Module):
         self.describe(description)
         self.inplace = inplace
         self.forced_mode: Mode | None = None
+        self.stream_key: Key | None = None
         self._p = rate if isinstance(rate, float) else None
         self.register_buffer("step", None)
         self.register_buffer("threshold", None)
@@ -115,6 +117,8 @@ class Layer(nn.Module):
         # A buffer is slow to look up, hence the question to a plain attribute first.
         call = Call(law, None, self.threshold) if self.scheduled else Call(law, self._p)
         if self.drawing:
+            if self.stream_key is not None and source.get("key") is None:
+                source["key"] = self.stream_key
             return functional.perturb(input, call, fill=fill, inplace=self.inplace, **source)
         return functional.evaluate(input, call, fill=fill, inplace=self.inplace)
 
