@@ -55,6 +55,19 @@ def test_corner_edge_and_centre_are_dropped_at_the_written_rate(
     assert rate_by_place(height, width, sides, 0.3) == pytest.approx(np.full((height, width), 0.3), rel=1e-12)
 
 
+def decision(rate: float, side: int, shape: tuple[int, int], u: int, published: bool = False) -> np.ndarray:
+    """What is dropped where every seed has drawn u."""
+    groups = drop_block(rate, side, published=published).groups
+    drawn = np.full((1, 1, shape[0] + side - 1, shape[1] + side - 1), u)
+    return np.array(groups.decide(Chosen(groups, (1, 1, *shape), drawn), rate))
+
+
+def test_a_seed_falls_at_the_closed_form_and_not_a_step_above() -> None:
+    word = round((1 - 0.7 ** (1 / 9)) * 2**32)
+    assert decision(0.3, 3, (5, 6), word - 1).all()
+    assert not decision(0.3, 3, (5, 6), word).any()
+
+
 def test_the_seed_rate_has_a_closed_form() -> None:
     assert rates.root(0.3, 49, np) == pytest.approx(1 - 0.7 ** (1 / 49), rel=1e-13)
     assert rates.root(1e-18, 49, np) == pytest.approx(1e-18 / 49, rel=1e-15)
@@ -71,19 +84,12 @@ def test_published_seeds_lie_where_a_whole_block_fits() -> None:
     assert sizes == {0, 4, 6}
 
 
-def published_decision(height: int, width: int, side: int, rate: float, u: int) -> np.ndarray:
-    """What is dropped where every seed has drawn u."""
-    groups = drop_block(rate, side, published=True).groups
-    drawn = np.full((1, 1, height + side - 1, width + side - 1), u)
-    return np.array(groups.decide(Chosen(groups, (1, 1, height, width), drawn), rate))
-
-
 def test_the_published_seed_rate_is_the_papers_gamma() -> None:
     height, width, side, rate = 7, 9, 3, 0.1
     gamma = rate * height * width / (side**2 * (height - side + 1) * (width - side + 1))
     word = rates.threshold(gamma, np)
-    assert published_decision(height, width, side, rate, word - 1).all()
-    assert not published_decision(height, width, side, rate, word).any()
+    assert decision(rate, side, (height, width), word - 1, published=True).all()
+    assert not decision(rate, side, (height, width), word, published=True).any()
 
 
 def test_channels_share_their_blocks_when_coupled() -> None:

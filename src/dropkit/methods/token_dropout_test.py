@@ -13,6 +13,11 @@ def test_a_token_goes_whole() -> None:
     assert {tuple(token) for token in drawn.reshape(-1, 5)} == {(0.0,) * 5, (2.0,) * 5}
 
 
+def test_each_sequence_drops_tokens_of_its_own() -> None:
+    drawn = mask(8, (4, 16, 1), token_dropout(0.5))[..., 0]
+    assert len(np.unique(drawn, axis=0)) == 4
+
+
 def test_ids_prefix_and_padding_are_protected_together() -> None:
     nothing = protected(IDS)
     assert nothing.dtype == bool
