@@ -127,7 +127,7 @@ def _tasks(plan: Plan, data: Dataset, source: ModelSource, done: dict[tuple[str,
 def _run(
     plan: Plan, tasks: list[Task], runs: list[Run], log: RunLog, watcher: Watcher, workers: int
 ) -> tuple[list[Run], bool]:
-    results = run_all(tasks, min(workers, max(len(tasks), 1)))
+    results = run_all(tasks, workers)
     try:
         with watcher:
             for run in results:

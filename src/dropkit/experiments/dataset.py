@@ -166,7 +166,7 @@ def _classes(name: str, values: npt.NDArray[Any], how: str) -> Target:
     levels, y, counts = np.unique(values.astype(str), return_inverse=True, return_counts=True)
     if len(levels) < 2:
         rule = "must hold at least two classes"
-        raise DropkitError(name, rule, levels[0], "name another column, or add rows of another class")
+        raise DropkitError(name, rule, str(levels[0]), "name another column, or add rows of another class")
     if counts.min() < MIN_CLASS_ROWS:
         rare = levels[counts.argmin()]
         rule = f"needs at least {MIN_CLASS_ROWS} rows of every class"

@@ -164,7 +164,8 @@ def _reason(error: BaseException) -> str:
 
 def check_model(source: ModelSource, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
     """Build a model twice and try it on a small batch, or say what is wrong with it."""
-    model, other = (source.build(input_shape, n_outputs) for _ in range(2))
+    with torch.random.fork_rng(devices=[]):
+        model, other = (source.build(input_shape, n_outputs) for _ in range(2))
     if not isinstance(model, nn.Module):
         raise DropkitError("model", f"{source.name} must return a torch.nn.Module", model, _MEND_FACTORY)
     trainable = [p for p in model.parameters() if p.requires_grad]

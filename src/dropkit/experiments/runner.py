@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 
 from joblib import Parallel, delayed
 
+from dropkit.core.check import DropkitError
 from dropkit.experiments.train import Task, train
 from dropkit.report.record import Run
 
 __all__ = ["run_all"]
 
 
-def run_all(tasks: Iterable[Task], workers: int) -> Generator[Run]:
-    """Train every task, in this process for one worker, else in that many processes."""
-    if workers == 1:
+def run_all(tasks: Sequence[Task], workers: int) -> Generator[Run]:
+    """Train every task, in this process for one worker, else in that many processes.
+
+    Raises:
+        DropkitError: a worker was killed, most often for want of memory.
+    """
+    workers = min(workers, len(tasks))
+    if workers <= 1:
         yield from map(train, tasks)
         return
     pool = Parallel(
         workers, return_as="generator_unordered", batch_size=1, initializer=_leave_interrupts_alone
     )
-    yield from pool(delayed(train)(task) for task in tasks)
+    try:
+        yield from pool(delayed(train)(task) for task in tasks)
+    except BrokenProcessPool as error:
+        rule = "must fit the machine: a process was killed, most often for want of memory"
+        mend = "ask for fewer workers and repeat the command: it goes on from the finished runs"
+        raise DropkitError("workers", rule, workers, mend) from error
 
 
 def _leave_interrupts_alone() -> None:

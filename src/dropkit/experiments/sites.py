@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 from dropkit.core.check import DropkitError
 from dropkit.experiments.models import try_forward
 from dropkit.report.record import Arm
+from dropkit.torch import Dropout, GaussianDropout, InputDropout, Layer
 
 __all__ = ["find_sites", "has_own_dropout", "with_arm"]
 
@@ -31,21 +33,34 @@ ACTIVATIONS = (
     nn.Hardswish,
     nn.Hardsigmoid,
 )
-_OWN = nn.modules.dropout._DropoutNd
+_TORCH_DROPOUT = (
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.AlphaDropout,
+    nn.FeatureAlphaDropout,
+)
+_LAYERS: dict[str, Callable[[float], nn.Module]] = {
+    "bernoulli": Dropout,
+    "gaussian": GaussianDropout,
+    "input": InputDropout,
+}
 
 
 def find_sites(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Names of the activation modules that are always followed by another layer with parameters.
+    """Names of the activation modules that always run between two layers with parameters.
 
-    The order is that of one forward in eval mode, so that it is what runs, not what is written.
+    The order is that of one forward in eval mode: what runs, not what is written.
 
     >>> find_sites(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2), nn.Softplus()), (4,))
     ('1',)
     """
     called = _call_order(model, input_shape)
-    last = max((at for at, (_, module) in enumerate(called) if _has_parameters(module)), default=-1)
-    late = {name for at, (name, _) in enumerate(called) if at >= last}
-    names = [name for name, module in called if isinstance(module, ACTIVATIONS) and name not in late]
+    layers = [at for at, (_, module) in enumerate(called) if _has_parameters(module)]
+    first, last = (layers[0], layers[-1]) if layers else (0, 0)
+    outside = {name for at, (name, _) in enumerate(called) if not first < at < last}
+    names = [name for name, module in called if isinstance(module, ACTIVATIONS) and name not in outside]
     if not names:
         rule = "must have a hidden activation module (such as nn.ReLU()) for dropout to stand behind"
         mend = "write activations as modules, not as functions such as F.relu"
@@ -74,8 +89,14 @@ def _has_parameters(module: nn.Module) -> bool:
 
 
 def has_own_dropout(model: nn.Module) -> bool:
-    """Whether the model brings dropout modules with a rate above 0."""
-    return any(isinstance(module, _OWN) and module.p > 0 for module in model.modules())
+    """Whether the model brings dropout modules that can draw."""
+    return any(map(_is_own_dropout, model.modules()))
+
+
+def _is_own_dropout(module: nn.Module) -> bool:
+    if isinstance(module, Layer):
+        return module.forced_mode != "eval"
+    return isinstance(module, _TORCH_DROPOUT) and module.p > 0
 
 
 def with_arm(model: nn.Module, arm: Arm, sites: tuple[str, ...]) -> nn.Module:
@@ -89,7 +110,9 @@ def with_arm(model: nn.Module, arm: Arm, sites: tuple[str, ...]) -> nn.Module:
 
 def _switch_off_own(model: nn.Module) -> None:
     for module in model.modules():
-        if isinstance(module, _OWN):
+        if isinstance(module, Layer):
+            module.force("eval")
+        elif isinstance(module, _TORCH_DROPOUT):
             module.p = 0.0
 
 
@@ -107,15 +130,4 @@ def _drop_output(module: nn.Module, _inputs: Any, output: torch.Tensor) -> Any:
 
 def make_dropout(kind: str, rate: float) -> nn.Module:
     """The layer of an arm: `bernoulli`, `gaussian` or `input`."""
-    if kind == "gaussian":
-        return _Gaussian(rate)
-    return nn.Dropout(rate)
-
-
-class _Gaussian(nn.Module):
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.sd = (rate / (1 - rate)) ** 0.5
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * (1 + self.sd * torch.randn_like(x)) if self.training else x
+    return _LAYERS[kind](rate)

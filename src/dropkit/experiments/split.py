@@ -12,6 +12,8 @@ from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 from dropkit.core.check import DropkitError
 from dropkit.experiments.dataset import CLASSIFICATION, Dataset, Index, Split
 
+MIN_HELD = 10
+
 __all__ = ["Sizes", "make_splits", "pair_seeds", "plan_sizes"]
 
 
@@ -31,7 +33,7 @@ class Sizes:
 
 
 def plan_sizes(rows: int, pairs: int, train_rows: int | None) -> Sizes:
-    """70 / 15 / 15 per cent, or the training rows asked for and up to 1,000 (a tenth of many) in each other.
+    """70 / 15 / 15 per cent, or the training rows asked for; then pairs share no rows if there are enough.
 
     >>> plan_sizes(1000, 10, None)
     Sizes(train=700, select=150, test=150, disjoint=False)
@@ -41,11 +43,16 @@ def plan_sizes(rows: int, pairs: int, train_rows: int | None) -> Sizes:
     if train_rows is None:
         held = round(0.15 * rows)
         return Sizes(rows - 2 * held, held, held, disjoint=False)
-    held = min(max(1000, train_rows // 10), (rows - train_rows) // 2)
-    if held < 0.1 * train_rows:
-        rule = f"must leave at least a fifth as many of the {rows} rows for choosing and judging"
-        raise DropkitError("train_rows", rule, train_rows, f"ask for at most {int(rows / 1.2)}")
-    return Sizes(train_rows, held, held, disjoint=pairs * (train_rows + 2 * held) <= rows)
+    own = (rows // pairs - train_rows) // 2
+    if own >= max(100, train_rows // 5):
+        held = min(own, max(1000, train_rows // 10))
+        return Sizes(train_rows, held, held, disjoint=True)
+    held = min(train_rows // 5, (rows - train_rows) // 2)
+    if held < MIN_HELD:
+        rule = f"must leave {MIN_HELD} of the {rows} rows for choosing and {MIN_HELD} for judging"
+        mend = f"ask for {5 * MIN_HELD} to {rows - 2 * MIN_HELD}, or leave it out"
+        raise DropkitError("train_rows", rule, train_rows, mend)
+    return Sizes(train_rows, held, held, disjoint=False)
 
 
 def pair_seeds(seed: int, pair: int) -> tuple[int, int, int, int]:

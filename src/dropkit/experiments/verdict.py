@@ -128,11 +128,12 @@ def _failure_note(arms: Sequence[ArmSummary]) -> str:
 
 
 def _at_edge(plan: Plan, arms: Sequence[ArmSummary]) -> list[str]:
-    largest = {
-        family: max(each.arm.rate for each in arms if each.arm.family == family) for family in plan.families
+    families = {family: [each.arm for each in arms if each.arm.family == family] for family in plan.families}
+    favourites = {
+        family: _favourite(plan, family, arms).arm for family, members in families.items() if members
     }
-    favourites = [_favourite(plan, family, arms).arm for family in plan.families]
-    return [arm.name for arm in favourites if arm.rate and arm.rate == largest[arm.family]]
+    largest = {family: max(arm.rate for arm in families[family]) for family in favourites}
+    return [arm.name for family, arm in favourites.items() if arm.rate and arm.rate == largest[family]]
 
 
 def _edge_note(plan: Plan, arms: Sequence[ArmSummary]) -> str:

@@ -1,0 +1,160 @@
+import json
+import signal
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dropkit
+from dropkit.experiments import conduct
+from dropkit.experiments.runner import run_all
+from dropkit.experiments.train import Task
+from dropkit.report.record import Run, StudyResult
+
+Tiny = Callable[..., StudyResult]
+
+
+def table(result: StudyResult) -> list[Any]:
+    """Everything but seconds."""
+    return [replace(run, seconds=0) for run in result.runs]
+
+
+def stop_after(count: int) -> Callable[[Sequence[Task], int], Generator[Run]]:
+    """Ctrl-C when `count` runs are finished."""
+
+    def stopped(tasks: Sequence[Task], workers: int) -> Generator[Run]:
+        for at, run in enumerate(run_all(tasks, workers)):
+            if at == count:
+                raise KeyboardInterrupt
+            yield run
+
+    return stopped
+
+
+def count_tasks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    counts: list[int] = []
+
+    def counting(tasks: Sequence[Task], workers: int) -> Generator[Run]:
+        counts.append(len(tasks))
+        return run_all(tasks, workers)
+
+    monkeypatch.setattr(conduct, "run_all", counting)
+    return counts
+
+
+def test_a_study_leaves_a_page_a_record_and_every_run(tiny: Tiny, tmp_path: Path) -> None:
+    result = tiny()
+    assert {path.name for path in (tmp_path / "study").iterdir()} == {
+        "report.html",
+        "study.json",
+        "runs.jsonl",
+    }
+    record = json.loads((tmp_path / "study" / "study.json").read_text())
+    assert record["schema"] == 1
+    assert len(record["runs"]) == len(result.runs) == 12
+    assert record["verdict"]["headline"] == result.verdict.headline
+
+
+def test_the_same_seed_gives_the_same_table_for_any_number_of_workers(tiny: Tiny, tmp_path: Path) -> None:
+    one, two = (tiny(workers=workers, out=tmp_path / str(workers)) for workers in (1, 2))
+    assert table(one) == table(two)
+    assert table(one) != table(tiny(seed=1, out=tmp_path / "other"))
+
+
+def test_ctrl_c_keeps_complete_pairs_and_the_next_call_goes_on(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tiny(out=tmp_path / "whole")
+    with monkeypatch.context() as patched:
+        patched.setattr(conduct, "run_all", stop_after(9))
+        stopped = tiny()
+    assert stopped.stopped_early
+    assert stopped.complete_pairs == 4
+    assert stopped.comparisons[0].pairs == 4
+    assert any("Stopped early" in caveat for caveat in stopped.verdict.caveats)
+    assert (tmp_path / "study" / "report.html").exists()
+    counts = count_tasks(monkeypatch)
+    resumed = tiny()
+    assert counts == [3]
+    assert replace(resumed, seconds=0, files={}, runs=()).comparisons == whole.comparisons
+
+
+def test_a_second_call_trains_nothing_and_fresh_trains_all(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = count_tasks(monkeypatch)
+    first = tiny()
+    assert table(tiny()) == table(first)
+    assert table(tiny(fresh=True)) == table(first)
+    assert counts == [12, 0, 12]
+
+
+def test_another_plan_leaves_the_runs_of_the_first_alone(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = count_tasks(monkeypatch)
+    tiny()
+    tiny(epochs=3)
+    tiny()
+    assert counts == [12, 12, 0]
+
+
+def test_changed_data_is_another_plan(tiny: Tiny, arrays: Any) -> None:
+    x, y = arrays
+    assert tiny().plan.fingerprint != tiny((x + 1e-9, y)).plan.fingerprint
+
+
+def test_failed_runs_are_counted_and_tried_again(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = tmp_path / "net.py"
+    net.write_text(
+        "import torch\nfrom torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.net = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))\n"
+        "    def forward(self, x):\n"
+        "        return self.net(x) * (float('nan') if self.training else 1.0)\n"
+    )
+    counts = count_tasks(monkeypatch)
+    results = [tiny(model=f"{net}:Net") for _ in range(2)]
+    assert counts == [12, 12]
+    assert all(run.failure for run in results[0].runs)
+    assert results[0].verdict.headline.startswith("No verdict")
+
+
+def test_a_regression_table_goes_all_the_way(tiny: Tiny, tmp_path: Path) -> None:
+    rows = [f"{x},{'ab'[x % 2]},{3 * x + x % 7}" for x in range(90)]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["x,kind,price", *rows]))
+    result = tiny(str(path), target="price")
+    assert result.plan.task == "regression"
+    assert "RMSE" in " ".join(result.verdict.sentences)
+
+
+def test_the_same_plan_from_arguments_and_through_the_package(
+    tiny: Tiny, arrays: Any, tmp_path: Path
+) -> None:
+    assert dropkit.study is conduct.study
+
+
+def test_a_killed_worker_is_an_error_with_a_mend(tiny: Tiny, tmp_path: Path) -> None:
+    net = tmp_path / "net.py"
+    net.write_text(
+        "import os, signal\nfrom torch import nn\n"
+        f"home = {__import__('os').getpid()}\n"
+        "def make_model():\n"
+        "    if os.getpid() != home:\n"
+        f"        os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
+        "    return nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))\n"
+    )
+    with pytest.raises(dropkit.DropkitError, match="workers must fit the machine.*repeat the command"):
+        tiny(model=f"{net}:make_model", workers=2)
+
+
+def test_a_null_data_set_recommends_nothing(tiny: Tiny) -> None:
+    rng = np.random.default_rng(3)
+    result = tiny((rng.normal(size=(120, 4)), rng.integers(0, 2, 120)))
+    assert result.verdict.recommended == "none"

@@ -1,0 +1,54 @@
+import pytest
+import torch
+from torch import nn
+
+from dropkit.experiments.models import ModelSource, check_model, cnn, mlp
+
+FILE = """
+from torch import nn
+def plain():
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+def shaped(input_shape):
+    return nn.Sequential(nn.Linear(*input_shape, 8), nn.ReLU(), nn.Linear(8, 3))
+def sized(n_outputs, width=8):
+    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, n_outputs))
+def open_ended(**given):
+    return nn.Sequential(nn.Linear(*given["input_shape"], 8), nn.ReLU(), nn.Linear(8, given["n_outputs"]))
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(FILE)
+    return path
+
+
+@pytest.mark.parametrize("name", ["plain", "shaped", "sized", "open_ended"])
+def test_a_factory_gets_what_it_takes(file, name):
+    model = check_model(ModelSource(f"{file}:{name}"), (4,), 3)
+    assert model(torch.zeros(2, 4)).shape == (2, 3)
+
+
+def test_a_callable_serves_as_well_as_a_file():
+    assert isinstance(check_model(ModelSource(mlp), (4,), 3), nn.Sequential)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 8, 9), (12,)])
+def test_the_mlp_takes_any_shape(shape):
+    assert mlp(shape, 5)(torch.zeros(2, *shape)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 4), (3, 9, 7), (1, 28, 28)])
+def test_the_cnn_takes_any_image(shape):
+    assert cnn(shape, 5)(torch.zeros(2, *shape)).shape == (2, 5)
+
+
+def test_the_digest_follows_the_text_of_the_file(file):
+    before = ModelSource(f"{file}:plain").digest()
+    file.write_text(FILE.replace("8", "9"))
+    assert ModelSource(f"{file}:plain").digest() != before
+
+
+def test_checking_leaves_the_models_mode_alone():
+    assert check_model(ModelSource("mlp"), (4,), 3).training

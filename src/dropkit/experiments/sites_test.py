@@ -1,0 +1,107 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import dropkit.torch
+from dropkit.core.check import DropkitError
+from dropkit.experiments.arms import NONE
+from dropkit.experiments.models import cnn, mlp
+from dropkit.experiments.sites import find_sites, has_own_dropout, with_arm
+from dropkit.report.record import Arm
+
+HALF = Arm("dropout 0.5", "dropout", rate=0.5)
+
+
+class Shared(nn.Module):
+    """One activation in two places; the head is made first and runs last."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(8, 3)
+        self.first, self.second = nn.Linear(4, 8), nn.Linear(8, 8)
+        self.act = nn.GELU()
+
+    def forward(self, x):
+        return self.head(self.act(self.second(self.act(self.first(x)))))
+
+
+class Functional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.head = nn.Linear(4, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.head(F.relu(self.first(x)))
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "sites"),
+    [
+        (mlp((4,), 3), (4,), ("2", "4")),
+        (cnn((1, 8, 8), 3), (1, 8, 8), ("1", "4", "8")),
+        (Shared(), (4,), ("act",)),
+        (nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3), nn.Sigmoid()), (4,), ("1",)),
+        (nn.Sequential(nn.Linear(4, 8), nn.PReLU(), nn.Linear(8, 3), nn.PReLU()), (4,), ("1",)),
+        (nn.Sequential(nn.ReLU(), nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), (4,), ("2",)),
+    ],
+)
+def test_sites_are_the_hidden_activations_in_running_order(model, shape, sites):
+    assert find_sites(model, shape) == sites
+
+
+@pytest.mark.parametrize(
+    "model",
+    [Functional(), nn.Sequential(nn.Linear(4, 3), nn.ReLU()), nn.Sequential(nn.ReLU(), nn.Linear(4, 3))],
+)
+def test_a_model_without_a_site_is_refused(model):
+    with pytest.raises(DropkitError, match="must have a hidden activation module"):
+        find_sites(model, (4,))
+
+
+def test_dropout_stands_behind_every_use_and_only_in_training():
+    model = with_arm(Shared(), HALF, ("act",))
+    seen = []
+    model.second.register_forward_hook(lambda _, args, out: seen.append(args[0]))
+    model.head.register_forward_hook(lambda _, args, out: seen.append(args[0]))
+    x = torch.randn(64, 4)
+    model(x)
+    assert all(0.3 < (hidden == 0).float().mean() < 0.7 for hidden in seen)
+    seen.clear()
+    model.eval()(x)
+    assert not any((hidden == 0).any() for hidden in seen)
+
+
+def test_the_arm_leaves_the_weights_as_they_were():
+    torch.manual_seed(0)
+    plain = mlp((4,), 3)
+    torch.manual_seed(0)
+    dropped = with_arm(mlp((4,), 3), HALF, ("2", "4"))
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), dropped.parameters(), strict=True))
+
+
+def test_input_dropout_hits_the_input_alone():
+    model = with_arm(nn.Sequential(nn.Identity()), Arm("input 0.5", "input dropout", input_rate=0.5), ())
+    assert 0.3 < (model(torch.ones(1000)) == 0).float().mean() < 0.7
+
+
+def test_gaussian_noise_has_the_variance_of_the_rate():
+    arm = Arm("Gaussian 0.5", "Gaussian dropout", rate=0.5, noise="gaussian")
+    draws = with_arm(nn.Sequential(nn.ReLU()), arm, ("0",))(torch.ones(100_000))
+    assert (draws == 0).sum() == 0
+    assert draws.var().item() == pytest.approx(
+        1.0, abs=6 * (2 / 100_000) ** 0.5
+    )  # six sd of a sample variance
+
+
+@pytest.mark.parametrize("own", [nn.Dropout, nn.AlphaDropout, dropkit.torch.Dropout, dropkit.torch.DropPath])
+def test_the_models_own_dropout_is_off_unless_the_arm_keeps_it(own):
+    def build():
+        return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), own(0.3), nn.Linear(8, 3))
+
+    torch.manual_seed(0)
+    off, kept = (with_arm(build(), arm, ("1",)) for arm in (NONE, Arm("as brought", "b", keeps_own=True)))
+    x = torch.randn(64, 4)
+    assert has_own_dropout(build())
+    assert torch.equal(off(x), off(x))
+    assert not torch.equal(kept(x), kept(x))

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from dropkit.experiments.dataset import array_dataset
+from dropkit.experiments.split import make_splits, pair_seeds, plan_sizes
+
+
+def labelled(rows, classes=4):
+    return array_dataset(np.zeros((rows, 2)), np.arange(rows) % classes)
+
+
+def parts_of(split):
+    return [split.train, split.select, split.test]
+
+
+@pytest.mark.parametrize("data", [labelled(200), array_dataset(np.zeros((200, 2)), np.arange(200) / 7)])
+def test_the_parts_of_a_pair_are_disjoint_and_cover_the_sizes(data):
+    sizes = plan_sizes(200, 6, None)
+    for split in make_splits(data, sizes, 6, seed=0):
+        rows = np.concatenate(parts_of(split))
+        assert len(np.unique(rows)) == len(rows) == 200
+        assert [len(part) for part in parts_of(split)] == [140, 30, 30]
+
+
+def test_with_rows_enough_no_row_stands_in_two_pairs():
+    sizes = plan_sizes(30_100, 10, 1000)
+    assert sizes.disjoint
+    assert sizes.overlap == 0
+    splits = make_splits(labelled(30_100), sizes, 10, seed=0)
+    rows = np.concatenate([part for split in splits for part in parts_of(split)])
+    assert len(np.unique(rows)) == len(rows)
+
+
+def test_blocks_that_fill_the_data_exactly_are_cut_all_the_same():
+    sizes = plan_sizes(30_000, 10, 1000)
+    splits = make_splits(labelled(30_000, classes=7), sizes, 10, seed=0)
+    assert all(len(split.train) == 1000 and len(split.test) >= 1000 - 7 for split in splits)
+
+
+def test_every_part_holds_the_classes_in_proportion():
+    for split in make_splits(labelled(400), plan_sizes(400, 6, None), 6, seed=3):
+        for part in parts_of(split):
+            counts = np.bincount(part % 4)
+            assert counts.max() - counts.min() <= 1
+
+
+def test_pairs_and_seeds_give_other_splits_and_the_same_seed_the_same():
+    data, sizes = labelled(200), plan_sizes(200, 6, None)
+    first, again, other = (make_splits(data, sizes, 6, seed) for seed in (0, 0, 1))
+    assert all(np.array_equal(a.test, b.test) for a, b in zip(first, again, strict=True))
+    tests = {tuple(sorted(split.test)) for split in (*first, *other)}
+    assert len(tests) == 12
+
+
+def test_a_later_pair_does_not_depend_on_how_many_there_are():
+    data, sizes = labelled(200), plan_sizes(200, 6, None)
+    assert np.array_equal(make_splits(data, sizes, 6, 0)[5].train, make_splits(data, sizes, 9, 0)[5].train)
+
+
+def test_the_seeds_of_pairs_are_all_different():
+    seeds = [number for pair in range(100) for number in pair_seeds(0, pair)]
+    assert len(set(seeds)) == 400
+
+
+@pytest.mark.parametrize(
+    ("rows", "train_rows", "expected"),
+    [
+        (1797, None, (1257, 270, 270, False)),
+        (70_000, 5000, (5000, 1000, 1000, True)),
+        (70_000, 20_000, (20_000, 4000, 4000, False)),
+        (70_000, 60_000, (60_000, 5000, 5000, False)),
+        (1797, 100, (100, 20, 20, False)),
+    ],
+)
+def test_sizes_share_no_rows_where_they_need_not(rows, train_rows, expected):
+    sizes = plan_sizes(rows, 10, train_rows)
+    assert (sizes.train, sizes.select, sizes.test, sizes.disjoint) == expected

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION, Split
+from dropkit.experiments.table import MAX_LEVELS, csv_dataset, table_inputs
+
+ROWS = 80
+
+
+def write(tmp_path, columns, encoding="utf-8"):
+    path = tmp_path / "table.csv"
+    lines = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
+    path.write_text("\n".join(lines) + "\n", encoding=encoding)
+    return path
+
+
+def halves():
+    return Split(np.arange(40), np.arange(40, 60), np.arange(60, ROWS))
+
+
+def test_numbers_are_standardised_by_the_training_part_alone(tmp_path):
+    x = np.concatenate([np.linspace(-1, 1, 40), np.full(40, 1000.0)])
+    data = csv_dataset(write(tmp_path, {"x": x, "y": ["a", "b"] * 40}), "y")
+    train, _, test = data.inputs.encode(halves())
+    assert train.mean() == pytest.approx(0, abs=1e-6)
+    assert train.std() == pytest.approx(1, abs=1e-6)
+    assert test.min() > 1000
+
+
+def test_missing_numbers_become_the_training_median_with_a_flag(tmp_path):
+    x = [*range(39), "", "", *range(100, 139)]
+    data = csv_dataset(write(tmp_path, {"x": x, "y": ["a", "b"] * 40}), "y")
+    train, select, _ = data.inputs.encode(halves())
+    assert data.inputs.shape == (2,)
+    assert select[0, 0] == train[19, 0]  # 19 is the median of 0 to 38
+    assert train[39, 1] > train[0, 1]
+    assert any("2 missing cells" in note for note in data.notes)
+
+
+def test_text_becomes_one_number_a_level_and_an_unseen_level_none(tmp_path):
+    colour = ["red", "blue"] * 30 + ["green"] * 20
+    data = csv_dataset(write(tmp_path, {"colour": colour, "y": ["a", "b"] * 40}), "y")
+    train, _, test = data.inputs.encode(halves())
+    assert data.inputs.shape == (3,)
+    assert set(train.sum(axis=1)) == {1.0}
+    assert np.array_equal(test, np.tile([0, 1, 0], (20, 1)))
+
+
+def test_rare_levels_of_a_long_list_are_one(tmp_path):
+    data = csv_dataset(write(tmp_path, {"id": [f"n{i}" for i in range(ROWS)], "y": ["a", "b"] * 40}), "y")
+    assert data.inputs.shape == (MAX_LEVELS,)
+    assert any("commonest" in note for note in data.notes)
+
+
+def test_rows_without_a_target_are_left_out_and_counted(tmp_path):
+    data = csv_dataset(write(tmp_path, {"x": range(ROWS), "y": ["", *["a", "b"] * 39, "a"]}), "y")
+    assert len(data.y) == ROWS - 1
+    assert "1 rows without a target were left out" in data.notes
+
+
+def test_latin_1_is_read_and_said(tmp_path):
+    path = write(tmp_path, {"x": range(ROWS), "y": ["Käse", "Brot"] * 40}, encoding="latin-1")
+    data = csv_dataset(path, "y")
+    assert data.classes == ("Brot", "Käse")
+    assert any("Latin-1" in note for note in data.notes)
+
+
+def test_empty_columns_are_left_out_and_named(tmp_path):
+    data = csv_dataset(write(tmp_path, {"x": range(ROWS), "void": [""] * ROWS, "y": [0, 1] * 40}), "y")
+    assert data.inputs.shape == (1,)
+    assert any("void" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("values", "task"), [(["a", "b"] * 40, CLASSIFICATION), (np.arange(80) / 3, REGRESSION)]
+)
+def test_the_target_decides_the_task(tmp_path, values, task):
+    data = csv_dataset(write(tmp_path, {"x": range(ROWS), "y": values}), "y")
+    assert data.task == task
+    assert any(task in note for note in data.notes)
+
+
+def test_content_follows_every_cell_and_name():
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    other = x.copy()
+    other[3, 2] = 0
+    assert len({table_inputs(each).content() for each in (x, other, x[:, :2])}) == 3
