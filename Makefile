@@ -60,7 +60,7 @@ bench: $(DEV)  ## speed, each against its peer in the same run
 clean:  ## remove everything that these commands made
 	rm -rf .venv build dist .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	rm -rf native/CMakeFiles native/CMakeCache.txt native/CMakeInit.txt native/cmake_install.cmake native/build.ninja
-	rm -rf native/.ninja_* native/.skbuild-info.json native/*.a src/dropkit/_native*.so
+	rm -rf native/.cmake native/.ninja_* native/.skbuild-info.json native/*.a src/dropkit/_native*.so
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:
