@@ -9,7 +9,7 @@ import torch
 from dropkit.core.address import Words
 from dropkit.core.rate import ONE
 from dropkit.torch import op as _operators  # registers what torch.ops.dropkit offers
-from dropkit.torch.keys import AnyKey, draw_tensor, draw_words, key_tensor, key_words
+from dropkit.torch.keys import AnyKey, draw_tensor, draw_words, key_tensor, key_words, refuse_trace
 from dropkit.torch.run import Call, run
 
 __all__ = ["dropped"]
@@ -32,6 +32,7 @@ def dropped(
         tensor = draw_tensor(x, generator) if key is None else key_tensor(key, x)
         y = _traced(x, tensor, call, fill, linear=False)
         return x.copy_(y) if inplace else y
+    refuse_trace()
     words = draw_words(x, generator) if key is None else key_words(key)
     if call.threshold is not None:
         # The schedule may take its step before backward comes: what counts is the rate of now.

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import functools
 import warnings
+from typing import Any
 
 import torch
 
+from dropkit.core import noise as noises
 from dropkit.core import reference
 from dropkit.core.bind import Window
 from dropkit.core.check import RATE, DropkitError
 from dropkit.core.drop import Drop
 from dropkit.core.mode import MODE, Mode
+from dropkit.core.rate import ONE
 from dropkit.torch.autograd import dropped
 from dropkit.torch.keys import AnyKey
-from dropkit.torch.run import Call, describe, law_of, rate_of
+from dropkit.torch.run import Call, constant, describe, law_of, widen
 
 __all__ = [
+    "RankError",
     "alpha_dropout",
     "drop",
     "dropout",
@@ -31,6 +35,10 @@ __all__ = [
 
 Tensor = torch.Tensor
 _WHOLE_ARRAY = Window()
+
+
+class RankError(DropkitError, RuntimeError):
+    """A tensor has too few or too many axes; where torch raises a `RuntimeError`, this is one."""
 
 
 def drop(
@@ -66,7 +74,9 @@ def drop(
             [2., 2., 2., 2.]])
     """
     MODE.check("mode", mode)
-    call = Call(_law(description, window), description.rate if isinstance(description.rate, float) else None)
+    call = Call(
+        law_of(description, window), description.rate if isinstance(description.rate, float) else None
+    )
     if mode == "eval":
         return evaluate(input, call, fill=fill, inplace=inplace)
     return perturb(input, call, key=key, generator=generator, fill=fill, inplace=inplace)
@@ -84,7 +94,7 @@ def perturb(
     """Draw and apply: `drop` in the modes "train" and "mc", for a call that is described already."""
     _check_type(input)
     if fill is not None:
-        reference.check_fill(describe(call.law)[0])
+        _check_fill(fill, input, call)
     if call.rate == 0:
         return input
     if key is not None and generator is not None:
@@ -94,12 +104,17 @@ def perturb(
 
 def evaluate(input: Tensor, call: Call, *, fill: Tensor | None = None, inplace: bool = False) -> Tensor:
     """Return the eval map: the very object `input` where that is the identity."""
-    description, _ = describe(call.law)
-    if description.scale != "eval":
+    noise = _eval_noise(call.law)
+    if not noise:
         return input
-    rate = rate_of(description, input, call)
-    mapped = reference.evaluate(input, description, rate, fill, reference.Arrays(torch, input.device))
-    return input.copy_(mapped) if inplace else mapped.to(input.dtype)
+    _check_type(input)
+    factor = _eval_factor(noise, input, call)
+    mapped = widen(input) * factor
+    if fill is not None:
+        _check_fill(fill, input, call)
+        mapped = mapped + (1 - factor) * widen(fill)
+    mapped = mapped.to(input.dtype)
+    return input.copy_(mapped) if inplace else mapped
 
 
 def dropout(
@@ -216,9 +231,10 @@ def feature_pattern(spatial: int, rank: int) -> str:
     unbatched, batched = spatial + 1, spatial + 2
     name = f"dropout{spatial}d"
     if spatial == 1 and rank not in (unbatched, batched):
-        raise RuntimeError(
-            f"{name}: Expected 2D or 3D input, but received a {rank}D input: (N, C, L) or (C, L) is wanted"
-        )
+        rule = f"has 2 or 3 axes: Expected 2D or 3D input, but received a {rank}D input"
+        raise RankError(f"input of {name}", rule, rank, "give (N, C, L) or (C, L)")
+    if rank < 2:
+        raise RankError(f"input of {name}", "has at least 2 axes", rank, "give (N, C, ...), or use dropout")
     if rank not in (unbatched, batched):
         _warn(
             f"{name}: Received a {rank}-D input to {name}; it is read as (N, C, ...), which torch means to "
@@ -233,6 +249,8 @@ def feature_pattern(spatial: int, rank: int) -> str:
 
 
 def _warn(text: str) -> None:
+    if torch.compiler.is_compiling():
+        return
     warnings.warn(text, stacklevel=4)
 
 
@@ -253,16 +271,62 @@ def _dropout(
     return perturb(input, call, key=key, generator=generator, inplace=inplace)
 
 
-@functools.lru_cache(maxsize=64)
+@constant
+def _eval_noise(law: str) -> str:
+    """Return the name of the noise where its eval map is not the identity, else nothing."""
+    description, _ = describe(law)
+    return description.noise.name if description.scale == "eval" else ""
+
+
+def _eval_factor(noise: str, input: Tensor, call: Call) -> Any:
+    if call.threshold is None and call.rate is None:
+        return _entry_factor(call.law, tuple(input.shape), input.device)
+    # The threshold stays a tensor: a graph would break at the number.
+    rate = call.rate if call.threshold is None else call.threshold.to(torch.float64) / ONE
+    return noises.get(noise).eval_factor(rate, "eval")
+
+
+@constant
+def _entry_factor(law: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    description, _ = describe(law)
+    arrays, ones = reference.Arrays(torch, device), torch.ones(shape, dtype=torch.float64, device=device)
+    rate = reference.entry_rate(description, shape, arrays)
+    factor: Tensor = reference.evaluate(ones, description, rate, arrays=arrays)
+    return factor
+
+
+@constant
 def _named_law(pattern: str, noise: str) -> str:
+    return _named_law_once(pattern, noise)
+
+
+@functools.lru_cache(maxsize=64)
+def _named_law_once(pattern: str, noise: str) -> str:
     return law_of(Drop(0.0, pattern, noise))
 
 
-@functools.lru_cache(maxsize=4096)
-def _law(description: Drop, window: Window) -> str:
-    return law_of(description, window)
-
-
 def _check_type(input: Tensor) -> None:
+    if not isinstance(input, Tensor):
+        raise DropkitError(
+            "input", "is a torch tensor", type(input), "convert it, e.g. torch.as_tensor(input)"
+        )
     if not input.is_floating_point():
         raise DropkitError("input", "has a real floating type", input.dtype, "convert it, e.g. input.float()")
+    if input.layout is not torch.strided or input.is_nested:
+        layout = "nested" if input.is_nested else input.layout
+        raise DropkitError("input", "is a dense tensor", layout, "drop its values, or pad it first")
+
+
+@constant
+def _check_noise(law: str) -> bool:
+    reference.check_fill(describe(law)[0])
+    return True
+
+
+def _check_fill(fill: Tensor, input: Tensor, call: Call) -> None:
+    _check_noise(call.law)
+    try:
+        fill.expand(input.shape)
+    except RuntimeError as error:
+        rule = f"broadcasts to input of shape {tuple(input.shape)}"
+        raise DropkitError("fill", rule, tuple(fill.shape), "give an entry for each of input") from error

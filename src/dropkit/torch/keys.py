@@ -14,7 +14,7 @@ from dropkit.core.address import Words
 from dropkit.core.check import DropkitError
 from dropkit.core.key import Key
 
-__all__ = ["AnyKey", "draw", "draw_tensor", "draw_words", "key_tensor", "key_words"]
+__all__ = ["AnyKey", "draw", "draw_tensor", "draw_words", "key_tensor", "key_words", "refuse_trace"]
 
 Tensor = torch.Tensor
 AnyKey = int | Key | Tensor
@@ -39,8 +39,6 @@ def draw(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
 
 def draw_words(x: Tensor, generator: torch.Generator | None = None) -> Words[int]:
     """Take one key for a tensor on the CPU."""
-    if torch._C._get_tracing_state() is not None:
-        _refuse("traced", "a trace would freeze one mask for ever")
     return Words(int(_BOX.word.random_(-(2**63), None, generator=generator).item()) & _MASK, 0, 0)
 
 
@@ -49,7 +47,9 @@ def draw_tensor(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
     if generator is None:
         return torch.ops.dropkit.draw(x)  # type: ignore[no-any-return]  # operators are untyped
     if torch.compiler.is_compiling():
-        _refuse("compiled together with generator=", "a generator has no place in a graph")
+        torch._dynamo.graph_break(
+            "dropkit: generator= goes with eager mode, a generator has no place in a graph"
+        )
     return draw(x, generator)
 
 
@@ -57,7 +57,7 @@ def key_words(key: AnyKey) -> Words[Any]:
     """Return the numbers of a key; those of a tensor stay on its device unless that is the CPU."""
     if not isinstance(key, torch.Tensor):
         return Key.of(key).words
-    if not key.is_cpu:
+    if not _check_tensor(key).is_cpu:
         return Words(*key.unbind()) if key.ndim else Words(key, 0, 0)
     word, call, stream = key.tolist() if key.ndim else (key.item(), 0, 0)
     return Words(int(word) & _MASK, call, stream)
@@ -66,10 +66,23 @@ def key_words(key: AnyKey) -> Words[Any]:
 def key_tensor(key: AnyKey, x: Tensor) -> Tensor:
     """Return a key as the tensor that an operator takes: one number, or word, call and stream."""
     if isinstance(key, torch.Tensor):
-        return key
+        return _check_tensor(key)
     word, call, stream = Key.of(key).words
     signed = word - 2**64 if word >= 2**63 else word
     return torch.tensor([signed, call, stream], dtype=torch.int64, device=x.device)
+
+
+def refuse_trace() -> None:
+    """Refuse `torch.jit.trace`, which cannot see the loop and would freeze one mask for ever."""
+    if torch._C._get_tracing_state() is not None:
+        _refuse("traced", "a trace would freeze one mask for ever")
+
+
+def _check_tensor(key: Tensor) -> Tensor:
+    if key.dtype != torch.int64 or tuple(key.shape) not in ((), (3,)):
+        rule = "is one int64 number, or three: word, call and stream"
+        raise DropkitError("key", rule, (key.dtype, tuple(key.shape)), "write e.g. torch.tensor(42)")
+    return key
 
 
 def _refuse(how: str, why: str) -> NoReturn:

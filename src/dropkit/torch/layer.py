@@ -84,7 +84,8 @@ class Layer(nn.Module):
         """Take another description with the rate of this layer: surgery changes the scale so."""
         self.description = description
         self.scheduled = isinstance(description.rate, Schedule)
-        self._law = law_of(description.at(0))
+        self._plain = description.at(0)
+        self._law = law_of(self._plain)
 
     def move_to(self, step: int) -> None:
         """Bring the schedule to a step: the threshold in the buffer and the rate that `p` shows."""
@@ -124,7 +125,7 @@ class Layer(nn.Module):
 
     def _law_for(self, input: Tensor, window: Window = _WHOLE_ARRAY) -> str:
         """The law for this input; layers whose pattern depends on the rank override it."""
-        return self._law if window == _WHOLE_ARRAY else law_of(self.description.at(0), window)
+        return self._law if window == _WHOLE_ARRAY else law_of(self._plain, window)
 
     def extra_repr(self) -> str:
         """Show the rate, what is not the default, and what forces the mode."""

@@ -11,7 +11,7 @@ from torch import nn
 
 from dropkit.core import drop as core
 from dropkit.core.bind import Window
-from dropkit.core.check import DropkitError
+from dropkit.core.check import DropkitError, Whole, check_each, check_kind
 from dropkit.core.groups import Pattern
 from dropkit.core.mode import Scale
 from dropkit.methods.alpha_dropout import alpha_dropout
@@ -53,6 +53,7 @@ __all__ = [
 ]
 
 Tensor = torch.Tensor
+_TOKEN = Whole(0, "give token numbers, e.g. (0, 101, 102)")
 Rate = Any
 """A number in [0, 1], a schedule, or a `PerAxis` where the layer's groups have an axis for it."""
 
@@ -88,14 +89,15 @@ class _FeatureDropout(Layer):
 
     def describe(self, description: core.Drop) -> None:
         super().describe(description)
-        unbatched = replace(description.at(0), groups=Pattern("c ... -> c"))
-        self._laws = {description.groups.pattern: self._law, "c ... -> c": law_of(unbatched)}
+        unbatched = replace(self._plain, groups=Pattern("c ... -> c"))
+        self._plains = {description.groups.pattern: self._plain, "c ... -> c": unbatched}
+        self._laws = {pattern: law_of(plain) for pattern, plain in self._plains.items()}
 
     def _law_for(self, input: Tensor, window: Window = _WHOLE_ARRAY) -> str:
         pattern = feature_pattern(self.spatial, input.dim())
         if window == _WHOLE_ARRAY:
             return self._laws[pattern]
-        return law_of(replace(self.description.at(0), groups=Pattern(pattern)), window)
+        return law_of(self._plains[pattern], window)
 
 
 class Dropout1d(_FeatureDropout, nn.Dropout1d):
@@ -264,7 +266,7 @@ class TokenDropout(Layer):
         self, p: Rate = 0.1, prefix: int = 0, keep: Iterable[int] = (), *, scale: Scale = "train"
     ) -> None:
         super().__init__(token_dropout(p, scale))
-        self.prefix, self.keep = prefix, tuple(keep)
+        self.prefix, self.keep = prefix, check_each("keep", keep, _TOKEN)
         protected(torch.zeros(1, 1, dtype=torch.int64), self.keep, prefix)
 
     def forward(
@@ -280,6 +282,9 @@ class TokenDropout(Layer):
         """
         if self.keep and ids is None:
             raise DropkitError("ids", "is given where keep names tokens", ids, "call layer(x, ids=ids)")
+        if ids is not None and ids.shape != input.shape[:2]:
+            rule = f"has one number a token, shape {tuple(input.shape[:2])}"
+            raise DropkitError("ids", rule, tuple(ids.shape), "give (batch, time)")
         dropped = super().forward(input, **source)
         if dropped is input or not (self.prefix or self.keep or padding is not None):
             return dropped
@@ -307,7 +312,7 @@ class EmbeddingDropout(Layer):
 
     def __init__(self, embedding: nn.Embedding, p: Rate = 0.1, *, scale: Scale = "train") -> None:
         super().__init__(embedding_dropout(p, scale))
-        self.embedding = embedding
+        self.embedding = check_kind("embedding", embedding, nn.Embedding, "wrap the table itself")
 
     def forward(self, ids: Tensor, **source: Any) -> Tensor:  # type: ignore[override]  # it takes numbers of words
         """Look words up and drop.
@@ -320,7 +325,11 @@ class EmbeddingDropout(Layer):
         rows = self.embedding.weight.new_ones(self.embedding.num_embeddings, 1)
         factor = super().forward(rows, **source)
         words: Tensor = self.embedding(ids)
-        return words if factor is rows else words * nn.functional.embedding(ids, factor)
+        if factor is rows:
+            return words
+        kept = nn.functional.embedding(ids, factor)
+        # Replaced, not multiplied: NaN in a dropped row does not survive.
+        return torch.where(kept == 0, 0.0, words * kept)
 
 
 class Zoneout(Layer):

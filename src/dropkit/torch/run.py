@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
@@ -17,10 +18,17 @@ from dropkit.core.rate import ONE
 from dropkit.core.reference import Arrays
 from dropkit.torch.native import Loop, NativeDraws, plan
 
-__all__ = ["Call", "describe", "law_of", "rate_of", "run"]
+__all__ = ["Call", "constant", "describe", "law_of", "run", "widen"]
 
 Tensor = torch.Tensor
+F = TypeVar("F", bound=Callable[..., Any])
 _WHOLE_ARRAY = Window()
+
+
+def constant(function: F) -> F:
+    """Mark a function that a compiler calls once and does not look into."""
+    marked: F = torch.compiler.assume_constant_result(function)  # type: ignore[no-untyped-call]  # it is untyped
+    return marked
 
 
 class Call(NamedTuple):
@@ -31,8 +39,14 @@ class Call(NamedTuple):
     threshold: Tensor | None = None
 
 
+@constant
 def law_of(drop: Drop, window: Window = _WHOLE_ARRAY) -> str:
     """Return all of a description but a plain rate, as the text that an operator carries through a graph."""
+    return _write(drop, window)
+
+
+@functools.lru_cache(maxsize=4096)
+def _write(drop: Drop, window: Window) -> str:
     data = json.loads(drop.to_json())
     if isinstance(drop.rate, float):
         data["rate"] = 0.0
@@ -63,23 +77,15 @@ def run(
     same.
     """
     out = x if inplace else torch.empty_like(x)
-    if x.is_cpu and fill is None:
+    if x.is_cpu and fill is None and not x.is_neg():
         rate = call.rate if call.threshold is None else call.threshold.item() / ONE
         loop = None if rate is None else _loop(call.law, rate, x.dtype, x.shape, out.stride(), linear)
         if loop is not None:
+            if inplace:
+                # The loop writes past autograd, which must learn that saved values are gone.
+                torch.autograd.graph.increment_version(x)
             return loop(x if x.stride() == out.stride() else out.copy_(x), out, words)
     return out.copy_(_twin(x, words, call, fill, linear))
-
-
-def rate_of(drop: Drop, x: Tensor, call: Call) -> Any:
-    """Return the rate of a call: a number, or an array on the device of x."""
-    if call.threshold is not None:
-        # Waiting for the number would stop a CUDA stream; on the CPU it is there already.
-        word = call.threshold
-        return word.item() / ONE if word.is_cpu else word.to(torch.float64) / ONE
-    if call.rate is not None:
-        return call.rate
-    return reference.entry_rate(drop, tuple(x.shape), Arrays(torch, x.device))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -94,13 +100,23 @@ def _loop(
 def _twin(x: Tensor, words: Words[Any], call: Call, fill: Tensor | None, linear: bool) -> Tensor:
     drop, window = describe(call.law)
     arrays = Arrays(torch, x.device, NativeDraws if x.is_cpu else Draws)
-    fill = None if fill is None else _widen(fill)
-    rate = rate_of(drop, x, call)
+    fill = None if fill is None else widen(fill)
+    rate = _rate(drop, x, call)
     return reference.transform(  # type: ignore[no-any-return]  # the engine serves any array
-        _widen(x), drop, words, rate, window=window, fill=fill, linear=linear, arrays=arrays
+        widen(x), drop, words, rate, window=window, fill=fill, linear=linear, arrays=arrays
     )
 
 
-def _widen(x: Tensor) -> Tensor:
+def _rate(drop: Drop, x: Tensor, call: Call) -> Any:
+    if call.threshold is not None:
+        # Waiting for the number would stop a CUDA stream; on the CPU it is there already.
+        word = call.threshold
+        return word.item() / ONE if word.is_cpu else word.to(torch.float64) / ONE
+    if call.rate is not None:
+        return call.rate
+    return reference.entry_rate(drop, tuple(x.shape), Arrays(torch, x.device))
+
+
+def widen(x: Tensor) -> Tensor:
     """Arithmetic happens in float32 at least: a factor of 1 / 0.9 would be 1.109 in bfloat16."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
