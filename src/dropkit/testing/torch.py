@@ -1,0 +1,136 @@
+"""Torch layers as subjects of the contract."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+import dropkit
+from dropkit.core.bind import Window
+from dropkit.core.drop import Drop
+from dropkit.core.key import Key
+from dropkit.core.method import Method
+from dropkit.core.mode import Mode
+from dropkit.core.rate import Schedule
+from dropkit.testing.declared import Declared, Shapes, shapes_for
+from dropkit.testing.subject import Built, Subject
+from dropkit.torch import Drop as DropLayer
+from dropkit.torch import layers
+from dropkit.torch.layer import Layer
+
+__all__ = ["layer_subject", "method_subject", "torch_subject"]
+
+Array = np.ndarray[Any, Any]
+Call = Callable[..., torch.Tensor]
+_WHOLE_ARRAY = Window()
+
+
+def torch_subject(drop: Callable[[Any], Drop], name: str = "torch") -> Subject:
+    """Return a description carried by `dropkit.torch.Drop` as a subject.
+
+    >>> torch_subject(lambda rate: Drop(rate, "b t -> b")).at(0.5).forward(np.ones((2, 3)), Key(0))
+    array([[2., 2., 2.],
+           [0., 0., 0.]])
+    """
+    return layer_subject(lambda rate: DropLayer(drop(rate)), name)
+
+
+def layer_subject(
+    make: Callable[[Any], Layer],
+    name: str,
+    call: Call | None = None,
+    shapes: Shapes | None = None,
+    **facts: Any,
+) -> Subject:
+    """Return a dropkit layer as a subject.
+
+    Args:
+        make: makes the layer at a rate, or with a schedule.
+        name: what reports call it.
+        call: runs the layer on a tensor, for layers that take more than one: `call(layer, x, key=...,
+            window=...)`.
+        shapes: shapes to examine it at; by default they follow from the layer's description.
+        **facts: further fields of `Subject`.
+    """
+
+    def drop(rate: Any) -> Drop:
+        return make(rate).description
+
+    def declare(rate: float, shape: tuple[int, ...]) -> Declared:
+        return Declared.of(drop(rate), shape)
+
+    def build(rate: Any, step: int = 0) -> Built:
+        layer = make(rate)
+        if isinstance(rate, Schedule):
+            layer.move_to(step)
+        return _built(layer, call or _plain)
+
+    return Subject(name, build, declare, shapes or shapes_for(drop(0.5).groups), drop, **facts)
+
+
+def method_subject(method: Method) -> Subject:
+    """Return the torch layer of a method of the catalogue as a subject, with the arguments of its example."""
+    kind = getattr(layers, method.layers["torch"])
+    known = inspect.signature(kind).parameters
+    fixed = {name: value for name, value in method.example.arguments.items() if name in known}
+    name = f"{method.name} on torch"
+    if kind is layers.EmbeddingDropout:
+        table = torch.nn.Embedding(1, 1)
+        facts: dict[str, Any] = {"windows": False, "identity": False, "waived": method.waived}
+        return layer_subject(lambda rate: kind(table, rate, **fixed), name, _embed, **facts)
+    special = {layers.Zoneout: _zoneout}
+    return layer_subject(lambda rate: kind(rate, **fixed), name, special.get(kind), waived=method.waived)
+
+
+def _plain(layer: Any, x: torch.Tensor, **source: Any) -> torch.Tensor:
+    y: torch.Tensor = layer(x, **source)
+    return y
+
+
+def _zoneout(layer: Any, x: torch.Tensor, **source: Any) -> torch.Tensor:
+    y: torch.Tensor = layer(x, torch.zeros_like(x), **source)
+    return y
+
+
+def _embed(layer: Any, x: torch.Tensor, key: Any = None, window: Window = _WHOLE_ARRAY) -> torch.Tensor:
+    """The table is what is dropped: every row is looked up once."""
+    weight = layer.embedding._parameters.pop("weight")
+    try:
+        layer.embedding.num_embeddings, layer.embedding.weight = len(x), x
+        y: torch.Tensor = layer(torch.arange(len(x)), key=key)
+    finally:
+        del layer.embedding.weight
+        layer.embedding.weight = weight
+    return y
+
+
+def _built(layer: Layer, call: Call) -> Built:
+    def forward(x: Array, key: Key | None, mode: Mode = "train", window: Window = _WHOLE_ARRAY) -> Array:
+        tensor = torch.from_numpy(x)
+        y = _in_mode(layer, mode, lambda: call(layer, tensor, key=key, window=window))
+        return x if y is tensor else y.numpy()
+
+    def backward(x: Array, grad: Array, key: Key) -> Array:
+        tensor = torch.from_numpy(x).requires_grad_()
+        (through,) = torch.autograd.grad(call(layer.train(), tensor, key=key), tensor, torch.from_numpy(grad))
+        return through.numpy()
+
+    return Built(forward, backward, lambda: _state(layer))
+
+
+def _in_mode(layer: Layer, mode: Mode, run: Callable[[], torch.Tensor]) -> torch.Tensor:
+    layer.train(mode == "train")
+    if mode != "mc":
+        return run()
+    with dropkit.mode(layer, "mc"):
+        return run()
+
+
+def _state(layer: Layer) -> Any:
+    """Everything that a call could move: buffers, parameters, mode, and torch's generator."""
+    kept = {name: value.numpy().tobytes() for name, value in layer.state_dict().items()}
+    return kept, layer.forced_mode, torch.get_rng_state().numpy().tobytes()

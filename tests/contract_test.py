@@ -1,0 +1,92 @@
+"""Every method of the catalogue goes through the contract, on NumPy and torch; right ones raise no alarm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dropkit import Blocks, Drop, Key, KofN
+from dropkit.methods import catalogue
+from dropkit.testing import Built, Declared, Shapes, Subject, examine, numpy_subject, of
+from dropkit.testing.registry import RUNS
+from dropkit.testing.torch import torch_subject
+
+METHODS = sorted(catalogue())
+BACKENDS = ["numpy", "torch"]
+DESCRIPTIONS = {
+    "one coin": lambda rate: Drop(rate, "... -> "),
+    "split axis": lambda rate: Drop(rate, "b (h 4) w -> b h"),
+    "inner axes first": lambda rate: Drop(rate, "b t d -> d b"),
+    "k of n": lambda rate: Drop(rate, KofN(over="t")),
+    "uneven blocks": lambda rate: Drop(rate, Blocks((2, 3), over="h w", pattern="b c h w -> b h w")),
+    "scale in eval": lambda rate: Drop(rate, scale="eval"),
+    "gaussian groups": lambda rate: Drop(rate, "b t d -> b d", noise="gaussian"),
+}
+RANDOM = ["rate", "moments", "independence", "key"]
+SEEDS = range(20)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_keeps_the_contract(name: str, backend: str) -> None:
+    examine(of(catalogue()[name], backend), key=1).check()
+
+
+@pytest.mark.parametrize("make", [numpy_subject, torch_subject])
+@pytest.mark.parametrize("name", DESCRIPTIONS)
+def test_a_description_keeps_the_contract(name: str, make: Any) -> None:
+    examine(make(DESCRIPTIONS[name], name), key=2).check()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", ["split axis", "gaussian groups"])
+def test_a_right_method_raises_no_alarm_whatever_the_seed(name: str, seed: int) -> None:
+    examine(numpy_subject(DESCRIPTIONS[name], name), key=seed, traits=RANDOM).check()
+
+
+def test_these_runs_are_within_what_the_registry_counts() -> None:
+    runs = len(METHODS) * len(BACKENDS) + 2 * len(DESCRIPTIONS) + 2 * len(SEEDS)
+    assert all(
+        runs <= RUNS[f"contract.{test}"] * 4 // 5 for test in ("rate", "moments", "independence", "key")
+    )
+
+
+def test_what_a_subject_waives_is_not_examined_and_says_why() -> None:
+    subject = Subject(**{**vars(numpy_subject(Drop)), "waived": {"mean": "equation (3)"}})
+    waived = [
+        found for found in examine(subject, traits=["mean", "groups"]).findings if found.status == "waived"
+    ]
+    assert [(found.trait, found.sentence) for found in waived] == [("mean", "equation (3)")]
+
+
+def test_a_stranger_needs_no_description_of_ours() -> None:
+    def build(rate: float, step: int) -> Built:
+        def kept(x: Any, key: Any) -> Any:
+            fresh = np.random.default_rng() if key is None else np.random.default_rng([*key.words])
+            return fresh.random(x.shape) >= rate
+
+        def forward(x: Any, key: Any, mode: str = "train", window: Any = None) -> Any:
+            return x if mode == "eval" else np.where(kept(x, key), x, 0) / x.dtype.type(1 - rate or 1)
+
+        return Built(forward, lambda x, grad, key: forward(grad, key))
+
+    stranger = Subject(
+        "numpy's generator",
+        build,
+        lambda rate, shape: Declared(rate, shape, (1, 1), scale=1 / (1 - rate) if rate < 1 else 1.0),
+        Shapes(base=(23, 23), long=((66, 4), (4, 66))),
+        windows=False,
+        schedules=False,
+    )
+    report = examine(stranger, Key(3))
+    report.check()
+    assert {found.check for found in report.findings if found.status == "not applicable"} == {
+        "planted",
+        "law",
+        "schedule",
+        "twin",
+        "window",
+        "description",
+    }
