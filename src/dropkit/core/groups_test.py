@@ -173,6 +173,11 @@ def test_every_choice_of_k_is_equally_likely(k: int) -> None:
     assert len(choices) == math.comb(4, k)
 
 
+def test_those_with_the_smallest_draws_are_dropped() -> None:
+    gone = KofN(2).decide(Planted(KofN(2), (1, 4), [30, 10, 20, 40]), None)
+    assert gone.tolist() == [[False, True, True, False]]
+
+
 def test_equal_draws_still_give_k() -> None:
     gone = KofN(2).decide(Planted(KofN(2), (1, 5), [MISS] * 5), None)
     assert gone.sum() == 2
@@ -185,6 +190,12 @@ def test_a_rate_is_rounded_by_a_coin_of_its_own(n: int, rate: float, coin: int) 
     whole = math.floor(rate * n)
     up = coin < min(round((rate * n - whole) * 2**32), 2**32 - 1)
     assert gone.sum() == whole + up
+
+
+def test_the_coin_is_that_of_the_first_place() -> None:
+    for coins, count in (([HIT, MISS, MISS], 2), ([MISS, HIT, HIT], 1)):
+        gone = KofN().decide(Planted(KofN(), (1, 3), [30, 20, 10], coins), 0.5)
+        assert gone.sum() == count
 
 
 def test_the_coin_is_shared_along_the_axis_and_drawn_by_each_group() -> None:

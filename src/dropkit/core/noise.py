@@ -91,12 +91,12 @@ class Continuous(Noise):
 
     @abstractmethod
     def standard(self, xp: Any, u: Any, second: Callable[[], Any]) -> Any:
-        """Return draws of mean 0 and variance 1 from whole numbers below 2**32, given as float64."""
+        """Return draws of mean 0 and variance 1 from whole numbers below 2**32."""
 
     def factor(self, xp: Any, u: Any, second: Callable[[], Any], rate: Any) -> Any:
         """Return m, in float64."""
         deviation = (rate / _safe(1 - rate)) ** 0.5
-        return (1 + deviation * self.standard(xp, _wide(xp, u), lambda: _wide(xp, second()))) * (rate != 1)
+        return (1 + deviation * self.standard(xp, u, second)) * (rate != 1)
 
     def moments(self, rate: Any, scale: Scale = "train") -> Moments:
         """Mean 1 and variance rate / (1 - rate); 0 and 0 at rate 1."""
@@ -189,11 +189,6 @@ def get(noise: str | Noise) -> Noise:
     Alpha()
     """
     return noise if isinstance(noise, Noise) else _NOISES[OneOf(tuple(_NOISES)).check("noise", noise)]
-
-
-def _wide(xp: Any, words: Any) -> Any:
-    # torch would turn 32-bit words into float32 on the way, NumPy into float64.
-    return xp.asarray(words, dtype=xp.float64)
 
 
 def _unit(xp: Any, word: Any) -> Any:
