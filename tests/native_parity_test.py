@@ -59,9 +59,9 @@ def uniform(layout: Layout, words: Words[int] = WORDS) -> NDArray[np.int64]:
     return np.broadcast_to(drawn, layout.sizes)
 
 
-def dropped(layout: Layout, threshold: int, words: Words[int] = WORDS, threads: int = 1) -> NDArray[np.bool_]:
+def dropped(layout: Layout, threshold: int, words: Words[int] = WORDS) -> NDArray[np.bool_]:
     out = np.zeros(layout.sizes, dtype=np.bool_)
-    _native.dropped(out, native(layout), words.word, words.call, words.stream, threshold, threads)
+    _native.dropped(out, native(layout), words.word, words.call, words.stream, threshold)
     return out
 
 
@@ -102,12 +102,16 @@ def test_any_decision(
 
 
 @pytest.mark.parametrize(
-    "layout", [Layout((2**18 + 77,), (1,), 5), Layout((700, 401), (1, 0)), Layout((701, 401), (1, 701))]
+    "layout", [Layout((2**19 + 77,), (1,), 5), Layout((1400, 401), (1, 0)), Layout((1401, 401), (1, 1401))]
 )
 def test_threads_do_not_matter(layout: Layout) -> None:
-    alone = dropped(layout, HALF + 5)
+    x = np.ones(layout.sizes, dtype=np.float32)
+    alone = np.empty_like(x)
+    two_point(x, alone, layout)
     for threads in (2, 3, 64):
-        np.testing.assert_array_equal(dropped(layout, HALF + 5, threads=threads), alone)
+        out = np.full_like(x, np.nan)
+        two_point(x, out, layout, threads=threads)
+        np.testing.assert_array_equal(out, alone)
 
 
 def two_point(
@@ -117,10 +121,10 @@ def two_point(
     scale: float = 2.0,
     shift: float = 0.0,
     fill: float = 0.0,
+    threads: int = 1,
 ) -> None:
-    _native.two_point(
-        x, out, native(layout), WORDS.word, WORDS.call, WORDS.stream, HALF + 5, scale, shift, fill
-    )
+    key, call, stream = WORDS
+    _native.two_point(x, out, native(layout), key, call, stream, HALF + 5, scale, shift, fill, threads)
 
 
 @pytest.mark.parametrize(
