@@ -69,7 +69,7 @@ def drop(
         DropkitError: the tensor is not of a floating type or does not fit the groups.
 
     >>> import torch
-    >>> drop(torch.ones(2, 4), Drop(0.5, "b t -> b"), key=4)
+    >>> drop(torch.ones(2, 4), Drop(0.5, "b t -> b"), key=2)
     tensor([[0., 0., 0., 0.],
             [2., 2., 2., 2.]])
     """
@@ -141,7 +141,7 @@ def dropout(
 
     >>> import torch
     >>> dropout(torch.ones(4), 0.5, key=1)
-    tensor([0., 2., 0., 0.])
+    tensor([2., 0., 2., 2.])
     """
     return _dropout(input, "...", "bernoulli", p, training, inplace, key, generator)
 

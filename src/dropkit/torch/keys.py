@@ -47,9 +47,7 @@ def draw_tensor(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
     if generator is None:
         return torch.ops.dropkit.draw(x)  # type: ignore[no-any-return]  # operators are untyped
     if torch.compiler.is_compiling():
-        torch._dynamo.graph_break(
-            "dropkit: generator= goes with eager mode, a generator has no place in a graph"
-        )
+        torch._dynamo.graph_break(msg="generator= goes with eager mode: no generator has a place in a graph")
     return draw(x, generator)
 
 
