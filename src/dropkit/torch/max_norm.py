@@ -98,7 +98,7 @@ def _units(module: nn.Linear | _ConvNd, weight: Tensor) -> tuple[Tensor, tuple[i
     """Return a view of a weight, and its axes over which the weights of one unit lie."""
     if isinstance(module, _ConvTransposeNd):
         # (in, out / groups, ...): the inputs of a unit are those of its own group.
-        view = weight.unflatten(0, (module.groups, -1))
+        view = torch.unflatten(weight, 0, (module.groups, -1))
         return view, (1, *range(3, view.dim()))
     return weight, tuple(range(1, weight.dim()))
 
