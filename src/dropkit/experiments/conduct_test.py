@@ -1,5 +1,6 @@
 import json
 import signal
+import threading
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
 import dropkit
 from dropkit.experiments import conduct
+from dropkit.experiments.models import mlp
 from dropkit.experiments.runner import run_all
 from dropkit.experiments.train import Task
 from dropkit.report.record import Run, StudyResult
@@ -150,8 +153,23 @@ def test_a_killed_worker_is_an_error_with_a_mend(tiny: Tiny, tmp_path: Path) -> 
         f"        os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
         "    return nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))\n"
     )
-    with pytest.raises(dropkit.DropkitError, match="workers must fit the machine.*repeat the command"):
+    with pytest.raises(
+        dropkit.DropkitError,
+        match=r"workers must be able to load the model.*TerminatedWorkerError.*repeat the command",
+    ):
         tiny(model=f"{net}:make_model", workers=2)
+
+
+def test_a_model_that_cannot_travel_is_refused_where_it_must(tiny: Tiny, tmp_path: Path) -> None:
+    lock = threading.Lock()
+
+    def make_model() -> nn.Module:
+        with lock:
+            return mlp((3,), 2)
+
+    assert tiny(model=make_model).complete_pairs == 6
+    with pytest.raises(dropkit.DropkitError, match="workers must be able to load the model.*1 stays"):
+        tiny(model=make_model, workers=2, fresh=True)
 
 
 def test_a_null_data_set_recommends_nothing(tiny: Tiny) -> None:

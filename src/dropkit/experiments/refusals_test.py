@@ -1,4 +1,4 @@
-"""What a study refuses: every message names the argument, the rule, the value and the mend, before any work."""
+"""What a study refuses before any work: messages name the argument, the rule, the value and the mend."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 from collections.abc import Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from pickle import PicklingError
 
 from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments.train import Task, train
@@ -19,7 +21,7 @@ def run_all(tasks: Sequence[Task], workers: int) -> Generator[Run]:
     """Train every task, in this process for one worker, else in that many processes.
 
     Raises:
-        DropkitError: a worker was killed, most often for want of memory.
+        DropkitError: a worker could not load its task, or was killed, most often for want of memory.
     """
     workers = min(workers, len(tasks))
     if workers <= 1:
@@ -30,10 +32,13 @@ def run_all(tasks: Sequence[Task], workers: int) -> Generator[Run]:
     )
     try:
         yield from pool(delayed(train)(task) for task in tasks)
-    except BrokenProcessPool as error:
-        rule = "must fit the machine: a process was killed, most often for want of memory"
-        mend = "ask for fewer workers and repeat the command: it goes on from the finished runs"
+    except (BrokenProcessPool, PicklingError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        rule = f"must be able to load the model and to fit into memory: {type(error).__name__}: {reason}"
+        mend = "ask for fewer (1 stays in this process) and repeat the command: it goes on from the finished runs"
         raise DropkitError("workers", rule, workers, mend) from error
+    finally:
+        get_reusable_executor().shutdown(wait=True)  # idle workers would keep their memory for minutes
 
 
 def _leave_interrupts_alone() -> None:
