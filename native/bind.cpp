@@ -84,14 +84,15 @@ template <class T, TwoPointLoop<T> Loops::*loop>
 void two_point_array(Array<const T> x, Array<T> out, const Layout &layout, nb::handle key, std::uint32_t call,
                      std::uint32_t stream, std::uint64_t threshold, double scale, double shift, double fill,
                      int threads) {
-    require(static_cast<std::int64_t>(x.size()) == layout.entries, "x: must have as many entries as the layout");
-    require(static_cast<std::int64_t>(out.size()) == layout.entries, "out: must have as many entries as the layout");
+    const auto entries = static_cast<std::size_t>(layout.entries);
+    require(x.size() == entries, "x: must have as many entries as the layout");
+    require(out.size() == entries, "out: must have as many entries as the layout");
     two_point<T>(loops->*loop, x.data(), out.data(), layout, coin_of(key, call, stream, threshold),
                  {scale, shift, fill}, threads);
 }
 
-// Addresses instead of arrays: handing a torch tensor over as an array takes 8 us, its address 0.4 us, and at 64 entries
-// that decides. Nothing can be checked, so this is for dropkit.torch alone.
+// Addresses instead of arrays: handing a torch tensor over as an array takes 8 us, its address 0.4 us, and at 64
+// entries that decides. Nothing can be checked, so this is for dropkit.torch alone.
 template <class T, TwoPointLoop<T> Loops::*loop>
 void two_point_at(std::uintptr_t x, std::uintptr_t out, const Layout &layout, nb::handle key, std::uint32_t call,
                   std::uint32_t stream, std::uint64_t threshold, double scale, double shift, double fill,

@@ -93,7 +93,8 @@ class Cursor {
 };
 
 template <class Sink>
-inline void scattered(const Layout &layout, const Decider &decider, std::int64_t begin, std::int64_t end, const Sink &sink) {
+inline void scattered(const Layout &layout, const Decider &decider, std::int64_t begin, std::int64_t end,
+                      const Sink &sink) {
     std::uint64_t groups[Blocks::count] = {};
     alignas(32) Mask dropped[Blocks::count];
     Odometer at(layout, layout.axes, begin);

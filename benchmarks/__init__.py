@@ -1,0 +1,1 @@
+"""Speed and memory, each against its peer in the same run: only ratios count."""
