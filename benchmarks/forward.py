@@ -3,8 +3,8 @@
     python -m benchmarks.forward [--threads 1 2] [--sizes 64 ... 16777216] [--rate 0.5]
 
 Seconds drift, so every cell is a ratio: the time of a peer divided by the time of dropkit, measured in turns
-within one run, and the median of the turns. Above 1 means that dropkit is faster. A copy into memory that is there
-already is the physical limit of anything that works in place, a clone that of anything that makes a new tensor.
+within one run, and the median of the turns. Above 1 means that dropkit is faster. A copy into memory that is
+there is the physical limit of anything that works in place, a clone that of anything that makes a new tensor.
 """
 
 from __future__ import annotations
