@@ -155,7 +155,7 @@ def test_a_killed_worker_is_an_error_with_a_mend(tiny: Tiny, tmp_path: Path) -> 
     )
     with pytest.raises(
         dropkit.DropkitError,
-        match=r"workers must be able to load the model.*TerminatedWorkerError.*repeat the command",
+        match=r"workers must be able to load the model.*TerminatedWorkerError.*finished runs are kept",
     ):
         tiny(model=f"{net}:make_model", workers=2)
 
@@ -168,7 +168,7 @@ def test_a_model_that_cannot_travel_is_refused_where_it_must(tiny: Tiny, tmp_pat
             return mlp((3,), 2)
 
     assert tiny(model=make_model).complete_pairs == 6
-    with pytest.raises(dropkit.DropkitError, match="workers must be able to load the model.*1 stays"):
+    with pytest.raises(dropkit.DropkitError, match=r"workers must be able to load the model.*1 stays"):
         tiny(model=make_model, workers=2, fresh=True)
 
 

@@ -25,7 +25,14 @@ def arrays() -> Arrays:
 def tiny(tmp_path: Path, arrays: Arrays) -> Callable[..., StudyResult]:
     """A study of twelve short runs, with whatever a test changes."""
     arms = (NONE, Arm("dropout 0.5", "dropout", rate=0.5))
-    usual = {"arms": arms, "pairs": 6, "epochs": 2, "workers": 1, "quiet": True, "out": tmp_path / "study"}
+    usual: dict[str, Any] = {
+        "arms": arms,
+        "pairs": 6,
+        "epochs": 2,
+        "workers": 1,
+        "quiet": True,
+        "out": tmp_path / "study",
+    }
 
     def run(data: Any = arrays, **changes: Any) -> StudyResult:
         return study(data, **(usual | changes))

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -7,31 +9,31 @@ from dropkit.experiments.inference import detectable_effect, holm, paired_test
 STUDIES, PAIRS, ALPHA = 1500, 10, 0.05
 
 
-def test_without_overlap_it_is_the_paired_t_test():
-    d = np.random.default_rng(0).normal(0.3, 1.0, 12)
+def test_without_overlap_it_is_the_paired_t_test() -> None:
+    d = np.random.default_rng(0).normal(0.3, 1.0, 12).tolist()
     mine, theirs = paired_test(d), stats.ttest_1samp(d, 0.0)
     assert mine.p == pytest.approx(theirs.pvalue)
     assert (mine.low, mine.high) == pytest.approx(tuple(theirs.confidence_interval(0.95)))
 
 
-def test_overlap_enters_the_variance_as_nadeau_and_bengio_write():
+def test_overlap_enters_the_variance_as_nadeau_and_bengio_write() -> None:
     d = [1.0, 2.0, 4.0, 3.0]
     t = np.mean(d) / np.sqrt((1 / 4 + 0.2) * np.var(d, ddof=1))
     assert paired_test(d, overlap=0.2).p == pytest.approx(2 * stats.t.sf(t, 3))
 
 
-def null_studies(correlation):
+def null_studies(correlation: float) -> Any:
     """Differences of pairs that share rows: equicorrelated, with a true mean of zero."""
     draw = np.random.default_rng(1).normal
     shared = draw(size=(STUDIES, 1)) * np.sqrt(correlation)
     return shared + draw(size=(STUDIES, PAIRS)) * np.sqrt(1 - correlation)
 
 
-def false_alarms(overlap, correlation):
+def false_alarms(overlap: float, correlation: float) -> int:
     return sum(paired_test(d, overlap).p < ALPHA for d in null_studies(correlation))
 
 
-def test_false_alarms_stay_at_alpha_where_the_plain_test_has_many():
+def test_false_alarms_stay_at_alpha_where_the_plain_test_has_many() -> None:
     # At the correlation r = n_test / (n_train + n_test) that the correction assumes: overlap = r / (1 - r).
     r = 0.15 / 0.85
     allowed = stats.binom.isf(1e-6, STUDIES, ALPHA)
@@ -39,7 +41,7 @@ def test_false_alarms_stay_at_alpha_where_the_plain_test_has_many():
     assert false_alarms(0.0, r) > 2 * allowed
 
 
-def test_interval_covers_the_truth_as_often_as_it_says():
+def test_interval_covers_the_truth_as_often_as_it_says() -> None:
     r = 0.15 / 0.85
     found = [paired_test(d, r / (1 - r)) for d in null_studies(r)]
     covered = sum(each.low <= 0 <= each.high for each in found)
@@ -47,7 +49,7 @@ def test_interval_covers_the_truth_as_often_as_it_says():
     assert low <= covered <= high
 
 
-def test_equal_differences_are_no_proof_beyond_the_sign_test():
+def test_equal_differences_are_no_proof_beyond_the_sign_test() -> None:
     assert paired_test([0.5] * 6).p == pytest.approx(2 / 64)
     assert paired_test([0.0] * 6).p == 1.0
 
@@ -61,12 +63,14 @@ def test_equal_differences_are_no_proof_beyond_the_sign_test():
         ([0.001, 0.001, 0.9], [0.003, 0.003, 0.9]),
     ],
 )
-def test_holm_steps_down_and_keeps_the_order_given(p_values, adjusted):
+def test_holm_steps_down_and_keeps_the_order_given(p_values: list[float], adjusted: list[float]) -> None:
     assert holm(p_values) == pytest.approx(adjusted)
 
 
 @pytest.mark.parametrize(("pairs", "overlap", "comparisons"), [(10, 0.0, 1), (10, 0.2, 8), (6, 0.0, 4)])
-def test_the_detectable_effect_is_found_four_times_in_five(pairs, overlap, comparisons):
+def test_the_detectable_effect_is_found_four_times_in_five(
+    pairs: int, overlap: float, comparisons: int
+) -> None:
     effect = detectable_effect(pairs, overlap, comparisons)
     rng = np.random.default_rng(2)
     correlation = overlap / (1 + overlap)

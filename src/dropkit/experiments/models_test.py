@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -18,37 +20,37 @@ def open_ended(**given):
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path) -> Path:
     path = tmp_path / "net.py"
     path.write_text(FILE)
     return path
 
 
 @pytest.mark.parametrize("name", ["plain", "shaped", "sized", "open_ended"])
-def test_a_factory_gets_what_it_takes(file, name):
+def test_a_factory_gets_what_it_takes(file: Path, name: str) -> None:
     model = check_model(ModelSource(f"{file}:{name}"), (4,), 3)
     assert model(torch.zeros(2, 4)).shape == (2, 3)
 
 
-def test_a_callable_serves_as_well_as_a_file():
+def test_a_callable_serves_as_well_as_a_file() -> None:
     assert isinstance(check_model(ModelSource(mlp), (4,), 3), nn.Sequential)
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 8, 9), (12,)])
-def test_the_mlp_takes_any_shape(shape):
+def test_the_mlp_takes_any_shape(shape: tuple[int, ...]) -> None:
     assert mlp(shape, 5)(torch.zeros(2, *shape)).shape == (2, 5)
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 4), (3, 9, 7), (1, 28, 28)])
-def test_the_cnn_takes_any_image(shape):
+def test_the_cnn_takes_any_image(shape: tuple[int, ...]) -> None:
     assert cnn(shape, 5)(torch.zeros(2, *shape)).shape == (2, 5)
 
 
-def test_the_digest_follows_the_text_of_the_file(file):
+def test_the_digest_follows_the_text_of_the_file(file: Path) -> None:
     before = ModelSource(f"{file}:plain").digest()
     file.write_text(FILE.replace("8", "9"))
     assert ModelSource(f"{file}:plain").digest() != before
 
 
-def test_checking_leaves_the_models_mode_alone():
+def test_checking_leaves_the_models_mode_alone() -> None:
     assert check_model(ModelSource("mlp"), (4,), 3).training

@@ -35,7 +35,7 @@ def run_all(tasks: Sequence[Task], workers: int) -> Generator[Run]:
     except (BrokenProcessPool, PicklingError) as error:
         reason = str(error).partition("\n")[0][:200]
         rule = f"must be able to load the model and to fit into memory: {type(error).__name__}: {reason}"
-        mend = "ask for fewer (1 stays in this process) and repeat the command: it goes on from the finished runs"
+        mend = "ask for fewer (1 stays in this process) and repeat the command: finished runs are kept"
         raise DropkitError("workers", rule, workers, mend) from error
     finally:
         get_reusable_executor().shutdown(wait=True)  # idle workers would keep their memory for minutes

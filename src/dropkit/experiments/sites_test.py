@@ -1,6 +1,8 @@
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 import dropkit.torch
@@ -16,22 +18,22 @@ HALF = Arm("dropout 0.5", "dropout", rate=0.5)
 class Shared(nn.Module):
     """One activation in two places; the head is made first and runs last."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.head = nn.Linear(8, 3)
         self.first, self.second = nn.Linear(4, 8), nn.Linear(8, 8)
         self.act = nn.GELU()
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Any:
         return self.head(self.act(self.second(self.act(self.first(x)))))
 
 
 class Functional(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.first, self.head = nn.Linear(4, 8), nn.Linear(8, 3)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Any:
         return self.head(F.relu(self.first(x)))
 
 
@@ -46,7 +48,9 @@ class Functional(nn.Module):
         (nn.Sequential(nn.ReLU(), nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), (4,), ("2",)),
     ],
 )
-def test_sites_are_the_hidden_activations_in_running_order(model, shape, sites):
+def test_sites_are_the_hidden_activations_in_running_order(
+    model: nn.Module, shape: tuple[int, ...], sites: tuple[str, ...]
+) -> None:
     assert find_sites(model, shape) == sites
 
 
@@ -54,16 +58,17 @@ def test_sites_are_the_hidden_activations_in_running_order(model, shape, sites):
     "model",
     [Functional(), nn.Sequential(nn.Linear(4, 3), nn.ReLU()), nn.Sequential(nn.ReLU(), nn.Linear(4, 3))],
 )
-def test_a_model_without_a_site_is_refused(model):
+def test_a_model_without_a_site_is_refused(model: nn.Module) -> None:
     with pytest.raises(DropkitError, match="must have a hidden activation module"):
         find_sites(model, (4,))
 
 
-def test_dropout_stands_behind_every_use_and_only_in_training():
+def test_dropout_stands_behind_every_use_and_only_in_training() -> None:
     model = with_arm(Shared(), HALF, ("act",))
     seen = []
-    model.second.register_forward_hook(lambda _, args, out: seen.append(args[0]))
-    model.head.register_forward_hook(lambda _, args, out: seen.append(args[0]))
+    second, head = model.get_submodule("second"), model.get_submodule("head")
+    second.register_forward_hook(lambda _, args, out: seen.append(args[0]))
+    head.register_forward_hook(lambda _, args, out: seen.append(args[0]))
     x = torch.randn(64, 4)
     model(x)
     assert all(0.3 < (hidden == 0).float().mean() < 0.7 for hidden in seen)
@@ -72,7 +77,7 @@ def test_dropout_stands_behind_every_use_and_only_in_training():
     assert not any((hidden == 0).any() for hidden in seen)
 
 
-def test_the_arm_leaves_the_weights_as_they_were():
+def test_the_arm_leaves_the_weights_as_they_were() -> None:
     torch.manual_seed(0)
     plain = mlp((4,), 3)
     torch.manual_seed(0)
@@ -80,12 +85,12 @@ def test_the_arm_leaves_the_weights_as_they_were():
     assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), dropped.parameters(), strict=True))
 
 
-def test_input_dropout_hits_the_input_alone():
+def test_input_dropout_hits_the_input_alone() -> None:
     model = with_arm(nn.Sequential(nn.Identity()), Arm("input 0.5", "input dropout", input_rate=0.5), ())
     assert 0.3 < (model(torch.ones(1000)) == 0).float().mean() < 0.7
 
 
-def test_gaussian_noise_has_the_variance_of_the_rate():
+def test_gaussian_noise_has_the_variance_of_the_rate() -> None:
     arm = Arm("Gaussian 0.5", "Gaussian dropout", rate=0.5, noise="gaussian")
     draws = with_arm(nn.Sequential(nn.ReLU()), arm, ("0",))(torch.ones(100_000))
     assert (draws == 0).sum() == 0
@@ -95,8 +100,8 @@ def test_gaussian_noise_has_the_variance_of_the_rate():
 
 
 @pytest.mark.parametrize("own", [nn.Dropout, nn.AlphaDropout, dropkit.torch.Dropout, dropkit.torch.DropPath])
-def test_the_models_own_dropout_is_off_unless_the_arm_keeps_it(own):
-    def build():
+def test_the_models_own_dropout_is_off_unless_the_arm_keeps_it(own: Any) -> None:
+    def build() -> nn.Module:
         return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), own(0.3), nn.Linear(8, 3))
 
     torch.manual_seed(0)

@@ -1,20 +1,22 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
-from dropkit.experiments.dataset import array_dataset
+from dropkit.experiments.dataset import Dataset, Split, array_dataset
 from dropkit.experiments.split import make_splits, pair_seeds, plan_sizes
 
 
-def labelled(rows, classes=4):
+def labelled(rows: int, classes: int = 4) -> Dataset:
     return array_dataset(np.zeros((rows, 2)), np.arange(rows) % classes)
 
 
-def parts_of(split):
+def parts_of(split: Split) -> list[Any]:
     return [split.train, split.select, split.test]
 
 
 @pytest.mark.parametrize("data", [labelled(200), array_dataset(np.zeros((200, 2)), np.arange(200) / 7)])
-def test_the_parts_of_a_pair_are_disjoint_and_cover_the_sizes(data):
+def test_the_parts_of_a_pair_are_disjoint_and_cover_the_sizes(data: Dataset) -> None:
     sizes = plan_sizes(200, 6, None)
     for split in make_splits(data, sizes, 6, seed=0):
         rows = np.concatenate(parts_of(split))
@@ -22,7 +24,7 @@ def test_the_parts_of_a_pair_are_disjoint_and_cover_the_sizes(data):
         assert [len(part) for part in parts_of(split)] == [140, 30, 30]
 
 
-def test_with_rows_enough_no_row_stands_in_two_pairs():
+def test_with_rows_enough_no_row_stands_in_two_pairs() -> None:
     sizes = plan_sizes(30_100, 10, 1000)
     assert sizes.disjoint
     assert sizes.overlap == 0
@@ -31,20 +33,20 @@ def test_with_rows_enough_no_row_stands_in_two_pairs():
     assert len(np.unique(rows)) == len(rows)
 
 
-def test_blocks_that_fill_the_data_exactly_are_cut_all_the_same():
+def test_blocks_that_fill_the_data_exactly_are_cut_all_the_same() -> None:
     sizes = plan_sizes(30_000, 10, 1000)
     splits = make_splits(labelled(30_000, classes=7), sizes, 10, seed=0)
     assert all(len(split.train) == 1000 and len(split.test) >= 1000 - 7 for split in splits)
 
 
-def test_every_part_holds_the_classes_in_proportion():
+def test_every_part_holds_the_classes_in_proportion() -> None:
     for split in make_splits(labelled(400), plan_sizes(400, 6, None), 6, seed=3):
         for part in parts_of(split):
             counts = np.bincount(part % 4)
             assert counts.max() - counts.min() <= 1
 
 
-def test_pairs_and_seeds_give_other_splits_and_the_same_seed_the_same():
+def test_pairs_and_seeds_give_other_splits_and_the_same_seed_the_same() -> None:
     data, sizes = labelled(200), plan_sizes(200, 6, None)
     first, again, other = (make_splits(data, sizes, 6, seed) for seed in (0, 0, 1))
     assert all(np.array_equal(a.test, b.test) for a, b in zip(first, again, strict=True))
@@ -52,12 +54,12 @@ def test_pairs_and_seeds_give_other_splits_and_the_same_seed_the_same():
     assert len(tests) == 12
 
 
-def test_a_later_pair_does_not_depend_on_how_many_there_are():
+def test_a_later_pair_does_not_depend_on_how_many_there_are() -> None:
     data, sizes = labelled(200), plan_sizes(200, 6, None)
     assert np.array_equal(make_splits(data, sizes, 6, 0)[5].train, make_splits(data, sizes, 9, 0)[5].train)
 
 
-def test_the_seeds_of_pairs_are_all_different():
+def test_the_seeds_of_pairs_are_all_different() -> None:
     seeds = [number for pair in range(100) for number in pair_seeds(0, pair)]
     assert len(set(seeds)) == 400
 
@@ -72,6 +74,8 @@ def test_the_seeds_of_pairs_are_all_different():
         (1797, 100, (100, 20, 20, False)),
     ],
 )
-def test_sizes_share_no_rows_where_they_need_not(rows, train_rows, expected):
+def test_sizes_share_no_rows_where_they_need_not(
+    rows: int, train_rows: int | None, expected: tuple[int, int, int, bool]
+) -> None:
     sizes = plan_sizes(rows, 10, train_rows)
     assert (sizes.train, sizes.select, sizes.test, sizes.disjoint) == expected

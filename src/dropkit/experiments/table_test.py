@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -7,18 +10,18 @@ from dropkit.experiments.table import MAX_LEVELS, csv_dataset, table_inputs
 ROWS = 80
 
 
-def write(tmp_path, columns, encoding="utf-8"):
+def write(tmp_path: Path, columns: dict[str, Any], encoding: str = "utf-8") -> Path:
     path = tmp_path / "table.csv"
     lines = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
     path.write_text("\n".join(lines) + "\n", encoding=encoding)
     return path
 
 
-def halves():
+def halves() -> Split:
     return Split(np.arange(40), np.arange(40, 60), np.arange(60, ROWS))
 
 
-def test_numbers_are_standardised_by_the_training_part_alone(tmp_path):
+def test_numbers_are_standardised_by_the_training_part_alone(tmp_path: Path) -> None:
     x = np.concatenate([np.linspace(-1, 1, 40), np.full(40, 1000.0)])
     data = csv_dataset(write(tmp_path, {"x": x, "y": ["a", "b"] * 40}), "y")
     train, _, test = data.inputs.encode(halves())
@@ -27,7 +30,7 @@ def test_numbers_are_standardised_by_the_training_part_alone(tmp_path):
     assert test.min() > 1000
 
 
-def test_missing_numbers_become_the_training_median_with_a_flag(tmp_path):
+def test_missing_numbers_become_the_training_median_with_a_flag(tmp_path: Path) -> None:
     x = [*range(39), "", "", *range(100, 139)]
     data = csv_dataset(write(tmp_path, {"x": x, "y": ["a", "b"] * 40}), "y")
     train, select, _ = data.inputs.encode(halves())
@@ -37,7 +40,7 @@ def test_missing_numbers_become_the_training_median_with_a_flag(tmp_path):
     assert any("2 missing cells" in note for note in data.notes)
 
 
-def test_text_becomes_one_number_a_level_and_an_unseen_level_none(tmp_path):
+def test_text_becomes_one_number_a_level_and_an_unseen_level_none(tmp_path: Path) -> None:
     colour = ["red", "blue"] * 30 + ["green"] * 20
     data = csv_dataset(write(tmp_path, {"colour": colour, "y": ["a", "b"] * 40}), "y")
     train, _, test = data.inputs.encode(halves())
@@ -46,26 +49,26 @@ def test_text_becomes_one_number_a_level_and_an_unseen_level_none(tmp_path):
     assert np.array_equal(test, np.tile([0, 1, 0], (20, 1)))
 
 
-def test_rare_levels_of_a_long_list_are_one(tmp_path):
+def test_rare_levels_of_a_long_list_are_one(tmp_path: Path) -> None:
     data = csv_dataset(write(tmp_path, {"id": [f"n{i}" for i in range(ROWS)], "y": ["a", "b"] * 40}), "y")
     assert data.inputs.shape == (MAX_LEVELS,)
     assert any("commonest" in note for note in data.notes)
 
 
-def test_rows_without_a_target_are_left_out_and_counted(tmp_path):
+def test_rows_without_a_target_are_left_out_and_counted(tmp_path: Path) -> None:
     data = csv_dataset(write(tmp_path, {"x": range(ROWS), "y": ["", *["a", "b"] * 39, "a"]}), "y")
     assert len(data.y) == ROWS - 1
     assert "1 rows without a target were left out" in data.notes
 
 
-def test_latin_1_is_read_and_said(tmp_path):
+def test_latin_1_is_read_and_said(tmp_path: Path) -> None:
     path = write(tmp_path, {"x": range(ROWS), "y": ["Käse", "Brot"] * 40}, encoding="latin-1")
     data = csv_dataset(path, "y")
     assert data.classes == ("Brot", "Käse")
     assert any("Latin-1" in note for note in data.notes)
 
 
-def test_empty_columns_are_left_out_and_named(tmp_path):
+def test_empty_columns_are_left_out_and_named(tmp_path: Path) -> None:
     data = csv_dataset(write(tmp_path, {"x": range(ROWS), "void": [""] * ROWS, "y": [0, 1] * 40}), "y")
     assert data.inputs.shape == (1,)
     assert any("void" in note for note in data.notes)
@@ -74,13 +77,13 @@ def test_empty_columns_are_left_out_and_named(tmp_path):
 @pytest.mark.parametrize(
     ("values", "task"), [(["a", "b"] * 40, CLASSIFICATION), (np.arange(80) / 3, REGRESSION)]
 )
-def test_the_target_decides_the_task(tmp_path, values, task):
+def test_the_target_decides_the_task(tmp_path: Path, values: Any, task: str) -> None:
     data = csv_dataset(write(tmp_path, {"x": range(ROWS), "y": values}), "y")
     assert data.task == task
     assert any(task in note for note in data.notes)
 
 
-def test_content_follows_every_cell_and_name():
+def test_content_follows_every_cell_and_name() -> None:
     x = np.random.default_rng(0).normal(size=(20, 3))
     other = x.copy()
     other[3, 2] = 0

@@ -1,0 +1,105 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from dropkit.cli.study import study
+
+APP = typer.Typer()
+APP.command()(study)
+QUICK = ["--pairs", "6", "--epochs", "1", "--workers", "1"]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["x,y", *(f"{i},{'ab'[i % 2]}" for i in range(80))]))
+    return path
+
+
+def test_json_stands_alone_on_standard_output(table: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    done = CliRunner().invoke(APP, ["--data", str(table), "--target", "y", "--out", out, "--json", *QUICK])
+    assert done.exit_code == 0
+    record = json.loads(done.stdout)
+    assert record["schema"] == 1
+    assert record["verdict"]["headline"]
+    assert "Plan " in done.stderr
+
+
+def test_verdict_and_tables_are_printed(table: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    done = CliRunner().invoke(APP, ["--data", str(table), "--target", "y", "--out", out, "--quiet", *QUICK])
+    assert done.exit_code == 0
+    assert "report.html" in done.stdout
+    assert "Gaussian 0.25" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("wrong", [["--pairs", "2"], ["--data", "digit"], ["--model", "x.py:make"]])
+def test_refused_input_ends_with_1_and_one_line(tmp_path: Path, wrong: list[str]) -> None:
+    done = CliRunner().invoke(APP, ["--out", str(tmp_path / "out"), *wrong])
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.output
+
+
+def test_no_verdict_ends_with_3(table: Path, tmp_path: Path) -> None:
+    net = tmp_path / "net.py"
+    net.write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.net = nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 2))\n"
+        "    def forward(self, x):\n"
+        "        return self.net(x) * (float('nan') if self.training else 1.0)\n"
+    )
+    call = ["--data", str(table), "--target", "y", "--model", f"{net}:Net", "--out", str(tmp_path / "out")]
+    assert CliRunner().invoke(APP, [*call, *QUICK, "--quiet"]).exit_code == 3
+
+
+def wait_for_lines(path: Path, count: int) -> None:
+    for _ in range(1200):
+        if path.exists() and path.read_bytes().count(b"\n") >= count:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{path} never held {count} runs")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_real_ctrl_c_ends_with_130_and_keeps_what_is_done(
+    table: Path, tmp_path: Path, workers: int
+) -> None:
+    out = tmp_path / "out"
+    call = [
+        sys.executable,
+        "-m",
+        "dropkit.cli.study",
+        "--data",
+        str(table),
+        "--target",
+        "y",
+        "--out",
+        str(out),
+    ]
+    call += ["--pairs", "200", "--epochs", "1", "--workers", str(workers), "--json"]
+    # A group of its own, signalled as a whole: what a terminal does at Ctrl-C.
+    running = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    wait_for_lines(out / "runs.jsonl", 50)
+    os.killpg(running.pid, signal.SIGINT)
+    stdout, stderr = running.communicate(timeout=120)
+    assert running.returncode == 130
+    assert b"Traceback" not in stderr
+    record = json.loads(stdout)
+    assert record["stopped_early"]
+    assert record["complete_pairs"] >= 3
+    assert (out / "report.html").exists()

@@ -1,0 +1,54 @@
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from dropkit.report.record import Run, StudyResult
+from dropkit.report.terminal import Terminal, plan_lines, print_result
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=StringIO(), width=80)
+
+
+def said(console: Console) -> str:
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_the_result_fits_a_terminal_of_80_columns(result: StudyResult, console: Console) -> None:
+    print_result(result, console)
+    text = said(console)
+    assert result.verdict.headline.split()[0] in text
+    assert all(arm.arm.name in text for arm in result.arms)
+    assert "…" not in text
+
+
+def test_a_study_without_a_comparison_is_printed_too(without_pairs: StudyResult, console: Console) -> None:
+    print_result(without_pairs, console)
+    assert "│" not in said(console)
+
+
+def test_the_plan_is_told_before_the_first_run(result: StudyResult, console: Console) -> None:
+    watcher = Terminal(console)
+    watcher.planned(result.plan, done=3, place="here")
+    text = " ".join(said(console).split())
+    assert all(" ".join(line.split()) in text for line in plan_lines(result.plan))
+    assert "3 finished runs of this very plan found in here" in text
+
+
+def test_the_plan_tells_what_it_can_see(result: StudyResult) -> None:
+    text = " ".join(plan_lines(result.plan))
+    assert f"{result.plan.detectable:.2f} standard deviations" in text
+    assert "78 networks" in text
+
+
+def test_each_run_moves_the_bar_and_a_failure_is_named(result: StudyResult, console: Console) -> None:
+    watcher = Terminal(console)
+    watcher.planned(result.plan, done=0, place="here")
+    with watcher:
+        watcher.finished(result.runs[0])
+        watcher.finished(Run("plan", "dropout 0.5", 4, 0.1, failure="out of memory"))
+    assert watcher.progress.tasks[0].completed == 2
+    assert "dropout 0.5, pair 5: out of memory" in said(console)
