@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 
 from dropkit.core.address import Words
 from dropkit.core.rate import ONE
@@ -37,7 +38,7 @@ def dropped(
     if call.threshold is not None:
         # The schedule may take its step before backward comes: what counts is the rate of now.
         call = Call(call.law, call.threshold.item() / ONE)
-    if torch.is_grad_enabled() and (x.requires_grad or (fill is not None and fill.requires_grad)):
+    if _recorded() and (_differentiable(x) or (fill is not None and _differentiable(fill))):
         return _dropped(x, words, call, fill, inplace)
     return run(x, words, call, fill=fill, inplace=inplace)
 
@@ -50,6 +51,15 @@ def _plain(x: Tensor) -> bool:
         and x.is_cpu
         and not torch._C._are_functorch_transforms_active()
     )
+
+
+def _recorded() -> bool:
+    return torch.is_grad_enabled() or forward_ad._current_level >= 0
+
+
+def _differentiable(x: Tensor) -> bool:
+    """Whether a gradient may come back to x, or a tangent may come with it."""
+    return x.requires_grad or forward_ad._current_level >= 0
 
 
 def _dropped(
@@ -95,7 +105,7 @@ class _Dropped(torch.autograd.Function):
 
 def _through(grad: Tensor, words: Words[int], call: Call) -> Tensor:
     """Return m grad; recorded where a second derivative may be asked for."""
-    if torch.is_grad_enabled():
+    if _recorded():
         return _dropped(grad, words, call, linear=True)
     return run(grad, words, call, linear=True)
 

@@ -94,7 +94,7 @@ def perturb(
     """Draw and apply: `drop` in the modes "train" and "mc", for a call that is described already."""
     _check_type(input)
     if fill is not None:
-        _check_fill(fill, input, call)
+        fill = _fitting(fill, input, call)
     if call.rate == 0:
         return input
     if key is not None and generator is not None:
@@ -111,8 +111,7 @@ def evaluate(input: Tensor, call: Call, *, fill: Tensor | None = None, inplace: 
     factor = _eval_factor(noise, input, call)
     mapped = widen(input) * factor
     if fill is not None:
-        _check_fill(fill, input, call)
-        mapped = mapped + (1 - factor) * widen(fill)
+        mapped = mapped + (1 - factor) * widen(_fitting(fill, input, call))
     mapped = mapped.to(input.dtype)
     return input.copy_(mapped) if inplace else mapped
 
@@ -323,10 +322,10 @@ def _check_noise(law: str) -> bool:
     return True
 
 
-def _check_fill(fill: Tensor, input: Tensor, call: Call) -> None:
+def _fitting(fill: Tensor, input: Tensor, call: Call) -> Tensor:
     _check_noise(call.law)
     try:
-        fill.expand(input.shape)
+        return fill.expand(input.shape)
     except RuntimeError as error:
         rule = f"broadcasts to input of shape {tuple(input.shape)}"
         raise DropkitError("fill", rule, tuple(fill.shape), "give an entry for each of input") from error
