@@ -41,19 +41,38 @@ class Words(NamedTuple, Generic[T]):
 def uniform(xp: Any, key: Words[Any], start: int, count: int, device: Any = None) -> Array:
     """Return u of the groups start ... start + count - 1, as int64 below 2**32.
 
-    `xp` is the module whose arrays are wanted: numpy or torch.
+    Args:
+        xp: the module whose arrays are wanted: numpy or torch.
+        key: the numbers of a key.
+        start: the first group, 0 <= start < 2**63 - count.
+        count: how many groups, at least 1.
+        device: where the array lives; None for the module's default.
+
+    >>> import numpy
+    >>> [f"{u:08x}" for u in uniform(numpy, Words(42, 0, 0), 63, 2).tolist()]
+    ['d9150205', '4f922d97']
     """
     high, low = (_run(xp, key, lane, start, count, device, _halves) for lane in (_HIGH, _LOW))
     return high << 16 | low
 
 
 def second(xp: Any, key: Words[Any], start: int, count: int, device: Any = None) -> Array:
-    """Return the second uniform of the groups start ... start + count - 1, as int64 below 2**32."""
+    """Return the second uniform of the groups start ... start + count - 1, as int64 below 2**32.
+
+    >>> import numpy
+    >>> [f"{u:08x}" for u in second(numpy, Words(42, 0, 0), 63, 2).tolist()]
+    ['6f489c93', 'e244c7d5']
+    """
     return _run(xp, key, _SECOND, start, count, device, tuple)
 
 
 def uniform_at(xp: Any, key: Words[Any], group: Array) -> Array:
-    """Return u of any groups: `uniform` for indices that do not follow one another."""
+    """Return u of any groups: `uniform` for indices that do not follow one another.
+
+    >>> import numpy
+    >>> [f"{u:08x}" for u in uniform_at(numpy, Words(42, 0, 0), numpy.array([64, 63])).tolist()]
+    ['4f922d97', 'd9150205']
+    """
     high, low = (_pick(xp, key, lane, group, _halves) for lane in (_HIGH, _LOW))
     return high << 16 | low
 
@@ -64,7 +83,11 @@ def second_at(xp: Any, key: Words[Any], group: Array) -> Array:
 
 
 def fold_word(key: Words[int]) -> int:
-    """Return the 64-bit word that stands for a folded key when it is folded again."""
+    """Return the 64-bit word that stands for a folded key when it is folded again.
+
+    >>> fold_word(Words(42, 1, 3967884130))
+    11216547821509828073
+    """
     low, high, _, _ = _block(key, _FOLD, 0)
     return int(high) << 32 | int(low)
 

@@ -60,6 +60,10 @@ def bind(parsed: Parsed, sizes: Sizes, shape: Shape) -> tuple[Bound, ...]:
 
     Raises:
         PatternError: rank or size of an axis does not fit.
+
+    >>> from dropkit.core.pattern import parse
+    >>> [axis.size for axis in bind(parse("b (h d)"), (("h", 4),), (2, 12))]
+    [2, 4, 3]
     """
     known = dict(sizes)
     bound: list[Bound] = []
@@ -79,6 +83,13 @@ def strides(
     """Return the layout of the draws: row-major over the right-hand side, as seen in the whole array.
 
     `grow` adds entries to axes, by name: the margin of a seed map.
+
+    Raises:
+        DropkitError: the shape does not fit the pattern, or the window does not fit the shape.
+
+    >>> from dropkit.core.pattern import parse
+    >>> strides(parse("b t d -> b d"), (), (2, 3, 4))
+    Layout(sizes=(2, 3, 4), strides=(4, 0, 1), base=0)
     """
     bound = bind(parsed, sizes, shape)
     margin = dict(grow)

@@ -156,6 +156,9 @@ class Gaussian(Continuous):
     """m = 1 + sqrt(rate / (1 - rate)) z with z standard normal (Srivastava et al. 2014, section 10).
 
     z = sqrt(-2 log u1) cos(2 pi u2), where u1 = (u + 1/2) / 2**32 is never 0 and u2 = second / 2**32.
+
+    >>> Gaussian().moments(0.5)
+    Moments(mean=1.0, variance=1.0)
     """
 
     name: ClassVar[str] = "gaussian"
@@ -170,6 +173,9 @@ class Uniform(Continuous):
     """m is uniform with mean 1 and variance rate / (1 - rate) (continuous dropout, Shen et al. 2019).
 
     z = sqrt(3) (2 u1 - 1), where u1 = (u + 1/2) / 2**32.
+
+    >>> Uniform().moments(0.2)
+    Moments(mean=1.0, variance=0.25)
     """
 
     name: ClassVar[str] = "uniform"
@@ -183,7 +189,10 @@ _NOISES: dict[str, Noise] = {noise.name: noise for noise in (Bernoulli(), Alpha(
 
 
 def get(noise: str | Noise) -> Noise:
-    """Return a noise by name.
+    """Return a noise by name, or the noise itself.
+
+    Raises:
+        DropkitError: no noise is called so; the message says which was probably meant.
 
     >>> get("alpha")
     Alpha()

@@ -260,7 +260,11 @@ def depth_rates(rate: float, depth: int) -> tuple[float, ...]:
 
 
 def check(rate: Any) -> Rate:
-    """Return the rate if it is a number in [0, 1] or one of the kinds of rate; else raise `DropkitError`."""
+    """Return the rate if it is a number in [0, 1] or one of the kinds of rate; else raise `DropkitError`.
+
+    >>> check(1)
+    1.0
+    """
     return rate if isinstance(rate, PerAxis | Schedule | Learned) else RATE.check("rate", rate)
 
 

@@ -53,6 +53,10 @@ def entry_rate(drop: Drop, shape: Shape, arrays: Arrays = _NUMPY) -> Any:
 
     Raises:
         DropkitError: the rate is a schedule, which needs a step, or learned, which needs a layer.
+
+    >>> from dropkit.core.groups import KofN
+    >>> entry_rate(Drop(None, KofN(2)), (4, 8))
+    0.25
     """
     rate = drop.groups.rate(drop.rate, shape)
     if isinstance(rate, PerAxis):
@@ -71,7 +75,12 @@ def dropped(
     window: Window = _WHOLE_ARRAY,
     arrays: Arrays = _NUMPY,
 ) -> Array:
-    """Return which entries are dropped, for a noise that decides: a bool array that broadcasts to `shape`."""
+    """Return which entries are dropped, for a noise that decides: a bool array that broadcasts to `shape`.
+
+    >>> dropped(Drop(0.5, "b t -> b"), (2, 3), Words(1, 0, 0), 0.5)
+    array([[False],
+           [ True]])
+    """
     return _join(drop.groups.decide(_draws(drop, shape, words, window, arrays), rate), drop, shape, arrays)
 
 
@@ -83,7 +92,12 @@ def multiplier(
     window: Window = _WHOLE_ARRAY,
     arrays: Arrays = _NUMPY,
 ) -> Array:
-    """Return the factor m of every entry in float64: an array that broadcasts to `shape`."""
+    """Return the factor m of every entry in float64: an array that broadcasts to `shape`.
+
+    >>> multiplier(Drop(0.5, "b t -> b"), (2, 3), Words(1, 0, 0), 0.5)
+    array([[2.],
+           [0.]])
+    """
     xp, noise = arrays.xp, drop.noise
     if isinstance(noise, Continuous):
         draws = _draws(drop, shape, words, window, arrays)
@@ -138,6 +152,10 @@ def transform(
 
     `linear` leaves b out: the gradient's map. A dropped entry is replaced, not multiplied: infinities and NaN
     do not survive it.
+
+    >>> transform(np.full((2, 2), np.inf), Drop(0.5, "b t -> b"), Words(1, 0, 0), 0.5)
+    array([[inf, inf],
+           [ 0.,  0.]])
     """
     shape, noise = tuple(x.shape), drop.noise
     if isinstance(noise, Continuous):
@@ -154,7 +172,11 @@ def transform(
 
 
 def evaluate(x: Array, drop: Drop, rate: Any, fill: Array | None = None, arrays: Arrays = _NUMPY) -> Array:
-    """Return the eval map of the noise: `x` itself where that is the identity."""
+    """Return the eval map of the noise: `x` itself where that is the identity.
+
+    >>> evaluate(np.ones(2), Drop(0.25, scale="eval"), 0.25)
+    array([0.75, 0.75])
+    """
     factor = drop.noise.eval_factor(rate, drop.scale)
     if isinstance(factor, float) and factor == 1.0:
         return x
