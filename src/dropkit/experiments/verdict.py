@@ -31,7 +31,7 @@ def judge(
     best, beside = (_best([each for each in comparisons if each.metric == metric]) for metric in plan.metrics)
     shown = best or beside
     recommended = _favourite(plan, shown.family, arms).arm.name if shown else "none"
-    sentences = [_family_sentence(plan, each, arms) for each in comparisons if each.outcome != OPEN]
+    sentences = _family_sentences(plan, comparisons, arms)
     sentences += _open_sentences(plan, comparisons) + _fit_sentence(plan, arms)
     return Verdict(_headline(plan, best, beside, recommended), tuple(sentences), caveats, recommended)
 
@@ -69,14 +69,21 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _family_sentence(plan: Plan, each: Comparison, arms: Sequence[ArmSummary]) -> str:
+def _family_sentences(plan: Plan, comparisons: Sequence[Comparison], arms: Sequence[ArmSummary]) -> list[str]:
+    sentences = []
+    for family in plan.families:
+        shown = [each for each in comparisons if each.family == family and each.outcome != OPEN]
+        if shown:
+            setting = _favourite(plan, family, arms).arm.name
+            effects = listed([_effect(plan, each) for each in shown])
+            sentences.append(f"{_capital(family)} {effects}; best on the select part: {setting}.")
+    return sentences
+
+
+def _effect(plan: Plan, each: Comparison) -> str:
     verb = "lowers" if each.outcome == BETTER else "raises"
-    setting = _favourite(plan, each.family, arms).arm.name
-    return (
-        f"{_capital(each.family)} {verb} test {_moves(plan, each)} "
-        f"(difference {interval(plan, each)} at 95 %, Holm's p {p_value(each.p_adjusted)}); "
-        f"best on the select part: {setting}."
-    )
+    sure = f"difference {interval(plan, each)} at 95 %, Holm's p {p_value(each.p_adjusted)}"
+    return f"{verb} test {_moves(plan, each)} ({sure})"
 
 
 def _open_sentences(plan: Plan, comparisons: Sequence[Comparison]) -> list[str]:
@@ -111,6 +118,7 @@ def _caveats(plan: Plan, arms: Sequence[ArmSummary], complete: int, stopped_earl
         f"Stopped early: {_pairs(complete)} of {plan.pairs} complete.": stopped_early,
         shared: plan.overlap > 0,
         "No row is used by two pairs, so the plain paired t test holds.": plan.overlap == 0,
+        "Families were compared with none, not with one another.": True,
         "All arms had the same learning rate and the same number of epochs, without early stopping.": True,
         _failure_note(arms): any(each.failures for each in arms),
         _edge_note(plan, arms): _at_edge(plan, arms),
