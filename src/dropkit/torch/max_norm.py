@@ -12,10 +12,10 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from dropkit.core.check import DropkitError, Interval, check_kind, suggest
 
-__all__ = ["max_norm_"]
+__all__ = ["RADIUS", "max_norm_"]
 
 Tensor = torch.Tensor
-_C = Interval(0, math.inf, "give a radius; usual are 3 to 4", open_low=True, open_high=True)
+RADIUS = Interval(0, math.inf, "give a radius; usual are 3 to 4", open_low=True, open_high=True)
 
 
 class _Units(NamedTuple):
@@ -53,8 +53,10 @@ def max_norm_(model: nn.Module, c: float, *, skip: Iterable[str] = ()) -> int:
     >>> layer.weight.detach()
     tensor([[0.6000, 0.8000],
             [0.3000, 0.4000]])
+
+    After each update: `optimizer.register_step_post_hook(lambda *_: max_norm_(model, 3.0))`.
     """
-    c = _C.check("c", c)
+    c = RADIUS.check("c", c)
     measured = [_measure(name, module) for name, module in _chosen(model, tuple(skip))]
     return sum(_clip(units, c) for units in measured)
 

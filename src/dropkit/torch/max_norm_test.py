@@ -1,5 +1,7 @@
 import copy
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -9,25 +11,25 @@ from torch import nn
 from torch.nn.utils import prune
 
 from dropkit.core.check import DropkitError
-from dropkit.torch.max_norm import _C, max_norm_
+from dropkit.torch.max_norm import RADIUS, max_norm_
 
 FLOATS = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 
 
-def weigh(module, numbers):
+def weigh(module: Any, numbers: Any) -> Any:
     with torch.no_grad():
         module.weight.copy_(torch.as_tensor(numbers, dtype=torch.float64).reshape(module.weight.shape))
     return module
 
 
-def test_a_unit_outside_goes_to_the_surface_and_keeps_its_direction():
+def test_a_unit_outside_goes_to_the_surface_and_keeps_its_direction() -> None:
     layer = weigh(nn.Linear(2, 3, dtype=torch.float64), [[3.0, 4.0], [0.0, -8.0], [0.6, 0.8]])
     assert max_norm_(layer, 2.0) == 2
     expected = torch.tensor([[1.2, 1.6], [0.0, -2.0], [0.6, 0.8]], dtype=torch.float64)
     assert (layer.weight - expected).abs().max() <= 2.0 * 8 * torch.finfo(torch.float64).eps
 
 
-def test_units_inside_the_ball_and_on_it_keep_their_bits_and_biases_stay():
+def test_units_inside_the_ball_and_on_it_keep_their_bits_and_biases_stay() -> None:
     layer = weigh(nn.Linear(2, 2), [[3.0, 4.0], [0.1, 0.7]])
     before = copy.deepcopy(layer.state_dict())
     assert max_norm_(layer, 5.0) == 0
@@ -38,7 +40,9 @@ def test_units_inside_the_ball_and_on_it_keep_their_bits_and_biases_stay():
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @given(seed=st.integers(0, 2**32), fan_in=st.integers(1, 300), c=st.floats(0.01, 100))
-def test_afterwards_no_norm_exceeds_c_and_a_second_call_clips_nothing(dtype, seed, fan_in, c):
+def test_afterwards_no_norm_exceeds_c_and_a_second_call_clips_nothing(
+    dtype: torch.dtype, seed: int, fan_in: int, c: Any
+) -> None:
     layer = nn.Linear(fan_in, 8, dtype=dtype)
     spread = 3 * c / math.sqrt(fan_in)
     weigh(layer, torch.randn(8, fan_in, generator=torch.Generator().manual_seed(seed)) * spread)
@@ -51,7 +55,7 @@ def test_afterwards_no_norm_exceeds_c_and_a_second_call_clips_nothing(dtype, see
 
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("kind", [nn.Conv1d, nn.Conv2d, nn.Conv3d])
-def test_a_filter_is_a_unit(kind, groups):
+def test_a_filter_is_a_unit(kind: Any, groups: int) -> None:
     layer = kind(4, 6, 2, groups=groups)
     weigh(layer, torch.arange(1.0, layer.weight.numel() + 1))
     expected = layer.weight.detach().double().flatten(1)
@@ -62,7 +66,7 @@ def test_a_filter_is_a_unit(kind, groups):
 
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("kind", [nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d])
-def test_the_unit_of_a_transposed_convolution_is_an_output_channel(kind, groups):
+def test_the_unit_of_a_transposed_convolution_is_an_output_channel(kind: Any, groups: int) -> None:
     layer = kind(4, 6, 1, groups=groups, bias=False, dtype=torch.float64)
     weigh(layer, 10 * torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(0)))
     assert max_norm_(layer, 1.0) == 6
@@ -72,8 +76,8 @@ def test_the_unit_of_a_transposed_convolution_is_an_output_channel(kind, groups)
     torch.testing.assert_close(incoming.norm(dim=0), torch.ones(6, dtype=torch.float64), rtol=1e-12, atol=0)
 
 
-def test_what_skip_names_is_left_alone_with_all_it_holds():
-    model = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2)))
+def test_what_skip_names_is_left_alone_with_all_it_holds() -> None:
+    model: Any = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2)))
     for module in (model[0], *model[1]):
         nn.init.constant_(module.weight, 10.0)
     assert max_norm_(model, 1.0, skip=["1.1"]) == 6
@@ -82,13 +86,13 @@ def test_what_skip_names_is_left_alone_with_all_it_holds():
     assert max_norm_(model, 1.0, skip=["1"]) == 0
 
 
-def test_a_shared_module_is_clipped_once():
+def test_a_shared_module_is_clipped_once() -> None:
     shared = nn.Linear(3, 3)
     nn.init.constant_(shared.weight, 10.0)
     assert max_norm_(nn.Sequential(shared, shared), 1.0) == 3
 
 
-def test_it_works_in_place_between_backward_and_step():
+def test_it_works_in_place_between_backward_and_step() -> None:
     layer = nn.Linear(3, 2)
     nn.init.constant_(layer.weight, 10.0)
     weight = layer.weight
@@ -97,28 +101,29 @@ def test_it_works_in_place_between_backward_and_step():
     assert layer.weight is weight
     assert weight.is_leaf
     assert weight.requires_grad
+    assert weight.grad is not None
     assert torch.equal(weight.grad, torch.ones(2, 3))
 
 
-@pytest.mark.parametrize("c", _C.bad())
-def test_c_is_a_number_above_zero(c):
+@pytest.mark.parametrize("c", RADIUS.bad())
+def test_c_is_a_number_above_zero(c: Any) -> None:
     with pytest.raises(DropkitError, match="c must be a number in"):
         max_norm_(nn.Linear(2, 2), c)
 
 
-def weight_norm():
+def weight_norm() -> Any:
     return nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))
 
 
-def pruned():
-    return prune.identity(nn.Linear(2, 2), "weight")
+def pruned() -> Any:
+    return prune.identity(nn.Linear(2, 2), "weight")  # type: ignore[no-untyped-call]  # torch's
 
 
-def diverged():
+def diverged() -> Any:
     return weigh(nn.Linear(2, 1), [math.inf, 0.0])
 
 
-def undefined():
+def undefined() -> Any:
     return weigh(nn.Linear(2, 1), [math.nan, 0.0])
 
 
@@ -132,7 +137,9 @@ def undefined():
         (undefined, "model has finite weights, got '1.weight: inf or nan'"),
     ],
 )
-def test_what_cannot_be_clipped_is_refused_and_nothing_is_changed(make, message):
+def test_what_cannot_be_clipped_is_refused_and_nothing_is_changed(
+    make: Callable[..., nn.Module], message: str
+) -> None:
     first = nn.ReLU() if make is nn.ReLU else nn.Linear(2, 2)
     model = nn.Sequential(first, make())
     before = copy.deepcopy(model.state_dict())
@@ -141,11 +148,11 @@ def test_what_cannot_be_clipped_is_refused_and_nothing_is_changed(make, message)
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0, equal_nan=True)
 
 
-def test_a_misspelt_name_is_answered_with_the_nearest():
+def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(DropkitError, match="skip names submodules, got 'hed'; did you mean 'head'"):
         max_norm_(nn.ModuleDict({"head": nn.Linear(2, 2)}), 1.0, skip=["hed"])
 
 
-def test_a_tensor_is_no_model():
+def test_a_tensor_is_no_model() -> None:
     with pytest.raises(DropkitError, match="model must be a Module"):
-        max_norm_(torch.ones(2, 2), 1.0)
+        max_norm_(torch.ones(2, 2), 1.0)  # type: ignore[arg-type]  # that is the test

@@ -1,0 +1,109 @@
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+import dropkit
+from dropkit import DropkitError
+from dropkit.torch import Dropout
+from dropkit.torch.lightning import MaxNormCallback, ScheduleCallback
+from dropkit.torch.schedule import Stepper
+
+# Lightning's advice on workers and short epochs, and what its own dependencies say of each other.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+ONES: Any = list(torch.ones(24, 4))
+
+
+class Model(pl.LightningModule):
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer: Any = layer
+        self.head = nn.Linear(4, 1)
+        self.steps: list[int] = []
+
+    def training_step(self, batch: Tensor, _: int) -> Tensor:
+        if isinstance(self.layer, Dropout) and self.layer.step is not None:
+            self.steps.append(int(self.layer.step))
+        return self.head(self.layer(batch)).square().mean()  # type: ignore[no-any-return]  # a module's call is untyped
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def scheduled() -> Model:
+    return Model(Dropout(dropkit.linear_schedule(0.0, 0.8, 4)))
+
+
+def fit(model: Model, folder: Path, callback: Any, checkpoint: str | None = None, **arguments: Any) -> Any:
+    trainer = pl.Trainer(
+        callbacks=[callback],
+        accelerator="cpu",
+        default_root_dir=folder,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **arguments,
+    )
+    trainer.fit(model, DataLoader(ONES, batch_size=4), ckpt_path=checkpoint)
+    return trainer
+
+
+@pytest.mark.parametrize(("accumulate", "steps"), [(1, [0, 1, 2, 3, 4, 5]), (2, [0, 0, 1, 1, 2, 2])])
+def test_the_schedule_counts_optimizer_steps_and_no_batches(
+    tmp_path: Path, accumulate: int, steps: list[int]
+) -> None:
+    model = scheduled()
+    trainer = fit(
+        model,
+        tmp_path,
+        ScheduleCallback(),
+        max_epochs=1,
+        accumulate_grad_batches=accumulate,
+        enable_checkpointing=False,
+    )
+    assert model.steps == steps
+    assert Stepper(model).now == trainer.global_step == 6 // accumulate
+
+
+def test_a_checkpoint_resumes_where_it_was_saved(tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {"accumulate_grad_batches": 2, "enable_checkpointing": False}
+    fit(scheduled(), tmp_path, ScheduleCallback(), max_epochs=1, **arguments).save_checkpoint(
+        tmp_path / "a.ckpt"
+    )
+    saved = torch.load(tmp_path / "a.ckpt", weights_only=False)["state_dict"]
+    assert int(saved["layer.step"]) == 3
+    model = scheduled()
+    fit(model, tmp_path, ScheduleCallback(), str(tmp_path / "a.ckpt"), max_epochs=2, **arguments)
+    assert model.steps == [3, 3, 4, 4, 5, 5]
+
+
+def test_a_model_without_a_schedule_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DropkitError, match="model has a layer whose rate is a schedule"):
+        fit(Model(Dropout(0.5)), tmp_path, ScheduleCallback(), max_epochs=1, enable_checkpointing=False)
+
+
+class Watch(MaxNormCallback):
+    """Notes the largest norm of a unit at each batch."""
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+        self.norms = [*getattr(self, "norms", []), float(pl_module.layer.weight.norm(dim=1).max())]
+
+
+def test_max_norm_holds_at_every_batch(tmp_path: Path) -> None:
+    model, watch = Model(nn.Linear(4, 4)), Watch(0.25, skip=["head"])
+    nn.init.constant_(model.head.weight, 0.5)
+    fit(model, tmp_path, watch, max_epochs=1, enable_checkpointing=False)
+    assert len(watch.norms) == 6
+    assert max(watch.norms) <= 0.25
+    assert float(model.layer.weight.norm(dim=1).max()) <= 0.25
+    assert float(model.head.weight.detach().norm()) > 0.25
+
+
+def test_the_radius_is_checked_when_the_callback_is_made() -> None:
+    with pytest.raises(DropkitError, match="c must be a number in"):
+        MaxNormCallback(0.0)

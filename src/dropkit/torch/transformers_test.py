@@ -1,0 +1,93 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import Tensor, nn
+
+import dropkit
+from dropkit import DropkitError
+from dropkit.torch import Dropout
+from dropkit.torch.schedule import Stepper
+from dropkit.torch.transformers import MaxNormCallback, ScheduleCallback
+
+# What transformers and accelerate say of each other and of this machine.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+DATA = [{"x": torch.ones(4)} for _ in range(24)]
+
+
+class Model(nn.Module):
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer, self.head = layer, nn.Linear(4, 1)
+        self.seen: list[float] = []
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        if isinstance(self.layer, Dropout) and self.layer.step is not None:
+            self.seen.append(int(self.layer.step))
+        if isinstance(self.layer, nn.Linear):
+            self.seen.append(float(self.layer.weight.detach().norm(dim=1).max()))
+        return {"loss": self.head(self.layer(x)).square().mean()}
+
+
+def scheduled() -> Model:
+    return Model(Dropout(dropkit.linear_schedule(0.0, 0.8, 4)))
+
+
+def fit(
+    model: Model, folder: Path, callback: Any, epochs: int = 1, resume: bool = False, **arguments: Any
+) -> Any:
+    settings = transformers.TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=epochs,
+        per_device_train_batch_size=4,
+        learning_rate=0.1,
+        use_cpu=True,
+        report_to=[],
+        disable_tqdm=True,
+        **arguments,
+    )
+    trainer = transformers.Trainer(model, settings, train_dataset=DATA, callbacks=[callback])
+    trainer.train(resume_from_checkpoint=resume)
+    return trainer
+
+
+@pytest.mark.parametrize(("accumulate", "steps"), [(1, [0, 1, 2, 3, 4, 5]), (2, [0, 0, 1, 1, 2, 2])])
+def test_the_schedule_counts_updates_and_no_batches(
+    tmp_path: Path, accumulate: int, steps: list[int]
+) -> None:
+    model = scheduled()
+    trainer = fit(
+        model, tmp_path, ScheduleCallback(), gradient_accumulation_steps=accumulate, save_strategy="no"
+    )
+    assert model.seen == steps
+    assert Stepper(model).now == trainer.state.global_step == 6 // accumulate
+
+
+def test_a_checkpoint_resumes_where_it_was_saved(tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {"gradient_accumulation_steps": 2, "save_strategy": "epoch"}
+    fit(scheduled(), tmp_path, ScheduleCallback(), **arguments)
+    model = scheduled()
+    fit(model, tmp_path, ScheduleCallback(), epochs=2, resume=True, **arguments)
+    assert model.seen == [3, 3, 4, 4, 5, 5]
+
+
+def test_a_model_without_a_schedule_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DropkitError, match="model has a layer whose rate is a schedule"):
+        fit(Model(Dropout(0.5)), tmp_path, ScheduleCallback(), save_strategy="no")
+
+
+def test_max_norm_holds_at_every_batch(tmp_path: Path) -> None:
+    model = Model(nn.Linear(4, 4))
+    nn.init.constant_(model.head.weight, 0.5)
+    fit(model, tmp_path, MaxNormCallback(0.25, skip=["head"]), save_strategy="no")
+    assert len(model.seen) == 6
+    assert max(model.seen) <= 0.25
+    assert float(model.head.weight.detach().norm()) > 0.25
+
+
+def test_the_radius_is_checked_when_the_callback_is_made() -> None:
+    with pytest.raises(DropkitError, match="c must be a number in"):
+        MaxNormCallback(-1.0)
