@@ -1,7 +1,10 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
 from dropkit.core.check import DropkitError
@@ -9,31 +12,34 @@ from dropkit.surgery.follow import Follower
 from dropkit.surgery.homogeneous import _FUNCTIONS, _HOMOGENEOUS, _METHODS
 from dropkit.torch import AlphaDropout, Dropout, GaussianDropout, TokenDropout
 
+Forward = Callable[[Any, Tensor], Any]
+
 
 class Net(nn.Module):
     """A dropout, two linear maps, and a forward pass that a test gives."""
 
-    def __init__(self, forward, **modules):
+    def __init__(self, forward: Forward, **modules: nn.Module) -> None:
         super().__init__()
         self.drop, self.a, self.b = Dropout(0.5), nn.Linear(4, 4), nn.Linear(4, 4)
         for name, module in modules.items():
             setattr(self, name, module)
         self.how = forward
 
-    def forward(self, x):
-        return self.how(self, x)
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.how(self, x)
+        return y
 
 
-def behind(*modules):
+def behind(*modules: nn.Module) -> Net:
     return Net(lambda net, x: net.a(net.rest(net.drop(x))), rest=nn.Sequential(*modules))
 
 
-def follow(model, name="drop"):
+def follow(model: nn.Module, name: str = "drop") -> list[str]:
     return sorted(Follower(model).linears(name))
 
 
-@pytest.mark.parametrize("kind", sorted(_HOMOGENEOUS, key=lambda kind: kind.__name__))
-def test_every_module_that_is_passed_is_positively_homogeneous(kind):
+@pytest.mark.parametrize("kind", sorted(_HOMOGENEOUS, key=str))
+def test_every_module_that_is_passed_is_positively_homogeneous(kind: Any) -> None:
     arguments = {nn.Unflatten: (1, (2, 4))}.get(kind, (2,) if "Pool" in kind.__name__ else ())
     module = kind(*arguments)
     axes = 2 if "d" not in kind.__name__[-1:] else int(kind.__name__[-2])
@@ -66,7 +72,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_calls_that_pass_a_factor_are_followed_through(call):
+def test_calls_that_pass_a_factor_are_followed_through(call: Callable[[Tensor], Tensor]) -> None:
     assert follow(Net(lambda net, x: net.a(call(net.drop(x))))) == ["a"]
     x = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(1)
@@ -75,7 +81,7 @@ def test_calls_that_pass_a_factor_are_followed_through(call):
     assert torch.equal(call(x * 0.25), y * 0.25)
 
 
-def test_the_lists_hold_nothing_that_bends_or_shifts():
+def test_the_lists_hold_nothing_that_bends_or_shifts() -> None:
     bent = {
         F.gelu,
         F.softmax,
@@ -92,11 +98,11 @@ def test_the_lists_hold_nothing_that_bends_or_shifts():
     assert not {nn.GELU, nn.LayerNorm, nn.BatchNorm1d, nn.ReLU6, nn.ELU, nn.AlphaDropout} & set(_HOMOGENEOUS)
 
 
-def test_all_branches_are_followed():
+def test_all_branches_are_followed() -> None:
     assert follow(Net(lambda net, x: net.a(y := net.drop(x)) + net.b(y.relu()))) == ["a", "b"]
 
 
-def test_inside_blocks_names_are_those_of_the_model():
+def test_inside_blocks_names_are_those_of_the_model() -> None:
     model = nn.Sequential(nn.Sequential(nn.Linear(4, 4), Dropout(0.5)), nn.Sequential(nn.Linear(4, 4)))
     assert follow(model, "0.1") == ["1.0"]
 
@@ -114,7 +120,7 @@ BEHIND = {
 
 
 @pytest.mark.parametrize("kind", BEHIND)
-def test_modules_that_pass_no_factor_are_refused_by_name(kind):
+def test_modules_that_pass_no_factor_are_refused_by_name(kind: Any) -> None:
     with pytest.raises(
         DropkitError, match=rf"model has nothing but linear maps behind 'drop', got '{kind} rest.0'; leave"
     ):
@@ -122,7 +128,7 @@ def test_modules_that_pass_no_factor_are_refused_by_name(kind):
 
 
 @pytest.mark.parametrize("layer", [GaussianDropout(0.1), TokenDropout(0.1, prefix=1), nn.Dropout(0.1)])
-def test_dropout_to_zero_passes_the_factor_of_another(layer):
+def test_dropout_to_zero_passes_the_factor_of_another(layer: nn.Module) -> None:
     assert follow(behind(layer)) == ["a"]
 
 
@@ -152,53 +158,53 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("forward", "message"), REFUSED.values(), ids=REFUSED)
-def test_ways_that_lead_elsewhere_are_refused(forward, message):
+def test_ways_that_lead_elsewhere_are_refused(forward: Forward, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         follow(Net(forward))
 
 
-def straight(net, x):
+def straight(net: Any, x: Tensor) -> Any:
     return net.a(net.drop(x))
 
 
-def tied():
+def tied() -> Net:
     model = Net(straight)
     model.b.weight = model.a.weight
     return model
 
 
-def sharing_memory():
+def sharing_memory() -> Net:
     model = Net(straight)
     model.b.weight = nn.Parameter(model.a.weight.data.T)
     return model
 
 
-def tied_to_an_embedding():
-    model = Net(straight, table=nn.Embedding(4, 4))
+def tied_to_an_embedding() -> Any:
+    model: Any = Net(straight, table=nn.Embedding(4, 4))
     model.a.weight = model.table.weight
     return model
 
 
-def weight_norm():
+def weight_norm() -> nn.Module:
     model = Net(straight)
     parametrizations.weight_norm(model.a)
     return model
 
 
-def spectral_norm():
+def spectral_norm() -> Net:
     model = Net(straight)
     parametrizations.spectral_norm(model.a)
     return model
 
 
-def pruned():
+def pruned() -> nn.Module:
     model = Net(straight)
-    prune.identity(model.a, "weight")
+    prune.identity(model.a, "weight")  # type: ignore[no-untyped-call]  # torch's
     return model
 
 
 class Bent(nn.Linear):
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return super().forward(x).tanh()
 
 
@@ -215,13 +221,13 @@ class Bent(nn.Linear):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_weights_that_are_not_free_to_take_a_factor_are_refused(model, message):
+def test_weights_that_are_not_free_to_take_a_factor_are_refused(model: nn.Module, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         follow(model)
 
 
 @pytest.mark.parametrize("place", ["drop", "rest.0", "a"])
-def test_hooks_are_refused_for_they_may_do_anything(place):
+def test_hooks_are_refused_for_they_may_do_anything(place: str) -> None:
     model = behind(nn.ReLU())
     model.get_submodule(place).register_forward_hook(lambda *_: None)
     with pytest.raises(DropkitError, match="has no hooks at 'drop' and what follows it"):
@@ -229,11 +235,11 @@ def test_hooks_are_refused_for_they_may_do_anything(place):
 
 
 class Branching(nn.Module):
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return x if x.sum() > 0 else -x
 
 
-def test_a_part_that_cannot_be_traced_does_no_harm_elsewhere():
+def test_a_part_that_cannot_be_traced_does_no_harm_elsewhere() -> None:
     assert follow(
         nn.Sequential(Branching(), nn.Sequential(Dropout(0.5), nn.Linear(4, 4)), Branching()), "1.0"
     ) == ["1.1"]
@@ -251,20 +257,20 @@ def test_a_part_that_cannot_be_traced_does_no_harm_elsewhere():
     ],
     ids=["dropout", "of a view", "function behind", "module behind"],
 )
-def test_overwriting_what_others_read_is_refused(forward):
+def test_overwriting_what_others_read_is_refused(forward: Forward) -> None:
     model = Net(forward, over=Dropout(0.5, inplace=True), act=nn.ReLU(inplace=True))
     name = "over" if forward.__code__.co_names.count("over") else "drop"
     with pytest.raises(DropkitError, match=f"overwrites nothing at '{name}' that others read"):
         follow(model, name)
 
 
-def test_overwriting_what_nobody_else_reads_is_harmless():
+def test_overwriting_what_nobody_else_reads_is_harmless() -> None:
     model = nn.Sequential(nn.Linear(4, 4), Dropout(0.5, inplace=True), nn.ReLU(inplace=True), nn.Linear(4, 4))
     assert follow(model, "1") == ["3"]
 
 
-def test_tracing_leaves_nothing_behind_in_the_model():
-    def forward(net, x):
+def test_tracing_leaves_nothing_behind_in_the_model() -> None:
+    def forward(net: Any, x: Tensor) -> Any:
         net.last = x
         return straight(net, x)
 

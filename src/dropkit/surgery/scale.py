@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -24,6 +25,7 @@ _TWINS: dict[type[nn.Module], type[Dropout | Dropout1d | Dropout2d | Dropout3d]]
     nn.Dropout2d: Dropout2d,
     nn.Dropout3d: Dropout3d,
 }
+_Model = TypeVar("_Model", bound=nn.Module)
 _MEND = "leave that dropout as it is: name the others in `only`"
 
 
@@ -41,8 +43,8 @@ class Rescaled:
 
 
 def convert_scale(
-    model: nn.Module, to: Scale, *, only: Iterable[str] | None = None, inplace: bool = False
-) -> tuple[nn.Module, list[Rescaled]]:
+    model: _Model, to: Scale, *, only: Iterable[str] | None = None, inplace: bool = False
+) -> tuple[_Model, list[Rescaled]]:
     """Convert a trained model from inverted dropout to the scaling of the 2014 paper, or back.
 
     From `"train"` to `"eval"` the weights behind a dropout of rate p become W / (1 - p), from `"eval"` to
@@ -78,8 +80,8 @@ def convert_scale(
 
 
 def bake_scale(
-    model: nn.Module, *, only: Iterable[str] | None = None, inplace: bool = False
-) -> tuple[nn.Module, list[Rescaled]]:
+    model: _Model, *, only: Iterable[str] | None = None, inplace: bool = False
+) -> tuple[_Model, list[Rescaled]]:
     """Bake the factor 1 - p of eval into the weights behind each dropout: eval needs none any more.
 
     W becomes (1 - p) W, and the dropout inverted, so that training goes on as before too: this is
@@ -109,8 +111,8 @@ def bake_scale(
 
 
 def _rescale(
-    model: nn.Module, to: Scale, sources: list[tuple[str, nn.Module]], inplace: bool
-) -> tuple[nn.Module, list[Rescaled]]:
+    model: _Model, to: Scale, sources: list[tuple[str, nn.Module]], inplace: bool
+) -> tuple[_Model, list[Rescaled]]:
     follower = Follower(model)
     changes = [_plan(name, module, to, follower) for name, module in sources]
     model = model if inplace else copy.deepcopy(model)
