@@ -26,6 +26,8 @@ from dropkit.torch.layers import (
     UniformDropout,
     Zoneout,
 )
+from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.streams import name_streams, under_key
 
 __all__ = [
@@ -45,10 +47,14 @@ __all__ = [
     "Layer",
     "LockedDropout",
     "SpatialDropout",
+    "Stepper",
     "TokenDropout",
     "UniformDropout",
     "Zoneout",
     "functional",
+    "max_norm_",
     "name_streams",
+    "set_depth_rates",
+    "set_rates",
     "under_key",
 ]
