@@ -227,30 +227,35 @@ def feature_alpha_dropout(
 
 def feature_pattern(spatial: int, rank: int) -> str:
     """Return the pattern of channel-wise dropout, with torch's warnings and errors on odd ranks."""
-    unbatched, batched = spatial + 1, spatial + 2
-    name = f"dropout{spatial}d"
-    if spatial == 1 and rank not in (unbatched, batched):
+    # As in torch, dropout2d takes every input for a batch and dropout3d none but one of five axes.
+    batch = spatial == 2 or rank == spatial + 2
+    _check_rank(f"dropout{spatial}d", spatial, rank, "(N, C, ...)" if batch else "(C, ...)")
+    return "n c ... -> n c" if batch else "c ... -> c"
+
+
+def _check_rank(name: str, spatial: int, rank: int, read: str) -> None:
+    known = (spatial + 1, spatial + 2)
+    if spatial == 1 and rank not in known:
         rule = f"has 2 or 3 axes: Expected 2D or 3D input, but received a {rank}D input"
         raise RankError(f"input of {name}", rule, rank, "give (N, C, L) or (C, L)")
-    if rank < 2:
-        raise RankError(f"input of {name}", "has at least 2 axes", rank, "give (N, C, ...), or use dropout")
-    if rank not in (unbatched, batched):
+    if rank < read.count(","):
+        raise RankError(f"input of {name}", f"has axes {read}", rank, "use dropout for single entries")
+    if rank not in known:
         _warn(
-            f"{name}: Received a {rank}-D input to {name}; it is read as (N, C, ...), which torch means to "
-            f"refuse some day: use dropout, or give {unbatched} or {batched} axes"
+            f"{name}: Received a {rank}-D input to {name}; it is read as {read}, which torch means to "
+            f"refuse some day: use dropout, or give {known[0]} or {known[1]} axes"
         )
-    if spatial == 2 and rank == unbatched:
+    if (spatial, rank) == (2, 3):
         _warn(
             f"{name}: Received a 3D input to {name}, assuming that channel-wise 1D dropout behavior is "
             "desired: it is read as (N, C, L); use dropout1d to say so"
         )
-    return "c ... -> c" if rank == unbatched and spatial != 2 else "n c ... -> n c"
 
 
 def _warn(text: str) -> None:
     if torch.compiler.is_compiling():
         return
-    warnings.warn(text, stacklevel=4)
+    warnings.warn(text, stacklevel=5)
 
 
 def _dropout(
