@@ -229,6 +229,8 @@ def apply(
     rate = entry_rate(drop, x.shape)
     # A factor of 1 / 0.9 would be 1.111 in float16: arithmetic happens in float32 at least.
     wide = x.astype(np.promote_types(x.dtype, np.float32), copy=False)
+    if fill is not None:
+        fill = np.asarray(fill).astype(wide.dtype, copy=False)
     if mode == "eval":
         drop.groups.layout(x.shape, window)
         mapped = evaluate(wide, drop, rate, fill)
