@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from dropkit.torch import Dropout, functional
 from dropkit.torch.keys import draw, key_tensor, key_words
 
 ONES = torch.ones(64)
+trace: Any = torch.jit.trace
 
 
 def test_the_seed_of_torch_decides() -> None:
@@ -109,12 +111,12 @@ def test_a_trace_in_training_is_refused(key: int | None) -> None:
         return 2 * functional.dropout(x, key=key)
 
     with pytest.raises(DropkitError, match="cannot draw while it is traced"):
-        torch.jit.trace(twice, ONES)
+        trace(twice, ONES)
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 def test_a_trace_in_evaluation_is_the_identity() -> None:
-    traced: Callable[[Tensor], Tensor] = torch.jit.trace(Dropout().eval(), ONES)
+    traced: Callable[[Tensor], Tensor] = trace(Dropout().eval(), ONES)
     assert torch.equal(traced(ONES + 1), ONES + 1)
 
 

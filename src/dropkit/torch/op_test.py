@@ -130,7 +130,8 @@ class TestCompile:
         layer = Dropout()
 
         def block(x: Tensor) -> Tensor:
-            return layer(x, key=key).exp()
+            y: Tensor = layer(x, key=key).exp()
+            return y
 
         def model(x: Tensor) -> Tensor:
             y: Tensor = checkpoint(block, x, use_reentrant=False, preserve_rng_state=key is None)
@@ -139,7 +140,7 @@ class TestCompile:
         x = torch.ones(1000, requires_grad=True)
         y = seeded(compiled(model, "aot_eager_decomp_partition"), x)
         (through,) = torch.autograd.grad(y.sum(), x)
-        assert set(y.detach().log().round().unique().tolist()) == {0.0, 2.0}
+        assert set(y.detach().log().round().tolist()) == {0.0, 2.0}
         assert torch.equal(through == 0, y == 1)
 
     def test_only_the_key_is_kept(self) -> None:
@@ -227,7 +228,7 @@ class TestVmap:
 
 def test_tangents_go_the_way_of_the_values() -> None:
     x, t = torch.randn(2, 50).double()
-    y, tangent = jvp(lambda x: functional.dropout(x * x, 0.5, key=2), (x,), (t,))
+    y, tangent, *_ = jvp(lambda x: functional.dropout(x * x, 0.5, key=2), (x,), (t,))
     mask = torch.tensor(dropkit.mask(2, (50,), dropkit.Drop(0.5)))
     torch.testing.assert_close(y, mask * x * x)
     torch.testing.assert_close(tangent, mask * 2 * x * t)
@@ -235,7 +236,7 @@ def test_tangents_go_the_way_of_the_values() -> None:
 
 def test_tangents_of_two_states() -> None:
     new, old, t, s = torch.randn(4, 50).double()
-    _, tangent = jvp(lambda a, b: Zoneout(0.5)(a, b, key=2), (new, old), (t, s))
+    _, tangent, *_ = jvp(lambda a, b: Zoneout(0.5)(a, b, key=2), (new, old), (t, s))
     kept = torch.tensor(dropkit.mask(2, (50,), dropkit.Drop(0.5, scale="none")))
     torch.testing.assert_close(tangent, kept * t + (1 - kept) * s)
 
@@ -258,7 +259,7 @@ def test_meta_tensors_have_shapes_alone(key: int | None) -> None:
 def test_fake_tensors_pass_in_both_directions() -> None:
     with FakeTensorMode():
         x = torch.ones(3, 4, requires_grad=True)
-        functional.dropout(x).sum().backward()
+        torch.autograd.backward(functional.dropout(x).sum())
         assert x.grad is not None
         assert x.grad.shape == (3, 4)
 

@@ -1,0 +1,288 @@
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import dropkit
+from dropkit.core import reference
+from dropkit.core.check import RATE, DropkitError
+from dropkit.methods import drop_block, drop_path, locked_dropout
+from dropkit.methods.token_dropout import protected
+from dropkit.torch import (
+    AlphaDropout,
+    DropBlock2d,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    DropPath,
+    EmbeddingDropout,
+    FeatureAlphaDropout,
+    GaussianDropout,
+    HeadDropout,
+    InputDropout,
+    Layer,
+    LockedDropout,
+    SpatialDropout,
+    TokenDropout,
+    UniformDropout,
+    Zoneout,
+)
+
+TWINS = [Dropout, Dropout1d, Dropout2d, Dropout3d, AlphaDropout, FeatureAlphaDropout]
+KEY = dropkit.Key(11).fold("layer", 2)
+
+
+def pattern(text: str, noise: str = "bernoulli", scale: Any = "train") -> dropkit.Drop:
+    return dropkit.Drop(0.3, text, noise, scale)
+
+
+NAMED: list[tuple[Layer, tuple[int, ...], dropkit.Drop]] = [
+    (Dropout(0.3), (3, 4, 5), pattern("...")),
+    (Dropout(0.3, scale="eval"), (3, 4), pattern("...", scale="eval")),
+    (Dropout1d(0.3), (3, 4, 5), pattern("n c l -> n c")),
+    (Dropout1d(0.3), (4, 5), pattern("c l -> c")),
+    (Dropout2d(0.3), (3, 4, 5, 2), pattern("n c h w -> n c")),
+    (Dropout3d(0.3), (2, 3, 2, 2, 2), pattern("n c d h w -> n c")),
+    (Dropout3d(0.3), (3, 2, 2, 2), pattern("c d h w -> c")),
+    (AlphaDropout(0.3), (3, 4, 5), pattern("...", "alpha")),
+    (FeatureAlphaDropout(0.3), (3, 4, 5), pattern("n c l -> n c", "alpha")),
+    (GaussianDropout(0.3), (3, 4, 5), pattern("...", "gaussian")),
+    (UniformDropout(0.3), (3, 4, 5), pattern("...", "uniform")),
+    (SpatialDropout(0.3), (3, 4, 5), pattern("n c l -> n c")),
+    (SpatialDropout(0.3, channels_last=True), (3, 5, 2, 4), pattern("n h w c -> n c")),
+    (DropPath(0.3), (8, 3, 2), pattern("b t d -> b")),
+    (DropPath(0.3, per="batch"), (8, 3), pattern("... ->")),
+    (DropPath(0.3, scale_by_keep=False), (8, 3), pattern("b d -> b", scale="none")),
+    (LockedDropout(0.3), (3, 4, 5), pattern("b t d -> b d")),
+    (LockedDropout(0.3, batch_first=False), (4, 3, 5), pattern("t b d -> b d")),
+    (HeadDropout(0.3), (2, 8, 3, 3), pattern("b h q k -> b h")),
+    (InputDropout(0.3), (3, 4), pattern("...")),
+    (TokenDropout(0.3), (3, 4, 5), pattern("b t d -> b t")),
+    (DropBlock2d(0.3, 3), (2, 3, 5, 7), dropkit.Drop(0.3, dropkit.Blocks(3))),
+    (DropBlock2d(0.3, (2, 5)), (2, 2, 3, 4), dropkit.Drop(0.3, dropkit.Blocks((2, 5)))),
+    (DropBlock2d(0.3, 9), (2, 2, 3, 4), dropkit.Drop(0.3, dropkit.Blocks(9))),
+    (
+        DropBlock2d(0.3, 2, couple_channels=True),
+        (2, 3, 5, 4),
+        dropkit.Drop(0.3, dropkit.Blocks(2, pattern="b c h w -> b h w")),
+    ),
+]
+
+
+def normal(*shape: int) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(("layer", "shape", "drop"), NAMED, ids=lambda part: str(part)[:40])
+class TestNamedLayers:
+    """Every layer is the description that its name promises."""
+
+    def test_the_mask_is_that_of_the_reference(
+        self, layer: Layer, shape: tuple[int, ...], drop: dropkit.Drop
+    ) -> None:
+        x = normal(*shape)
+        expected = torch.from_numpy(reference.apply(x.numpy(), drop, KEY))
+        # Continuous noises go through sqrt, log and cos of another library: equal to an ulp or so of each.
+        ulps = 0 if drop.noise.name in ("bernoulli", "alpha") else 64
+        rtol = ulps * torch.finfo(x.dtype).eps
+        torch.testing.assert_close(layer(x, key=KEY), expected, rtol=rtol, atol=rtol)
+
+    def test_the_gradient_is_right(self, layer: Layer, shape: tuple[int, ...], drop: dropkit.Drop) -> None:
+        torch.autograd.gradcheck(lambda x: layer(x, key=KEY), normal(*shape).requires_grad_(), fast_mode=True)
+
+    def test_evaluation_is_the_eval_map(
+        self, layer: Layer, shape: tuple[int, ...], drop: dropkit.Drop
+    ) -> None:
+        x = normal(*shape)
+        y = layer.eval()(x)
+        layer.train()
+        assert torch.equal(y, 0.7 * x) if drop.scale == "eval" else y is x
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_the_twins_pass_for_the_classes_of_torch(twin: Any) -> None:
+    theirs = getattr(nn, twin.__name__)
+    layer = twin(0.3, True)
+    assert isinstance(layer, theirs)
+    assert isinstance(layer, Layer)
+    assert (layer.p, layer.inplace, layer.training) == (0.3, True, True)
+    assert repr(layer) == repr(theirs(0.3, True))
+    parameters = list(inspect.signature(theirs).parameters.values())
+    ours = list(inspect.signature(twin).parameters.values())[: len(parameters)]
+    assert [(p.name, p.default) for p in ours] == [(p.name, p.default) for p in parameters]
+
+
+INPLACE: list[tuple[Callable[..., Layer], tuple[int, ...]]] = [
+    (cls, shape)
+    for cls, shape in (
+        (Dropout, (4, 5)),
+        (Dropout1d, (4, 5, 2)),
+        (Dropout2d, (4, 5, 2, 2)),
+        (Dropout3d, (4, 5, 2, 2, 2)),
+        (AlphaDropout, (4, 5)),
+        (FeatureAlphaDropout, (4, 5, 2)),
+        (GaussianDropout, (4, 5)),
+        (UniformDropout, (4, 5)),
+        (SpatialDropout, (4, 5, 2)),
+        (DropPath, (9, 5)),
+        (LockedDropout, (4, 5, 2)),
+        (HeadDropout, (4, 5, 2)),
+        (InputDropout, (4, 5)),
+        (DropBlock2d, (4, 5, 6, 6)),
+    )
+]
+
+
+@pytest.mark.parametrize(("cls", "shape"), INPLACE)
+def test_inplace_is_honoured_wherever_it_is_accepted(
+    cls: Callable[..., Layer], shape: tuple[int, ...]
+) -> None:
+    x = normal(*shape)
+    expected = cls(0.5)(x.clone(), key=KEY)
+    assert not torch.equal(expected, x)
+    assert cls(0.5, inplace=True)(x, key=KEY) is x
+    assert torch.equal(x, expected)
+
+
+def test_inplace_belongs_to_every_layer_that_names_it() -> None:
+    accepting = {
+        cls for cls in Layer.__subclasses__() + TWINS if "inplace" in inspect.signature(cls).parameters
+    }
+    named = {cls for cls, _ in INPLACE} | {Zoneout, dropkit.torch.Drop}
+    public = {cls for cls in accepting if not cls.__name__.startswith("_")}
+    assert public == named
+
+
+@pytest.mark.parametrize("cls", sorted({type(layer) for layer, _, _ in NAMED} | {Zoneout}, key=str))
+@pytest.mark.parametrize("rate", RATE.bad(), ids=str)
+def test_a_wrong_rate_is_refused_at_construction(cls: Any, rate: Any) -> None:
+    with pytest.raises(DropkitError, match="rate must be a number in"):
+        cls(rate)
+
+
+class TestTokenDropout:
+    """Protected tokens pass unchanged and do not move the coins of the others."""
+
+    IDS = torch.tensor([[101, 7, 8, 102, 0, 0], [101, 9, 7, 5, 3, 102]])
+
+    @pytest.mark.parametrize("prefix", [0, 1, 9])
+    @pytest.mark.parametrize("keep", [(), (101, 102)])
+    @pytest.mark.parametrize("padded", [False, True])
+    def test_equals_the_reference(self, prefix: int, keep: tuple[int, ...], padded: bool) -> None:
+        x, padding = normal(2, 6, 3).requires_grad_(), (self.IDS == 0) if padded else None
+        layer = TokenDropout(0.7, prefix, keep)
+        numbers = None if padding is None else padding.numpy()
+        spared = protected(self.IDS.numpy(), keep, prefix, numbers)[..., None]
+        factor = np.where(spared, 1.0, dropkit.mask(KEY, (2, 6, 3), dropkit.Drop(0.7, "b t d -> b t")))
+        y = layer(x, ids=self.IDS if keep else None, padding=padding, key=KEY)
+        assert torch.equal(y, torch.from_numpy(factor) * x)
+        (grad,) = torch.autograd.grad(y, x, torch.ones_like(y))
+        assert torch.equal(grad, torch.from_numpy(factor))
+
+    def test_everything_but_the_protected_falls_at_rate_1(self) -> None:
+        x = normal(2, 6, 3)
+        y = TokenDropout(1.0, keep=(101,))(x, ids=self.IDS)
+        assert torch.equal(y, torch.where(self.IDS[..., None] == 101, x, 0.0))
+
+    @pytest.mark.parametrize(
+        ("build", "call", "message"),
+        [
+            ({"keep": (1,)}, {}, "ids is given where keep names tokens"),
+            ({"keep": (1,)}, {"ids": IDS[:1]}, r"ids has one number a token, shape \(2, 6\)"),
+            ({}, {"padding": IDS[:, :2] == 0}, r"padding has the shape of ids"),
+        ],
+    )
+    def test_wrong_calls_are_refused(self, build: Any, call: Any, message: str) -> None:
+        with pytest.raises(DropkitError, match=message):
+            TokenDropout(**build)(normal(2, 6, 3), **call)
+
+    @pytest.mark.parametrize("build", [{"keep": "ab"}, {"keep": 5}, {"keep": (1.5,)}, {"prefix": -1}])
+    def test_wrong_protection_is_refused_at_construction(self, build: Any) -> None:
+        with pytest.raises(DropkitError, match=r"(keep|prefix).* must be a"):
+            TokenDropout(**build)
+
+
+class TestEmbeddingDropout:
+    """A word falls everywhere or nowhere; the table itself is not touched."""
+
+    def test_equals_the_reference(self) -> None:
+        table, ids = nn.Embedding(20, 3), torch.randint(20, (5, 7))
+        layer, before = EmbeddingDropout(table, 0.5), table.weight.clone()
+        rows = torch.tensor(dropkit.mask(KEY, (20, 1), dropkit.Drop(0.5)), dtype=torch.float32)
+        y = layer(ids, key=KEY)
+        assert torch.equal(y, rows[ids] * table(ids))
+        y.sum().backward()
+        assert table.weight.grad is not None
+        counts = torch.bincount(ids.flatten(), minlength=20)[:, None]
+        assert torch.equal(table.weight.grad, (rows * counts).expand(20, 3))
+        assert torch.equal(table.weight, before)
+
+    @pytest.mark.parametrize("scale", ["train", "eval"])
+    def test_evaluation_leaves_or_scales_the_words(self, scale: Any) -> None:
+        table = nn.Embedding(20, 3)
+        layer = EmbeddingDropout(table, 0.25, scale=scale).eval()
+        expected = table(torch.arange(20)) * (0.75 if scale == "eval" else 1)
+        assert torch.equal(layer(torch.arange(20)), expected)
+
+    def test_something_else_than_a_table_is_refused(self) -> None:
+        with pytest.raises(DropkitError, match="embedding must be a Embedding"):
+            EmbeddingDropout(nn.Linear(3, 3))  # type: ignore[arg-type]  # the wrong type is the point
+
+
+class TestZoneout:
+    """The previous state fills the gaps."""
+
+    @pytest.mark.parametrize("mode", ["train", "eval"])
+    @pytest.mark.parametrize("inplace", [False, True])
+    def test_equals_the_reference(self, mode: Any, inplace: bool) -> None:
+        new, old = normal(4, 5), normal(5, 4).T
+        drop = dropkit.Drop(0.3, scale="eval")
+        expected = reference.apply(new.numpy(), drop, KEY, mode, fill=old.numpy())
+        y = Zoneout(0.3, inplace).train(mode == "train")(new, old, key=KEY)
+        assert torch.equal(y, torch.from_numpy(expected))
+        assert (y is new) == inplace
+
+    @pytest.mark.parametrize("training", [False, True])
+    def test_both_states_have_their_gradient(self, training: bool) -> None:
+        layer, states = Zoneout(0.3).train(training), (normal(4, 5).requires_grad_(), normal(4, 5) * 2)
+        states[1].requires_grad_()
+        torch.autograd.gradcheck(lambda new, old: layer(new, old, key=KEY), states)
+        torch.autograd.gradgradcheck(lambda new, old: layer(new * new, old * new, key=KEY), states)
+
+    @pytest.mark.parametrize("training", [False, True])
+    def test_states_of_two_shapes_are_refused(self, training: bool) -> None:
+        with pytest.raises(DropkitError, match=r"previous has the shape of new, \(4, 5\)"):
+            Zoneout(0.3).train(training)(normal(4, 5), normal(5))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: DropBlock2d(0.1, 0), "block_size must be a whole number of at least 1"),
+        (lambda: DropBlock2d(0.1, (3, 3, 3)), "block_size has one side for each axis"),  # type: ignore[arg-type]  # the point
+        (lambda: DropPath(0.1, per="row"), "per must be one of"),  # type: ignore[arg-type]  # the point
+        (lambda: Dropout(0.1, scale="test"), "scale must be one of"),  # type: ignore[arg-type]  # the point
+        (lambda: Dropout(dropkit.Learned(0.1)), "rate is not learned by this layer"),
+        (lambda: dropkit.torch.Drop(0.1, "b c -> d"), "no axis 'd' on the left"),
+        (lambda: dropkit.torch.Drop(0.1, noise="gauss"), "noise must be one of.*did you mean 'gaussian'"),
+        (lambda: DropBlock2d(0.1)(torch.ones(2, 3, 3)), "has 4 axes but the array has 3"),
+        (lambda: LockedDropout(0.1)(torch.ones(2, 3)), "has 3 axes but the array has 2"),
+        (lambda: HeadDropout(0.1)(torch.ones(2)), "axes but the array has 1"),
+        (lambda: FeatureAlphaDropout(0.1)(torch.ones(2)), "has at least 2 axes"),
+        (lambda: Dropout(dropkit.PerAxis((0.1,), "c")), "take a pattern|names? .*axis|axis with coins"),
+    ],
+)
+def test_bad_input_is_refused_by_name(build: Callable[[], Any], message: str) -> None:
+    with pytest.raises(DropkitError, match=message):
+        build()
+
+
+def test_the_layers_and_the_methods_describe_the_same() -> None:
+    assert DropBlock2d(0.2, 3).description == drop_block.drop_block(0.2, 3)
+    assert DropPath(0.2, per="batch").description == drop_path.drop_path(0.2, "batch")
+    assert LockedDropout(0.2).description == locked_dropout.locked_dropout(0.2)
