@@ -23,6 +23,7 @@ from dropkit.core import rate as rates
 from dropkit.core.bind import Window
 from dropkit.core.noise import ALPHA
 from dropkit.testing import Built, Subject, examine, numpy_subject, subject_of
+from dropkit.testing.contract import CHECKS
 from dropkit.testing.registry import RUNS
 
 Array = Any
@@ -322,6 +323,16 @@ def a_step_late() -> Subject:
     return replace(ENTRYWISE, build=build)
 
 
+class Rounding(Drop):
+    """Its JSON keeps two digits of the rate."""
+
+    def to_json(self) -> str:
+        return replace(self, rate=round(self.rate, 2)).text()
+
+    def text(self) -> str:
+        return super().to_json()
+
+
 # Gradients
 
 
@@ -383,6 +394,7 @@ WRONG = [
     Wrong("drawn in memory order", "key", "inputs", forwarding(memory_order, BLOCKS), BLOCKS),
     Wrong("type lost", "key", "inputs", forwarding(type_lost), ENTRYWISE),
     Wrong("window ignored", "key", "window", forwarding(window_ignored), ENTRYWISE),
+    Wrong("JSON rounds the rate", "key", "description", replace(ENTRYWISE, drop=Rounding), ENTRYWISE),
     Wrong("scale 1 - p", "moments", "values", forwarding(shrinking), ENTRYWISE),
     Wrong("mean shrinks", "mean", "mean", forwarding(shrinking), ENTRYWISE),
     Wrong("b of alpha dropped", "moments", "values", forwarding(without_offset, ALPHAS), ALPHAS),
@@ -416,6 +428,10 @@ def test_a_defect_is_found_and_its_absence_is_not(case: Wrong) -> None:
     assert found.status == "failed", str(found)
     assert "raised" not in found.sentence
     assert finding(case.right, case).status == "passed"
+
+
+def test_every_check_has_a_defect_that_it_finds() -> None:
+    assert {check.__name__ for _, check in CHECKS} == {case.check for case in WRONG}
 
 
 def test_a_method_that_raises_is_a_finding() -> None:

@@ -155,8 +155,8 @@ def _label(name: str) -> str:
 
 
 def _gaussian(rate: float) -> Law:
-    normal = try_import("scipy.stats", extra="study").norm
-    return lambda m: np.asarray(normal.cdf(m, 1, math.sqrt(rate / (1 - rate))))
+    normal = try_import("scipy.special", extra="study").ndtr
+    return lambda m: np.asarray(normal((m - 1) / math.sqrt(rate / (1 - rate))))
 
 
 def _uniform(rate: float) -> Law:

@@ -25,6 +25,7 @@ __all__ = [
     "pairs",
     "power",
     "repeats",
+    "score_sums",
     "scores",
 ]
 
@@ -33,7 +34,7 @@ LAGS = 64
 
 Array = np.ndarray[Any, Any]
 
-_WORD = 64  # bits of the words that must not repeat: a coincidence has probability 2**-64 for each pair
+_WORD = 64
 _PROBABILITY = Interval(0, 1, "write e.g. 1e-6", open_low=True, open_high=True)
 _ERROR = Interval(0, math.inf, "write e.g. 0.03 for 3 %", open_low=True, open_high=True)
 _DRAWS = Whole(1, "give the number of independent groups")
@@ -144,14 +145,19 @@ def scores(values: Array, cdf: Callable[[Array], Array]) -> float:
         values: independent draws, at least one.
         cdf: the declared distribution function.
     """
-    stats = try_import("scipy.stats", extra="study")
     at = cdf(np.asarray(values, dtype=float).ravel())
     if not ((at > 0) & (at < 1)).all():
         return 0.0  # a value outside of the declared support
-    z = stats.norm.ppf(at)
-    square = stats.chi2(z.size)
-    spread = min(square.cdf((z**2).sum()), square.sf((z**2).sum()))
-    return joint([2 * stats.norm.sf(abs(z.sum()) / math.sqrt(z.size)), 2 * spread])
+    z = try_import("scipy.special", extra="study").ndtri(at)
+    return score_sums(float(z.sum()), float((z**2).sum()), z.size)
+
+
+def score_sums(total: float, squares: float, n: int) -> float:
+    """Return the p-value of `scores` from sums of z and z**2 of n values, if n is too large to keep."""
+    stats = try_import("scipy.stats", extra="study")
+    spread = stats.chi2(n)
+    tail = min(spread.cdf(squares), spread.sf(squares))
+    return joint([2 * stats.norm.sf(abs(total) / math.sqrt(n)), 2 * tail])
 
 
 def pairs(coins: Array, lags: int = LAGS, spans: tuple[int, ...] | None = None) -> Iterator[Pairs]:
@@ -199,18 +205,25 @@ def agreement(coins: Array, rate: float, lags: int = LAGS, spans: tuple[int, ...
     return binomial([pair.agreeing for pair in found], [pair.total for pair in found], same) if found else 1.0
 
 
-def repeats(coins: Array) -> float:
-    """Return the p-value of fair coins in which some stretch of 64 came twice: an overlap of two streams,
-    say.
+def repeats(coins: Array, length: int = 64) -> float:
+    """Return the p-value of fair coins in which some stretch came twice: an overlap of two streams, say.
 
     Args:
         coins: bool, `(streams, coins)`: each true with probability 1/2. All stretches are compared with all
-            others, at every offset: n of them have at most n**2 / 2 coincidences of probability 2**-64 each
-            (union bound).
+            others, at every offset: n of them have at most n**2 / 2 coincidences of probability 2**-length
+            each (union bound).
+        length: of a stretch, 64 or 128: with 128 a billion stretches may be compared.
+
+    Raises:
+        DropkitError: the length is neither.
     """
+    if length not in (64, 128):
+        raise DropkitError("length", "is 64 or 128", length, "take 128 for more than 10**5 stretches")
     words = _words(coins)
-    repeated = words.size - np.unique(words).size
-    return float(min(1.0, words.size**2 / 2 / 2.0**_WORD)) if repeated else 1.0
+    parts = [words.ravel()] if length == 64 else [words[..., :-64].ravel(), words[..., 64:].ravel()]
+    order = np.lexsort(parts)
+    repeated = np.logical_and.reduce([part[order][1:] == part[order][:-1] for part in parts]).any()
+    return float(min(1.0, order.size**2 / 2 / 2.0**length)) if repeated else 1.0
 
 
 def _starts(count: int, lag: int, span: int) -> Array:
@@ -225,10 +238,10 @@ def _words(coins: Array) -> Array:
     """Return every stretch of 64 neighbours of each stream as one number."""
     bits = np.asarray(coins, dtype=np.uint64)
     if bits.shape[-1] < _WORD:
-        return np.zeros(0, dtype=np.uint64)
+        return np.zeros((*bits.shape[:-1], 0), dtype=np.uint64)
     # Doubling: a word of 2k bits is two words of k bits.
     length = 1
     while length < _WORD:
         bits = bits[..., :-length] << np.uint64(length) | bits[..., length:]
         length *= 2
-    return bits.ravel()
+    return bits

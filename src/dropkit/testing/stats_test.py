@@ -103,14 +103,20 @@ def test_agreement_sees_one_pair_of_axes_that_share(lag: int, axis: int) -> None
     assert stats.agreement(coins, 0.5) < share("contract.independence")
 
 
-def test_a_stretch_that_comes_twice_is_seen_at_any_offset() -> None:
+@pytest.mark.parametrize("length", [64, 128])
+def test_a_stretch_that_comes_twice_is_seen_at_any_offset(length: int) -> None:
     coins = RNG.random((4, 1000)) < 0.5
-    assert stats.repeats(coins) == 1.0
-    coins[3, 801:865] = coins[1, 7:71]
-    assert stats.repeats(coins) < share("contract.independence")
+    assert stats.repeats(coins, length) == 1.0
+    coins[3, 801 : 801 + length] = coins[1, 7 : 7 + length]
+    assert stats.repeats(coins, length) < share("contract.independence")
     coins[3, 833] ^= True
-    assert stats.repeats(coins) == 1.0
-    assert stats.repeats(coins[:, :63]) == 1.0
+    assert stats.repeats(coins, length) == 1.0
+    assert stats.repeats(coins[:, : length - 1], length) == 1.0
+
+
+def test_a_stretch_has_one_of_two_lengths() -> None:
+    with pytest.raises(DropkitError, match="length is 64 or 128, got 65"):
+        stats.repeats(np.zeros((1, 70), bool), 65)
 
 
 def normal(m: Any) -> Any:

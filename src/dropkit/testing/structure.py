@@ -153,7 +153,7 @@ def window(exam: Exam) -> Result:
 
 def description(exam: Exam) -> Result:
     """The description survives JSON."""
-    changed = sum(Drop.from_json(drop.to_json()) != drop for drop in (exam.drop(0.1), exam.drop(1 / 3)))
+    changed = sum(type(drop).from_json(drop.to_json()) != drop for drop in (exam.drop(0.1), exam.drop(1 / 3)))
     return Result(changed == 0, changed, 0, f"{changed} descriptions changed on their way through JSON")
 
 

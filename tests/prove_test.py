@@ -1,0 +1,126 @@
+"""The promises that every change must keep, on a sample of what `make prove` measures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tools.prove import battery, cells, generators, laws, layers, page
+from tools.prove.__main__ import parts
+from tools.prove.proof import Measured, NotMeasured, Proof, load, run, save
+
+from dropkit import Drop
+from dropkit.methods import catalogue
+from dropkit.testing import Declared
+from dropkit.testing.registry import RUNS
+from dropkit.torch.layer import Drop as Layer
+from dropkit.torch.layer import Layer as Base
+
+SAMPLED: dict[str, Callable[[], Measured]] = {
+    "1 known answers": generators.known_answers,
+    "1 native": lambda: generators.native(10_000),
+    "3 one mask": lambda: cells.one_mask(cells.cells(23)),
+    "3 compiled": lambda: cells.compiled("aot_eager"),
+    "4 forward and backward": lambda: cells.forward_backward(5, ()),
+    "6 no stretch twice": lambda: laws.repeats(streams=16),
+    "8 eval identity": lambda: layers.eval_identity(3),
+    "9 gradients": lambda: layers.gradients((0.3,), second=False),
+    "9 half types": lambda: layers.half_types((0.3,)),
+    "10 golden values": layers.golden,
+    "10 address version": layers.metadata,
+}
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_a_promise_holds_on_a_sample(name: str) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        found = SAMPLED[name]()
+    assert found.passed, found.figure
+
+
+@pytest.mark.parametrize("name", ["dropout", "gaussian_dropout", "drop_block"])
+def test_a_law_holds_on_a_sample(name: str) -> None:
+    found = laws.law(catalogue()[name], draws=2**20)
+    assert found.passed, found.figure
+
+
+def test_a_wrong_mask_breaks_promise_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cells.HOWS, "function", lambda drop, x: cells._layer(drop, x).flip(0))
+    assert not cells.one_mask(cell for cell in cells.cells(23) if cell.how == "function").passed
+
+
+def test_a_redrawn_mask_breaks_promise_4() -> None:
+    class Redrawn(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = Layer(Drop(0.5))(x)
+            return y
+
+        @staticmethod
+        def backward(ctx: object, grad: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = Layer(Drop(0.5))(grad)
+            return y
+
+    assert cells._masks_differ(Redrawn.apply, (64,), torch.float32)
+
+
+def test_a_copy_breaks_promise_8(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Base, "forward", lambda self, input, **_: input.clone())
+    assert not layers.eval_identity(1).passed
+
+
+def test_a_wrong_gradient_breaks_promise_9() -> None:
+    assert layers._gradient_holds(lambda x: 2 * x, (layers._normal((3,)),))
+    assert not layers._gradient_holds(lambda x: 2 * x.detach() + x, (layers._normal((3,)),))
+
+
+def test_a_unit_in_the_last_place_is_counted_right() -> None:
+    exact = torch.tensor([1.0, 3.0])
+    half = exact.to(torch.bfloat16)
+    assert layers._ulp(half, exact) == 0
+    assert layers._ulp(half + torch.tensor([0.0, 2.0**-6], dtype=torch.bfloat16), exact) == 1
+
+
+def test_another_stream_breaks_promise_10(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(layers.GOLDEN, "entry", (Drop(0.5), (64, 65), "0" * 16))
+    assert not layers.golden().passed
+
+
+def test_a_wrong_rate_breaks_promise_5(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Declared, "coins", lambda self, m: (m == 0) & (np.arange(m.size) % 20 > 0).reshape(m.shape)
+    )
+    assert not laws.law(catalogue()["dropout"], draws=2**20).passed
+
+
+def test_verdicts_of_dieharder_are_read() -> None:
+    output = " sts_serial|  1|  100000|  100|0.00012345|  WEAK  \n diehard_runs|  0| 100000| 100|0.7| PASSED "
+    assert list(battery._verdicts(output)) == [
+        ("sts_serial 1 p=0.00012345", "WEAK"),
+        ("diehard_runs 0 p=0.7", "PASSED"),
+    ]
+
+
+def test_what_cannot_run_says_so_and_the_page_shows_it(tmp_path: Path) -> None:
+    def absent() -> Measured:
+        raise NotMeasured("no GPU on this machine")
+
+    save(run(3, "GPU", absent), tmp_path)
+    save(Proof(10, "golden values", "0 of 6 | wrong", False, 1.0, "2026-01-01 00:00 UTC"), tmp_path)
+    page.write(load(tmp_path), tmp_path / "docs" / "proof.md")
+    text = (tmp_path / "docs" / "proof.md").read_text()
+    assert "| not measured: no GPU on this machine | not measured |" in text
+    assert r"| 0 of 6 \| wrong | **broken** |" in text
+    assert text.index("## 3.") < text.index("## 10.")
+    assert json.loads((tmp_path / "03-GPU.json").read_text())["passed"] is None
+
+
+def test_every_promise_is_measured_and_counted() -> None:
+    assert {promise for promise, *_ in parts()} == set(page.PROMISES) == set(range(1, 11))
+    assert sum(promise == 5 for promise, *_ in parts()) <= RUNS["prove.rate"]
+    assert sum(promise == 6 for promise, *_ in parts()) <= RUNS["prove.independence"]

@@ -1,0 +1,89 @@
+"""docs/proof.md, written from what was measured."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+
+import dropkit
+from dropkit.testing.registry import FALSE_ALARM, RUNS, share
+from tools.prove.generators import FRAMEWORKS
+from tools.prove.proof import Proof
+
+__all__ = ["PROMISES", "page", "write"]
+
+PROMISES = {
+    1: "The generator is the published Philox4x32.",
+    2: "The mask stream is random enough, not only the generator.",
+    3: "Same key, same mask: shape, stride, type, rate, mode, threads, compiled, batch split.",
+    4: "Forward and backward use one mask, checkpointed and compiled too.",
+    5: "The rate that is written is the rate that happens, and so are the moments.",
+    6: "Neighbours, layers, steps, seeds and ranks with folded keys are independent.",
+    7: "The tests do not cry wolf.",
+    8: "Eval of an inverted dropout is the identity: the same object.",
+    9: "Gradients are right, and half types are within 2 ulp of float32.",
+    10: "The stream is stable.",
+}
+
+_PACKAGES = "numpy", "scipy", "torch"
+_VERDICT = {True: "holds", False: "**broken**", None: "not measured"}
+
+
+def page(proofs: list[Proof]) -> str:
+    """Return the page."""
+    sections = [
+        _section(promise, list(parts)) for promise, parts in groupby(proofs, key=lambda proof: proof.promise)
+    ]
+    return "\n\n".join([_head(proofs), *sections]) + "\n"
+
+
+def write(proofs: list[Proof], path: Path) -> None:
+    """Write the page."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(proofs))
+
+
+def _head(proofs: list[Proof]) -> str:
+    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return f"""# What was measured
+
+Written by `make prove` (`python -m tools.prove 3` measures promise 3 alone again). Nobody edits this page.
+Each line says when it was measured and how long that took; what could not run says so.
+
+- dropkit {dropkit.__version__}, address version {dropkit.ADDRESS_VERSION}
+- Python {platform.python_version()}, {packages}
+- {_processor()}, {platform.system()}; seconds are of a machine that may have had other work too
+- dieharder {_dieharder()}; {", ".join(FRAMEWORKS.values())} in an environment of their own
+- All {sum(RUNS.values())} runs of registered statistical tests share one false-alarm rate of {FALSE_ALARM:g}:
+  a single run raises an alarm below p = {share("prove.rate"):.2g}"""
+
+
+def _section(promise: int, proofs: list[Proof]) -> str:
+    rows = [
+        f"| {_cell(proof.figure)} | {_VERDICT[proof.passed]} | {proof.date} | {proof.seconds:.0f} s |"
+        for proof in proofs
+    ]
+    table = ["| figure | verdict | measured | took |", "|---|---|---|---|", *rows]
+    return "\n".join([f"## {promise}. {PROMISES[promise]}", "", *table])
+
+
+def _cell(text: str) -> str:
+    return text.strip().replace("|", "\\|").replace("\n", " ")
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(models)} cores of {models[0]}" if models else platform.machine()
+
+
+def _dieharder() -> str:
+    """Return its version, as the first lines of its list of tests say it."""
+    if shutil.which("dieharder") is None:
+        return "not installed"
+    listed = subprocess.run(["dieharder", "-l"], capture_output=True, text=True, check=False).stdout
+    return listed.partition("version ")[2].partition(" ")[0]
