@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from dropkit.core.check import DropkitError, MissingPackage
+from dropkit.cli.console import console
 from dropkit.report.record import StudyResult
-from dropkit.report.terminal import print_result
 
 __all__ = ["study"]
 
-DONE, REFUSED, NO_VERDICT, INTERRUPTED = 0, 1, 3, 130
+DONE, NO_VERDICT, INTERRUPTED = 0, 3, 130
 
 
 def study(
@@ -45,34 +43,38 @@ def study(
 ) -> None:
     """Find out whether dropout helps on your data, which and how much: "none" is a possible answer.
 
-    Ends with 0 when done, 1 when an argument is refused, 3 when runs failed and no verdict was possible, 130
-    after Ctrl-C (the verdict then covers the complete pairs; the same command goes on from there).
+    \b
+    Examples:
+      dropkit study                                      handwritten digits, in a minute or two
+      dropkit study --data fashion-mnist --model cnn     images of clothes
+      dropkit study --data FILE.csv --target COLUMN      your own table
+      dropkit study --data FILE.csv --target COLUMN --model FILE.py:make_model
 
-    Examples: dropkit study; dropkit study --data fashion-mnist --model cnn;
-    dropkit study --data FILE.csv --target COLUMN
+    \b
+    Exit codes:
+      0    done
+      2    refused: an argument, the data, the model or the output folder
+      3    runs failed, and no verdict was possible
+      130  interrupted by Ctrl-C: the verdict covers the complete pairs, the same command goes on from there
     """
-    try:
-        from dropkit.experiments import study as conduct
+    from dropkit.experiments import study as conduct
 
-        result = conduct(
-            data,
-            target=target,
-            model=model,
-            task=task,
-            metric=metric,
-            pairs=pairs,
-            epochs=epochs,
-            train_rows=train_rows,
-            folder=folder,
-            seed=seed,
-            workers=workers,
-            out=out,
-            fresh=fresh,
-            quiet=quiet,
-        )
-    except (DropkitError, MissingPackage) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(REFUSED) from None
+    result = conduct(
+        data,
+        target=target,
+        model=model,
+        task=task,
+        metric=metric,
+        pairs=pairs,
+        epochs=epochs,
+        train_rows=train_rows,
+        folder=folder,
+        seed=seed,
+        workers=workers,
+        out=out,
+        fresh=fresh,
+        quiet=quiet,
+    )
     _print(result, as_json)
     raise typer.Exit(_exit_code(result))
 
@@ -80,15 +82,13 @@ def study(
 def _print(result: StudyResult, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(result.to_dict(runs=False), allow_nan=False))
-    else:
-        print_result(result, Console(highlight=False))
+        return
+    from dropkit.report.terminal import print_result
+
+    print_result(result, console())
 
 
 def _exit_code(result: StudyResult) -> int:
     if result.stopped_early:
         return INTERRUPTED
     return DONE if result.comparisons else NO_VERDICT
-
-
-if __name__ == "__main__":
-    typer.run(study)

@@ -7,13 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
-from dropkit.cli.study import study
+from dropkit.cli.app import app
 
-APP = typer.Typer()
-APP.command()(study)
 QUICK = ["--pairs", "6", "--epochs", "1", "--workers", "1"]
 
 
@@ -24,9 +21,13 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["study", *arguments])
+
+
 def test_json_stands_alone_on_standard_output(table: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
-    done = CliRunner().invoke(APP, ["--data", str(table), "--target", "y", "--out", out, "--json", *QUICK])
+    done = run("--data", str(table), "--target", "y", "--out", out, "--json", *QUICK)
     assert done.exit_code == 0
     record = json.loads(done.stdout)
     assert record["schema"] == 1
@@ -36,7 +37,7 @@ def test_json_stands_alone_on_standard_output(table: Path, tmp_path: Path) -> No
 
 def test_verdict_and_tables_are_printed(table: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
-    done = CliRunner().invoke(APP, ["--data", str(table), "--target", "y", "--out", out, "--quiet", *QUICK])
+    done = run("--data", str(table), "--target", "y", "--out", out, "--quiet", *QUICK)
     assert done.exit_code == 0
     assert "report.html" in done.stdout
     assert "Gaussian 0.25" in done.stdout
@@ -44,9 +45,9 @@ def test_verdict_and_tables_are_printed(table: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [["--pairs", "2"], ["--data", "digit"], ["--model", "x.py:make"]])
-def test_refused_input_ends_with_1_and_one_line(tmp_path: Path, wrong: list[str]) -> None:
-    done = CliRunner().invoke(APP, ["--out", str(tmp_path / "out"), *wrong])
-    assert done.exit_code == 1
+def test_refused_input_ends_with_2_and_one_line(tmp_path: Path, wrong: list[str]) -> None:
+    done = run("--out", str(tmp_path / "out"), *wrong)
+    assert done.exit_code == 2
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.output
@@ -64,13 +65,14 @@ def test_no_verdict_ends_with_3(table: Path, tmp_path: Path) -> None:
         "        return self.net(x) * (float('nan') if self.training else 1.0)\n"
     )
     call = ["--data", str(table), "--target", "y", "--model", f"{net}:Net", "--out", str(tmp_path / "out")]
-    assert CliRunner().invoke(APP, [*call, *QUICK, "--quiet"]).exit_code == 3
+    assert run(*call, *QUICK, "--quiet").exit_code == 3
 
 
-def wait_for_lines(path: Path, count: int) -> None:
-    for _ in range(1200):
+def wait_for_lines(path: Path, count: int, running: "subprocess.Popen[bytes]") -> None:
+    for _ in range(3000):
         if path.exists() and path.read_bytes().count(b"\n") >= count:
             return
+        assert running.poll() is None
         time.sleep(0.1)
     raise AssertionError(f"{path} never held {count} runs")
 
@@ -82,21 +84,35 @@ def test_a_real_ctrl_c_ends_with_130_and_keeps_what_is_done(
     out = tmp_path / "out"
     call = [
         sys.executable,
-        "-m",
-        "dropkit.cli.study",
+        "-c",
+        "from dropkit.cli import main; main()",
+        "study",
+        "--json",
+        "--out",
+        str(out),
+    ]
+    call += [
         "--data",
         str(table),
         "--target",
         "y",
-        "--out",
-        str(out),
+        "--pairs",
+        "200",
+        "--epochs",
+        "1",
+        "--workers",
+        str(workers),
     ]
-    call += ["--pairs", "200", "--epochs", "1", "--workers", str(workers), "--json"]
     # A group of its own, signalled as a whole: what a terminal does at Ctrl-C.
-    running = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-    wait_for_lines(out / "runs.jsonl", 50)
-    os.killpg(running.pid, signal.SIGINT)
-    stdout, stderr = running.communicate(timeout=120)
+    with subprocess.Popen(
+        call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as running:
+        try:
+            wait_for_lines(out / "runs.jsonl", 45, running)
+            os.killpg(running.pid, signal.SIGINT)
+            stdout, stderr = running.communicate(timeout=300)
+        finally:
+            running.kill()
     assert running.returncode == 130
     assert b"Traceback" not in stderr
     record = json.loads(stdout)

@@ -69,8 +69,8 @@ def test_the_metric_of_the_plan_chooses(plan: Plan) -> None:
 
 
 def test_unfinished_pairs_do_not_count(plan: Plan) -> None:
-    runs = planted(0.1)
-    assert set(complete_pairs(plan, runs[:-1])) == set(range(9))
+    runs = [each for each in planted(0.1) if (each.arm, each.pair) != (HIGH.name, 9)]
+    assert set(complete_pairs(plan, runs)) == set(range(9))
 
 
 def test_a_failed_arm_costs_its_setting_a_failed_none_the_pair(plan: Plan) -> None:

@@ -44,7 +44,9 @@ def scores(run: Run) -> tuple[Any, ...]:
 
 
 def test_a_run_repeats_to_the_bit_and_a_pair_is_another(data: Dataset) -> None:
-    first, again, other = (scores(train(task(data, DROP, pair))) for pair in (0, 0, 1))
+    first = scores(train(task(data, DROP)))
+    torch.rand(7)  # whatever the caller draws in between
+    again, other = (scores(train(task(data, DROP, pair))) for pair in (0, 1))
     assert first == again
     assert first != other
 
@@ -53,6 +55,21 @@ def test_an_arm_that_changes_nothing_sees_what_none_sees(data: Dataset) -> None:
     # Same split, initial weights and data order, or a paired difference would hold more than the arm.
     assert scores(train(task(data, NOTHING))) == scores(train(task(data)))
     assert scores(train(task(data, DROP))) != scores(train(task(data)))
+
+
+def test_the_data_order_is_the_pairs_own(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders: list[list[int]] = []
+    draw = torch.randperm
+
+    def watched(rows: int, generator: torch.Generator) -> Tensor:
+        orders.append(draw(rows, generator=generator).tolist())
+        return torch.tensor(orders[-1])
+
+    monkeypatch.setattr(torch, "randperm", watched)
+    for arm, pair in ((NONE, 0), (DROP, 0), (NONE, 1)):
+        train(task(data, arm, pair, epochs=1))
+    assert orders[0] == orders[1]
+    assert orders[0] != orders[2]
 
 
 def test_weight_decay_reaches_the_optimizer(data: Dataset) -> None:
