@@ -104,8 +104,7 @@ def _draws(groups: Groups, shape: tuple[int, ...]) -> int:
 
 
 def _rates(name: str, declared: Declared, chunks: Iterator[Array], calls: int) -> Measured:
-    spans = [span for span in declared.spans if span]
-    free = tuple(axis for axis, span in enumerate(spans) if span == 1)
+    free = tuple(axis for axis, span in enumerate(declared.own_spans) if span == 1)
     hits: Any = 0
     for y in chunks:
         coins = declared.per_group(declared.coins(y))

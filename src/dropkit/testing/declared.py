@@ -62,9 +62,9 @@ class Declared:
         return cls(rate, split, spans, factor=factor, law=_LAWS[drop.noise.name](rate))
 
     @property
-    def own(self) -> tuple[int, ...]:
-        """The axes with draws of their own."""
-        return tuple(axis for axis, span in enumerate(self.spans) if span)
+    def own_spans(self) -> tuple[int, ...]:
+        """The spans of the axes with draws of their own."""
+        return tuple(span for span in self.spans if span)
 
     def per_group(self, entries: Array) -> Array:
         """Return one entry of each group: the axes that share are cut to their first place."""

@@ -22,9 +22,8 @@ __all__ = ["independence", "law", "mean", "planted", "rate_at_every_position", "
 Array = np.ndarray[Any, Any]
 
 _ULP = 2.0**-52
-_STRETCH = (
-    512  # fair coins of a call whose repetition is looked for: more would need words of more than 64 bits
-)
+# Fair coins of a call whose repetition is looked for: more of them would need words of more than 64 bits.
+_STRETCH = 512
 
 
 def rate_at_every_position(exam: Exam) -> Result:
@@ -32,8 +31,8 @@ def rate_at_every_position(exam: Exam) -> Result:
     if exam.declared(0.5, exam.base).law is not None:
         raise NotApplicable("the noise drops nothing outright; its law is examined instead")
     tests = [p for rate in RATES for p in _rates(exam, rate)]
-    draws = _positions(exam, 0.5)[1]
-    seen = _resolution(0.5, draws, share("contract.rate") / (2 * len(tests)))
+    hits, draws = _positions(exam, 0.5)
+    seen = _resolution(0.5, draws, share("contract.rate") / (len(tests) * hits.size))
     sentence = f"rates at every position over {draws} draws each: power 0.99 against an error of {seen:.1%}"
     return judge("contract.rate", stats.joint(tests), sentence)
 
@@ -45,9 +44,7 @@ def planted(exam: Exam) -> Result:
         raise NotApplicable("its draws are not compared with a threshold of their own")
     shape = exam.small
     wrong = sum(_planted_wrong(exam, shape, below, above) for below, above in _plants(exam, drop, shape))
-    return Result(
-        wrong == 0, wrong, 0, f"{wrong} groups on the wrong side of a threshold that was planted at their u"
-    )
+    return Result(wrong == 0, wrong, 0, f"{wrong} groups on the wrong side of a threshold planted at their u")
 
 
 def values(exam: Exam) -> Result:
@@ -68,57 +65,52 @@ def law(exam: Exam) -> Result:
         assert cdf is not None
         tests += [stats.distribution(sample, cdf), stats.scores(sample, cdf)]
         draws += sample.size
-    return judge(
-        "contract.moments", stats.joint(tests), f"law, mean and variance of the factor over {draws} draws"
-    )
+    sentence = f"law, mean and variance of the factor over {draws} draws"
+    return judge("contract.moments", stats.joint(tests), sentence)
 
 
 def mean(exam: Exam) -> Result:
     """The expected output equals the output of evaluation."""
     error = max(_mean_error(exam, rate) for rate in RATES)
-    return Result(
-        error <= 4, error, 4, f"mean in training and output in evaluation differ by {error:.1f} ulp"
-    )
+    return Result(error <= 4, error, 4, f"mean in training and output in eval differ by {error:.1f} ulp")
 
 
 def independence(exam: Exam) -> Result:
     """Pairs of groups agree as independent ones do, at all lags, along axes, over layers, steps and seeds."""
     declared = exam.declared(0.5, exam.base)
-    spans = tuple(span for span in declared.spans if span)
     coins = declared.coins(exam.sample(0.5))
-    tests = [stats.agreement(kind, declared.median(), spans=(1, *spans)) for kind in coins]
-    for long, sample in exam.long_samples(0.5):
-        own = tuple(span for span in long.spans if span)
-        tests.append(stats.agreement(long.coins(sample), long.median(), spans=(1, *own)))
-    thin = coins[(slice(None), slice(None), *(slice(None, None, span) for span in spans))]
+    tests = [_agreement(declared, kind) for kind in coins]
+    tests += [_agreement(long, long.coins(sample)) for long, sample in exam.long_samples(0.5)]
+    thin = coins[(slice(None), slice(None), *(slice(None, None, span) for span in declared.own_spans))]
     tests.append(stats.repeats(thin.reshape(coins.shape[0] * coins.shape[1], -1)[:, :_STRETCH]))
-    sentence = (
-        f"pairs at all lags up to {stats.LAGS} along axes, layers, steps and seeds; no stretch comes twice"
-    )
+    sentence = f"pairs at all lags up to {stats.LAGS} along axes, layers, steps, seeds; no stretch twice"
     return judge("contract.independence", stats.joint(tests), sentence)
+
+
+def _agreement(declared: Declared, coins: Array) -> float:
+    """Return the p-value of pairs over many calls, `(calls, *groups)`: the calls are one more axis."""
+    return stats.agreement(coins, declared.median(), spans=(1, *declared.own_spans))
 
 
 def _positions(exam: Exam, rate: float) -> tuple[Array, int]:
     """Return how often each place was dropped over all that is independent of it, and of how many draws."""
     declared = exam.declared(rate, exam.base)
-    spans = [span for span in declared.spans if span]
     coins = declared.coins(exam.sample(rate))
-    free = (0, 1, *(axis + 2 for axis, span in enumerate(spans) if span == 1))
+    free = (0, 1, *(axis + 2 for axis, span in enumerate(declared.own_spans) if span == 1))
     hits = coins.sum(axis=free)
     return hits, coins.size // max(hits.size, 1)
 
 
 def _rates(exam: Exam, rate: float) -> list[float]:
     """Return one p-value for the places together, and one for each axis whose places could differ."""
-    hits, draws = _positions(exam, rate)
     declared = exam.declared(rate, exam.base)
-    spans = [span for span in declared.spans if span]
     coins = declared.coins(exam.sample(rate))
-    tests = [stats.binomial(hits, draws, declared.rate)]
-    first = coins[(slice(None), slice(None), *(slice(None) if span == 1 else 0 for span in spans))]
-    for axis in range(2, first.ndim):
-        along = first.sum(axis=tuple(i for i in range(first.ndim) if i != axis))
-        tests.append(stats.binomial(along, first.size // len(along), declared.rate))
+    tests = [stats.binomial(*_positions(exam, rate), declared.rate)]
+    first = (slice(None) if span == 1 else 0 for span in declared.own_spans)
+    corner = coins[(slice(None), slice(None), *first)]
+    for axis in range(2, corner.ndim):
+        along = corner.sum(axis=tuple(i for i in range(corner.ndim) if i != axis))
+        tests.append(stats.binomial(along, corner.size // len(along), declared.rate))
     return tests
 
 

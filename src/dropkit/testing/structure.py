@@ -207,7 +207,7 @@ def _alike(exam: Exam, mask: Array) -> int:
 def _chance_alike(exam: Exam) -> float:
     """Return the probability that two right masks are equal."""
     declared = exam.declared(_RATE, exam.small)
-    independent = tuple(slice(None, None, span) for span in declared.spans if span)
+    independent = tuple(slice(None, None, span) for span in declared.own_spans)
     groups = declared.per_group(np.zeros(exam.small))[independent].size
     return 0.0 if declared.law is not None else (1 - 2 * declared.rate * (1 - declared.rate)) ** groups
 
