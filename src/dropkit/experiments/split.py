@@ -81,7 +81,6 @@ def _blocks(labels: npt.NDArray[Any] | None, rows: int, count: int, seed: int) -
 def _cut(rows: Index, labels: npt.NDArray[Any] | None, sizes: Sizes, seed: int) -> Split:
     def cut(rows: Index, first: int, second: int) -> tuple[Index, Index]:
         stratify = None if labels is None else labels[rows]
-        second = min(second, len(rows) - first)  # a stratified block can be a few rows short
         one, two = train_test_split(
             rows, train_size=first, test_size=second, stratify=stratify, random_state=seed
         )
