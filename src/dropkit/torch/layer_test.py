@@ -17,9 +17,9 @@ X = torch.ones(6, 10)
 
 
 def every_layer() -> list[Layer]:
-    special_names = ("functional", "Drop", "Layer", "EmbeddingDropout")
-    classes: list[Any] = [getattr(layers, name) for name in layers.__all__ if name not in special_names]
-    plain = [cls() for cls in classes if isinstance(cls, type) and issubclass(cls, Layer)]
+    public = (getattr(layers, name) for name in layers.__all__)
+    classes: list[Any] = [cls for cls in public if isinstance(cls, type) and issubclass(cls, Layer)]
+    plain: list[Layer] = [cls() for cls in classes if cls not in (Layer, Drop, EmbeddingDropout)]
     special = [
         Drop(0.1, "b t d -> b d", noise="gaussian", inplace=True),
         Drop(dropkit.Drop(0.1, dropkit.KofN(over="w"))),
