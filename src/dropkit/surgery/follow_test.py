@@ -138,6 +138,7 @@ REFUSED = {
     "cat": (lambda net, x: net.a(torch.cat([net.drop(x), x])), "got 'call_function cat'"),
     "bits": (lambda net, x: net.a(net.drop(x).view(torch.float32)), "got 'call_method view'"),
     "index": (lambda net, x: net.a(x[net.drop(x)]), "got 'call_function getitem'"),
+    "own index": (lambda net, x: net.a((y := net.drop(x))[y]), "got 'call_function getitem'"),
     "functional": (lambda net, x: F.linear(net.drop(x), net.a.weight), "got 'call_function linear'"),
     "output": (lambda net, x: net.drop(net.a(x)), "got 'the output of the model'"),
     "one branch": (lambda net, x: net.a(y := net.drop(x)) + y, "got 'call_function add"),
@@ -203,6 +204,12 @@ def pruned() -> nn.Module:
     return model
 
 
+class Gated(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        return y if y.sum() > 0 else -y
+
+
 class Bent(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x).tanh()
@@ -218,6 +225,7 @@ class Bent(nn.Linear):
         (spectral_norm(), "has plain weights behind 'drop', got 'ParametrizedLinear a'"),
         (pruned(), "has plain weights behind 'drop', got 'Linear a'"),
         (Net(straight, a=Bent(4, 4)), "nothing but linear maps behind 'drop'"),
+        (Net(straight, a=Gated(4, 4)), "nothing but linear maps behind 'drop', got 'Gated a'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

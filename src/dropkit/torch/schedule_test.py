@@ -186,6 +186,21 @@ def test_following_an_optimizer_counts_its_steps_and_no_batches() -> None:
     assert stepper.now == 3
 
 
+def test_the_forward_passes_of_a_closure_belong_to_the_step_before() -> None:
+    model = small_model()
+    stepper, optimizer = Stepper(model), sgd(model)
+    stepper.follow(optimizer)
+    seen = []
+
+    def closure() -> float:
+        seen.append(stepper.now)
+        return 0.0
+
+    for _ in range(2):
+        optimizer.step(closure)
+    assert seen == [0, 1]
+
+
 def test_a_skipped_update_is_no_step() -> None:
     model = small_model()
     stepper, optimizer = Stepper(model), sgd(model)
