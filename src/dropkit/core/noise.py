@@ -153,7 +153,7 @@ class Alpha(TwoPoint):
 
 @dataclass(frozen=True)
 class Gaussian(Continuous):
-    """m = 1 + sqrt(rate / (1 - rate)) z with z standard normal (Srivastava et al. 2014, section 10).
+    """m = 1 + sqrt(rate / (1 - rate)) z with z standard normal (Srivastava et al. 2014).
 
     z = sqrt(-2 log u1) cos(2 pi u2), where u1 = (u + 1/2) / 2**32 is never 0 and u2 = second / 2**32.
 

@@ -48,7 +48,7 @@ def convert_scale(
     """Convert a trained model from inverted dropout to the scaling of the 2014 paper, or back.
 
     From `"train"` to `"eval"` the weights behind a dropout of rate p become W / (1 - p), from `"eval"` to
-    `"train"` they become (1 - p) W (Srivastava et al. 2014, section 10). Under the same masks the model
+    `"train"` they become (1 - p) W (Srivastava et al. 2014). Under the same masks the model
     computes what it did, in training and in eval, up to one rounding of each weight. Biases stay; a gradient
     of such a weight is divided by its factor. torch's `nn.Dropout` is inverted and becomes
     `dropkit.torch.Dropout`; calls of `F.dropout` and the rates inside `nn.MultiheadAttention` and the RNNs

@@ -30,7 +30,7 @@ def max_norm_(model: nn.Module, c: float, *, skip: Iterable[str] = ()) -> int:
     """Bring the weights coming into each unit back into the ball of radius c, in place.
 
     w <- w min(1, c / ||w||), with w the vector of the weights incident on one unit: a row of `nn.Linear`, a
-    filter of a convolution. Srivastava et al. 2014, section 5.1 (for hidden units, after each update). Biases
+    filter of a convolution. Srivastava et al. 2014 (for hidden units, after each update). Biases
     stay. Afterwards no norm exceeds c, so that a second call clips nothing; units inside the ball keep their
     bits.
 

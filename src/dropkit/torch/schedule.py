@@ -127,7 +127,7 @@ def set_rates(model: nn.Module, rates: Any, kind: type[Layer] = Layer) -> None:
 def set_depth_rates(model: nn.Module, rate: float, kind: type[Layer] = DropPath) -> None:
     """Give the layers of a model rates that grow linearly with depth, in place.
 
-    The l-th of n layers gets rate * l / n: the linear decay rule of Huang et al. 2016, equation (4); see
+    The l-th of n layers gets rate * l / n: the linear decay rule of Huang et al. 2016; see
     `dropkit.depth_rates`.
 
     Args:
