@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dropkit import testing as testing
     from dropkit import torch as torch
     from dropkit.experiments import study
+    from dropkit.surgery import bake_scale, convert_scale
 
 __version__ = "0.1.0"
 
@@ -46,7 +47,9 @@ __all__ = [
     "Pattern",
     "PerAxis",
     "Window",
+    "bake_scale",
     "constant_schedule",
+    "convert_scale",
     "cosine_schedule",
     "curriculum_schedule",
     "depth_rates",
@@ -60,13 +63,14 @@ __all__ = [
 ]
 
 
+_FUNCTIONS = {"bake_scale": "surgery", "convert_scale": "surgery", "study": "experiments"}
 _LATER = ("methods", "surgery", "testing", "torch")
 
 
 def __getattr__(name: str) -> Any:
     # What needs more than NumPy is loaded when it is first asked for.
-    if name == "study":
-        return importlib.import_module("dropkit.experiments").study
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(f"dropkit.{_FUNCTIONS[name]}"), name)
     if name in _LATER:
         return importlib.import_module(f"dropkit.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

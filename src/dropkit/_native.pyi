@@ -7,7 +7,7 @@ from numpy import bool_, uint32
 from numpy.typing import NDArray
 
 class Layout:
-    """The group of the entry at index (i_0, i_1, ...) is base + sum of i_k * strides[k]; build it once for a shape."""
+    """The group of the entry at index (i_0, i_1, ...) is base + sum of i_k * strides[k]; once a shape."""
 
     def __init__(self, sizes: Sequence[int], strides: Sequence[int], base: int = 0) -> None: ...
     @property
@@ -26,7 +26,7 @@ def two_point(
     fill: float,
     threads: int = 1,
 ) -> None:
-    """Write out = fill where dropped, else x * scale + shift; both dense float32 or float64, out may be x itself."""
+    """Write out = fill where dropped, else x * scale + shift; both dense float32 or float64, in place too."""
 
 def _two_point_float32_at(
     x: int,
