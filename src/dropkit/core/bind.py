@@ -114,7 +114,7 @@ def _pair(parsed: Parsed, shape: Shape) -> list[tuple[int, tuple[Axis, ...]]]:
     if len(items) != len(shape):
         least = "at least " if dots is not None else ""
         wanted = len(parsed.left) - (dots is not None)
-        rule = f"has {least}{wanted} axes but the array has {len(shape)}, {shape},"
+        rule = f"has {least}{wanted} axes but the array has {len(shape)}, {shape}"
         raise PatternError(parsed.text, 0, rule, "name every axis, or write '...' for the rest")
     return list(enumerate(items))
 
