@@ -73,7 +73,7 @@ def detectable_effect(
     It is that of the first and strictest of Holm's steps (level alpha / comparisons), by the noncentral t.
 
     >>> round(detectable_effect(10), 2), round(detectable_effect(10, comparisons=5), 2)
-    (1.0, 1.31)
+    (1.0, 1.33)
     """
     freedom = pairs - 1
     critical = stats.t.ppf(1 - alpha / comparisons / 2, freedom)
