@@ -12,11 +12,12 @@ struct Coin {
     std::uint64_t threshold;
 };
 
-constexpr int tile_size = 64;  // groups that share eight blocks
+constexpr int tile_size = 64;         // groups that share eight blocks
+constexpr int second_tile_size = 32;  // the same of second uniforms, a word each
 
 namespace {
 
-enum Lane : std::uint32_t { high_halves = 0, low_halves = 1 };
+enum Lane : std::uint32_t { high_halves = 0, low_halves = 1, second_words = 2 };
 
 using Mask = std::uint32_t;  // all ones where dropped: as wide as a float, so that selecting needs no unpacking
 constexpr Mask all_ones = ~Mask{0};
@@ -71,6 +72,21 @@ class Decider {
         if (!compare(halves, dropped, Blocks::count)) return;
         const Blocks low = blocks_of(groups, low_halves);
         for (int i = 0; i < Blocks::count; ++i) settle(halves[i], half_of(low, i, groups[i]), dropped[i]);
+    }
+
+    // u of the groups 64 * tile ... 64 * tile + 63.
+    inline void uniform(std::uint64_t tile, std::int64_t *u) const {
+        const Halves high(tile_blocks(tile, high_halves)), low(tile_blocks(tile, low_halves));
+        for (int i = 0; i < tile_size; ++i) u[i] = static_cast<std::int64_t>(high.at[i] << 16 | low.at[i]);
+    }
+
+    // The second uniforms of the groups 32 * tile ... 32 * tile + 31.
+    inline void second(std::uint64_t tile, std::int64_t *u) const {
+        const Blocks b = tile_blocks(tile, second_words);
+        for (int i = 0; i < Blocks::count; ++i) {
+            u[i] = b.c0[i], u[Blocks::count + i] = b.c1[i];
+            u[2 * Blocks::count + i] = b.c2[i], u[3 * Blocks::count + i] = b.c3[i];
+        }
     }
 
   private:

@@ -111,6 +111,14 @@ void dropped(Array<bool> out, const Layout &layout, nb::handle key, std::uint32_
     });
 }
 
+void draw(Array<std::int64_t> out, std::uint64_t start, nb::handle key, std::uint32_t call, std::uint32_t stream,
+          bool second) {
+    const Coin coin = coin_of(key, call, stream, 0);
+    const DrawLoop loop = second ? loops->second : loops->uniform;
+    nb::gil_scoped_release release;
+    loop(coin, start, static_cast<std::int64_t>(out.size()), out.data());
+}
+
 void philox4x32_blocks(nb::ndarray<std::uint32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu> blocks, nb::handle key,
                        int rounds) {
     require(blocks.shape(1) == 4, "blocks: the last axis must hold four words");
@@ -163,6 +171,7 @@ NB_MODULE(_native, module) {
                "key"_a, "call"_a, "stream"_a, "threshold"_a, "scale"_a, "shift"_a, "fill"_a, "threads"_a);
     module.def("dropped", &dropped, "out"_a.noconvert(), "layout"_a, "key"_a, "call"_a, "stream"_a, "threshold"_a,
                "threads"_a = 1);
+    module.def("draw", &draw, "out"_a.noconvert(), "start"_a, "key"_a, "call"_a, "stream"_a, "second"_a);
     module.def("philox4x32", &philox4x32_blocks, "blocks"_a.noconvert(), "key"_a, "rounds"_a);
     module.def("instruction_sets", &instruction_sets);
     module.def("use_instructions", &use_instructions, "name"_a);

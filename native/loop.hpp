@@ -10,6 +10,8 @@ namespace dropkit {
 template <class T>
 using TwoPointLoop = void (*)(const Layout &, const Coin &, const TwoPoint &, const T *x, T *out, std::int64_t begin,
                               std::int64_t end);
+// u, or the second uniform, of `count` groups that follow one another.
+using DrawLoop = void (*)(const Coin &, std::uint64_t start, std::int64_t count, std::int64_t *out);
 using DroppedLoop = void (*)(const Layout &, const Coin &, std::uint8_t *out, std::int64_t begin, std::int64_t end);
 
 // Each loop writes the entries [begin, end), which may be any part of the layout's.
@@ -18,6 +20,7 @@ struct Loops {
     TwoPointLoop<float> two_point_float;
     TwoPointLoop<double> two_point_double;
     DroppedLoop dropped;
+    DrawLoop uniform, second;
 };
 
 extern const Loops loops_plain, loops_avx2;

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import DTypeLike, NDArray
 
 from dropkit import _native
+from dropkit.core import address
 from dropkit.core.address import Words
 from dropkit.core.layout import Layout
 
@@ -189,6 +190,15 @@ ENTRIES = _native.Layout((8,), (1,))
 def test_wrong_arrays_are_refused(x: Any, out: NDArray[Any]) -> None:
     with pytest.raises(TypeError, match="incompatible function arguments"):
         _native.two_point(x, out, ENTRIES, *CALL)
+
+
+@pytest.mark.parametrize("start", [0, 1, 31, 32, 63, 64, 2**32 - 40, 2**35 - 40, 2**57 + 5])
+@pytest.mark.parametrize("count", [0, 1, 33, 64, 200])
+def test_runs_of_draws_are_those_of_the_twin(start: int, count: int) -> None:
+    for second, twin in ((False, address.uniform), (True, address.second)):
+        drawn = np.empty(count, np.int64)
+        _native.draw(drawn, start, *WORDS, second)
+        assert np.array_equal(drawn, twin(np, WORDS, start, count))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from numpy import bool_, uint32
+from numpy import bool_, int64, uint32
 from numpy.typing import NDArray
 
 class Layout:
@@ -58,6 +58,9 @@ def dropped(
     out: NDArray[bool_], layout: Layout, key: int, call: int, stream: int, threshold: int, threads: int = 1
 ) -> None:
     """Write the decisions: out = whether u < threshold."""
+
+def draw(out: NDArray[int64], start: int, key: int, call: int, stream: int, second: bool) -> None:
+    """Write u, or the second uniform, of the groups that follow `start`."""
 
 def philox4x32(blocks: NDArray[uint32], key: int, rounds: int) -> None:
     """Turn counters, four words a row, into random words in place."""

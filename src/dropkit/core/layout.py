@@ -60,13 +60,14 @@ class Layout:
 
     def uniform(self, xp: Any, key: address.Words[Any], device: Any = None) -> Any:
         """Return u of every group, in `shape`."""
-        return self._draw(xp, key, device, address.uniform, address.uniform_at)
+        return self.draw(xp, key, device, address.uniform, address.uniform_at)
 
     def second(self, xp: Any, key: address.Words[Any], device: Any = None) -> Any:
         """Return the second uniform of every group, in `shape`."""
-        return self._draw(xp, key, device, address.second, address.second_at)
+        return self.draw(xp, key, device, address.second, address.second_at)
 
-    def _draw(self, xp: Any, key: address.Words[Any], device: Any, run: Any, pick: Any) -> Any:
+    def draw(self, xp: Any, key: address.Words[Any], device: Any, run: Any, pick: Any) -> Any:
+        """Draw for every group: by `run` where they follow one another, by `pick` where they do not."""
         if math.prod(self.shape) == 0:
             return xp.zeros(self.shape, dtype=xp.int64, device=device)
         own = sorted((i for i, stride in enumerate(self.strides) if stride), key=lambda i: -self.strides[i])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import torch
 
+from dropkit.core import address
 from dropkit.core.address import Words
 from dropkit.core.bind import Window
 from dropkit.core.drop import Drop
@@ -82,7 +84,18 @@ def _fills_memory(shape: torch.Size, strides: tuple[int, ...], order: tuple[int,
 
 
 class NativeDraws(Draws):
-    """Draws whose comparison is answered by the native loop, for every geometry and every type of entry."""
+    """Draws that come from the native loops, for every geometry and every type of entry."""
+
+    @functools.cached_property
+    def u(self) -> Any:
+        """The u of every group, int64 below 2**32."""
+        run = functools.partial(_run, second=False) if AVAILABLE else address.uniform
+        return self.layout.draw(torch, self.words, self.device, run, address.uniform_at)
+
+    def second(self) -> Any:
+        """Return the second uniform of every group, int64 below 2**32."""
+        run = functools.partial(_run, second=True) if AVAILABLE else address.second
+        return self.layout.draw(torch, self.words, self.device, run, address.second_at)
 
     def below(self, rate: Any) -> Any:
         """Return which groups fall at this rate."""
@@ -93,6 +106,13 @@ class NativeDraws(Draws):
         number = threshold(rate, torch)
         _native.dropped(fallen.numpy(), _native_layout(layout), *self.words, number, torch.get_num_threads())
         return fallen
+
+
+def _run(xp: Any, key: Words[int], start: int, count: int, device: Any, second: bool) -> torch.Tensor:
+    """Draw for groups that follow one another: the native form of `address.uniform` and `address.second`."""
+    drawn = torch.empty(count, dtype=torch.int64)
+    _native.draw(drawn.numpy(), start, *key, second)
+    return drawn
 
 
 def _native_layout(layout: Layout) -> Any:
