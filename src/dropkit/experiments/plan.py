@@ -111,7 +111,7 @@ def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
         sites=find_sites(model, shape),
         arms=tuple(arms),
         pairs=options.pairs,
-        epochs=options.epochs or _default_epochs(sizes.train, math.prod(shape)),
+        epochs=options.epochs or _default_epochs(sizes.train),
         batch=BATCH,
         learning_rate=LEARNING_RATE,
         seed=options.seed,
@@ -125,10 +125,9 @@ def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
     return replace(plan, fingerprint=_fingerprint(plan))
 
 
-def _default_epochs(train_rows: int, inputs: int) -> int:
-    # About 800 steps for a small network and 500 for a large one: a default study then ends in minutes.
-    steps = 800 if inputs < 256 else 500
-    return min(max(round(steps * BATCH / train_rows), 10), 200)
+def _default_epochs(train_rows: int) -> int:
+    # About 500 steps: a default study then ends within two minutes on two cores.
+    return min(max(round(500 * BATCH / train_rows), 10), 200)
 
 
 def _model_notes(own: bool) -> tuple[str, ...]:

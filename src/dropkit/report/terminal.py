@@ -111,7 +111,9 @@ def print_result(result: StudyResult, console: Console) -> None:
         console.print(_arm_table(result))
     if result.comparisons:
         console.print(_comparison_table(result))
-    console.print(Text(f"{result.files['report.html']}  {result.files['study.json']}  {result.seconds:g} s"))
+    # A path that is broken over two lines cannot be opened by a click.
+    files = f"{result.files['report.html']}  {result.files['study.json']}  {result.seconds:g} s"
+    console.print(Text(files), soft_wrap=True)
 
 
 def _arm_table(result: StudyResult) -> Table:
