@@ -177,7 +177,18 @@ def check_model(source: ModelSource, input_shape: tuple[int, ...], n_outputs: in
         rule = "must be fresh at every call: two calls shared parameters"
         raise DropkitError("model", rule, source.name, "build the model inside the function")
     _check_output(model, input_shape, n_outputs)
+    with torch.random.fork_rng(devices=[]):
+        _check_training(other, input_shape)
     return model
+
+
+def _check_training(model: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """What fails in the first training step would fail in every run."""
+    try:
+        torch.autograd.backward(model.train()(torch.rand(4, *input_shape)).sum())
+    except Exception as error:
+        rule = f"must run forward and backward in training mode: {_reason(error)}"
+        raise DropkitError("model", rule, type(model).__name__, "try one training step by hand") from error
 
 
 def _check_output(model: nn.Module, input_shape: tuple[int, ...], n_outputs: int) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from dropkit.core.check import DropkitError
 from dropkit.experiments.models import ModelSource, check_model, cnn, mlp
 
 FILE = """
@@ -54,3 +55,16 @@ def test_the_digest_follows_the_text_of_the_file(file: Path) -> None:
 
 def test_checking_leaves_the_models_mode_alone() -> None:
     assert check_model(ModelSource("mlp"), (4,), 3).training
+
+
+class FailsInTraining(nn.Linear):
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            raise RuntimeError("train only")
+        return super().forward(input)
+
+
+def test_a_model_that_cannot_train_is_refused_before_any_run() -> None:
+    source = ModelSource(lambda: FailsInTraining(4, 2))
+    with pytest.raises(DropkitError, match=r"training mode: .*train only"):
+        check_model(source, (4,), 2)

@@ -94,7 +94,8 @@ def examine(subject: Subject, key: int | Key = 0, traits: Iterable[str] = tuple(
     """Examine a method by the traits that it declares.
 
     Args:
-        subject: the method, as `Subject` describes it; `numpy_subject`, `torch_subject` and `of` make one.
+        subject: the method, as `Subject` describes it; `numpy_subject` and `of` make one, and so does
+            `torch_subject` in `dropkit.testing.torch`.
         key: the key of the examination. All tests together raise a false alarm with probability 1e-6 over
             keys.
         traits: which traits to examine, by default all.

@@ -16,6 +16,8 @@ __all__ = ["apply", "switch"]
 _WHOLE_ARRAY = Window()
 
 
+# A description is built in each call, which Dynamo cannot follow: here a graph breaks, layers compile whole.
+@torch.compiler.disable
 def apply(
     x: torch.Tensor,
     description: Drop,

@@ -21,15 +21,17 @@ AnyKey = int | Key | Tensor
 _MASK = 2**64 - 1
 
 
-class _Box(threading.local):
-    """One tensor a thread to draw into: a fresh one for each call would cost more than the draw."""
+_LOCAL = threading.local()
 
-    def __init__(self) -> None:
+
+def _box() -> Tensor:
+    """One number a thread to draw into: a fresh tensor for each call would cost more than the draw."""
+    try:
+        word: Tensor = _LOCAL.word
+    except AttributeError:
         with torch.inference_mode(False):
-            self.word = torch.empty((), dtype=torch.int64)
-
-
-_BOX = _Box()
+            word = _LOCAL.word = torch.empty((), dtype=torch.int64, device="cpu")
+    return word
 
 
 def draw(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -39,7 +41,7 @@ def draw(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
 
 def draw_words(x: Tensor, generator: torch.Generator | None = None) -> Words[int]:
     """Take one key for a tensor on the CPU."""
-    return Words(int(_BOX.word.random_(-(2**63), None, generator=generator).item()) & _MASK, 0, 0)
+    return Words(int(_box().random_(-(2**63), None, generator=generator).item()) & _MASK, 0, 0)
 
 
 def draw_tensor(x: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -133,3 +135,22 @@ def test_a_key_drawn_first_in_inference_mode_serves_later_too() -> None:
         first = functional.dropout(ONES)
     torch.manual_seed(0)
     assert torch.equal(functional.dropout(ONES.clone().requires_grad_()), first)
+
+
+def test_a_default_device_does_not_move_the_number_that_is_drawn_into() -> None:
+    code = """
+import torch
+torch.set_default_device("meta")
+import dropkit.torch
+layer = dropkit.torch.Dropout(0.5)
+print(layer(torch.ones(4, device="cpu")).device)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "cpu", done.stderr
+
+
+# Dynamo says that it looks into cached functions, before it gives up at the graph break.
+@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`")
+def test_the_function_for_every_framework_runs_in_a_compiled_model() -> None:
+    model = torch.compile(lambda x: 2 * dropkit.drop(x, 0.5, "b c -> b"), backend="eager")
+    assert set(model(torch.ones(64, 2)).unique().tolist()) == {0.0, 4.0}

@@ -31,8 +31,9 @@ def max_norm_(model: nn.Module, c: float, *, skip: Iterable[str] = ()) -> int:
 
     w <- w min(1, c / ||w||), with w the vector of the weights incident on one unit: a row of `nn.Linear`, a
     filter of a convolution. Srivastava et al. 2014 (for hidden units, after each update). Biases
-    stay. Afterwards no norm exceeds c, so that a second call clips nothing; units inside the ball keep their
-    bits.
+    stay. Afterwards no norm of these exceeds c, so that a second call clips nothing; units inside the ball
+    keep their bits. Weights that are no `nn.Linear` or convolution, such as the joint projection inside
+    `nn.MultiheadAttention` and those of the RNNs, are left alone.
 
     Args:
         model: a module; its `nn.Linear` and convolutions of 1 to 3 axes, transposed ones too, are clipped.

@@ -102,7 +102,7 @@ class NativeDraws(Draws):
         if not AVAILABLE or not isinstance(rate, float | int):
             return super().below(rate)
         layout = Layout(self.layout.shape, self.layout.strides, self.layout.base)
-        fallen = torch.empty(layout.sizes, dtype=torch.bool)
+        fallen = torch.empty(layout.sizes, dtype=torch.bool, device="cpu")
         number = threshold(rate, torch)
         _native.dropped(fallen.numpy(), _native_layout(layout), *self.words, number, torch.get_num_threads())
         return fallen
@@ -110,7 +110,7 @@ class NativeDraws(Draws):
 
 def _run(xp: Any, key: Words[int], start: int, count: int, device: Any, second: bool) -> torch.Tensor:
     """Draw for groups that follow one another: the native form of `address.uniform` and `address.second`."""
-    drawn = torch.empty(count, dtype=torch.int64)
+    drawn = torch.empty(count, dtype=torch.int64, device="cpu")
     _native.draw(drawn.numpy(), start, *key, second)
     return drawn
 
