@@ -17,7 +17,7 @@ _WHOLE_ARRAY = Window()
 
 
 # A description is built in each call, which Dynamo cannot follow: here a graph breaks, layers compile whole.
-@torch.compiler.disable
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch.compiler is untyped
 def apply(
     x: torch.Tensor,
     description: Drop,
