@@ -138,7 +138,7 @@ class Exploding(nn.Module):
 
 class Falling(Exploding):
     def forward(self, x: Tensor) -> Any:
-        if self.training:
+        if self.training and len(x) > 4:  # the first try of a model, with four rows, sees nothing wrong
             raise KeyError("a layer that is not there")
         return self.net(x)
 
