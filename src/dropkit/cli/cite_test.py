@@ -33,5 +33,11 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_nothing_is_printed(nam
     assert result.stderr == "error: name is the name of a method, got 'zoneoot'; did you mean 'zoneout'?\n"
 
 
+def test_a_name_near_to_none_is_answered_with_where_they_are_listed() -> None:
+    result = CliRunner().invoke(app, ["cite", "nope"])
+    assert result.exit_code == 2
+    assert result.stderr == "error: name is the name of a method, got 'nope'; `dropkit methods` lists them\n"
+
+
 def test_no_name_is_refused() -> None:
     assert CliRunner().invoke(app, ["cite"]).exit_code == 2

@@ -70,6 +70,7 @@ def test_json_replays_the_mask() -> None:
     [
         (("dropblok",), "did you mean 'dropblock'?"),
         (("zoneoot",), "did you mean 'zoneout'?"),
+        (("nope",), "got 'nope'; `dropkit methods` lists them\n"),
         (("dropout", "--rate", "1.5"), "rate must be a number in [0, 1], got 1.5"),
         (("dropout", "--rate", "nan"), "rate must be a number in [0, 1], got nan"),
         (("dropout", "--key", "-1"), "key must be a whole number of at least 0"),

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
 
+import numpy as np
+
 __all__ = [
     "RATE",
     "DropkitError",
@@ -178,8 +180,8 @@ def check_each(argument: str, values: Any, rule: Interval | Whole) -> tuple[Any,
     return tuple(rule.check(f"{argument}[{i}]", value) for i, value in enumerate(values))
 
 
-def suggest(word: object, known: Iterable[str]) -> str:
-    """Say which known word was probably meant.
+def suggest(word: object, known: Iterable[str], otherwise: str = "") -> str:
+    """Say which known word was probably meant; where none is near, list all, or say what `otherwise` says.
 
     >>> suggest("drop_blok", ["drop_block", "drop_path"])
     "did you mean 'drop_block'?"
@@ -188,7 +190,7 @@ def suggest(word: object, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(word), known, n=1)
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"choose from {', '.join(known)}" if known else "leave it out"
+    return otherwise or (f"choose from {', '.join(known)}" if known else "leave it out")
 
 
 def try_import(package: str, extra: str) -> ModuleType:
@@ -213,5 +215,9 @@ def _power(number: int) -> str:
 
 
 def _short(value: object, limit: int = 80) -> str:
-    text = repr(value)
+    # NumPy writes its scalars as np.float64(1.5) otherwise, also inside tuples.
+    with np.printoptions(legacy="1.25"):
+        text = repr(value)
+    if "\n" in text:
+        text = " ".join(text.split())
     return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -83,6 +83,21 @@ def test_long_values_are_cut() -> None:
     assert "..." in message
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (np.float64(1.5), "1.5"),
+        (np.float32(1.1), "1.1"),
+        (np.int64(-1), "-1"),
+        (np.bool_(True), "True"),
+        ((np.int64(2), np.float64(0.5)), "(2, 0.5)"),
+        (np.eye(2), "array([[1., 0.], [0., 1.]])"),
+    ],
+)
+def test_numpys_numbers_are_shown_as_numbers_and_every_value_in_one_line(value: object, shown: str) -> None:
+    assert str(DropkitError("x", "is small", value, MEND)) == f"x is small, got {shown}; {MEND}"
+
+
 def test_check_kind() -> None:
     assert check_kind("name", "a", str, MEND) == "a"
     with pytest.raises(DropkitError, match="name must be a str, got 5; write something else"):
@@ -106,6 +121,8 @@ def test_suggestions() -> None:
     assert suggest("evla", ["train", "eval"]) == "did you mean 'eval'?"
     assert suggest("zzz", ["train", "eval"]) == "choose from eval, train"
     assert suggest("zzz", []) == "leave it out"
+    assert suggest("zzz", ["train", "eval"], otherwise="see the list") == "see the list"
+    assert suggest("evla", ["train", "eval"], otherwise="see the list") == "did you mean 'eval'?"
 
 
 def test_a_missing_package_says_what_to_type() -> None:

@@ -11,6 +11,8 @@ from dropkit.core.method import Method
 
 __all__ = ["catalogue", "get"]
 
+_LISTED = "`dropkit methods` lists them"
+
 
 @functools.cache
 def catalogue() -> dict[str, Method]:
@@ -35,5 +37,5 @@ def get(name: str) -> Method:
     """
     known = {alias: method for method in catalogue().values() for alias in (method.name, *method.aliases)}
     if name not in known:
-        raise DropkitError("name", "is the name of a method", name, suggest(name, known))
+        raise DropkitError("name", "is the name of a method", name, suggest(name, known, _LISTED))
     return known[name]
