@@ -24,6 +24,7 @@ RUNS: Mapping[str, int] = {
     "contract.key": 250,
     "mathematics": 20,
     "torch": 20,
+    "study": 20,
     "prove.rate": 60,
     "prove.independence": 60,
 }
