@@ -25,5 +25,5 @@ def default_arms(*, own_dropout: bool = False) -> tuple[Arm, ...]:
     entry = [Arm(f"input {r:g}", "input dropout", input_rate=r) for r in (0.1, 0.2)]
     both = [Arm("input 0.1 + hidden 0.5", "input dropout", rate=0.5, input_rate=0.1)]
     gaussian = [Arm(f"Gaussian {r:g}", "Gaussian dropout", rate=r, noise="gaussian") for r in _RATES]
-    own = [Arm("as brought", "as brought", keeps_own=True)] if own_dropout else []
+    own = [Arm("as brought", "own dropout", keeps_own=True)] if own_dropout else []
     return (NONE, *decay, *hidden, *entry, *both, *gaussian, *own)

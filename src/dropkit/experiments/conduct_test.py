@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 import dropkit
 from dropkit.experiments import conduct
@@ -176,3 +177,41 @@ def test_a_null_data_set_recommends_nothing(tiny: Tiny) -> None:
     rng = np.random.default_rng(3)
     result = tiny((rng.normal(size=(120, 4)), rng.integers(0, 2, 120)))
     assert result.verdict.recommended == "none"
+
+
+class Drops(nn.Module):
+    """Dropout as a module and as a call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.act, self.own, self.head = (
+            nn.Linear(3, 16),
+            nn.ReLU(),
+            nn.Dropout(0.2),
+            nn.Linear(16, 2),
+        )
+
+    def forward(self, x: Tensor) -> Any:
+        return self.head(F.dropout(self.own(self.act(self.first(x))), 0.3, training=self.training))
+
+
+def test_the_models_own_dropout_and_what_cannot_be_switched_off_are_said(tiny: Tiny, tmp_path: Path) -> None:
+    result = tiny(model=Drops, arms=None, epochs=1)
+    record = json.loads((tmp_path / "study" / "study.json").read_text())
+    assert record["plan"]["own_dropout"] == ["1 x Dropout"]
+    assert record["plan"]["random_modes"] == ["training"]
+    assert "own dropout" in {each.family for each in result.comparisons}
+    notes = " ".join(result.plan.notes)
+    assert "dropout of its own (1 x Dropout): switched off in every arm but `as brought`" in notes
+    assert "something random remains in the model's forward in training mode" in notes
+    assert "not free of dropout" in (tmp_path / "study" / "report.html").read_text()
+
+
+def test_arms_without_the_models_own_dropout_are_not_promised(tiny: Tiny) -> None:
+    (note,) = [note for note in tiny(model=Drops, epochs=1).plan.notes if "of its own" in note]
+    assert note.endswith("switched off in every arm")
+
+
+def test_a_plain_model_has_nothing_to_confess(tiny: Tiny) -> None:
+    plan = tiny(epochs=1).plan
+    assert (plan.own_dropout, plan.random_modes) == ((), ())

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dropkit.core.check import DropkitError
+from dropkit.report.words import counted
 
 __all__ = [
     "CLASSIFICATION",
@@ -171,7 +172,7 @@ def _classes(name: str, values: npt.NDArray[Any], how: str) -> Target:
         rare = levels[counts.argmin()]
         rule = f"needs at least {MIN_CLASS_ROWS} rows of every class"
         mend = "merge or remove rare classes, or ask for task=regression if the target is a quantity"
-        raise DropkitError(name, rule, f"{rare}: {counts.min()} rows", mend)
+        raise DropkitError(name, rule, f"{rare}: {counted(int(counts.min()), 'row')}", mend)
     note = f"{name} has {len(levels)} classes: a classification, {how}"
     return Target(CLASSIFICATION, y.astype(np.int64), tuple(str(level) for level in levels), note)
 

@@ -7,19 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 __all__ = ["Paired", "detectable_effect", "holm", "paired_test"]
 
 
+_EQUAL = 1e-9  # differences of equal shares differ by the rounding of their subtraction
+
+
 @dataclass(frozen=True)
 class Paired:
-    """A mean paired difference with its spread, interval and two-sided p value."""
+    """A mean paired difference with its spread, interval and two-sided p value.
+
+    Equal differences leave no spread to measure: `sd` is then 0 and there is no interval.
+    """
 
     mean: float
     sd: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     p: float
 
 
@@ -30,7 +36,8 @@ def paired_test(differences: Sequence[float], overlap: float = 0.0, level: float
 
     With `overlap` 0 it is the plain paired t test, right where no row is used by two pairs. With the ratio of
     test to training rows it is Nadeau and Bengio's correction for resampled splits (Inference for the
-    Generalization Error, Machine Learning 52, 2003, section 3.2).
+    Generalization Error, Machine Learning 52, 2003, section 3.2). Where all differences are equal, p is that
+    of the sign test, at the same correlation between pairs.
 
     Args:
         differences: one number a pair, at least two.
@@ -42,13 +49,17 @@ def paired_test(differences: Sequence[float], overlap: float = 0.0, level: float
     """
     d = np.asarray(differences, dtype=float)
     mean, sd = float(d.mean()), float(d.std(ddof=1))
+    if sd <= _EQUAL * float(np.abs(d).max()):
+        return Paired(mean, 0.0, None, None, p=1.0 if mean == 0 else _sign_test(d.size, overlap))
     error = sd * math.sqrt(1 / d.size + overlap)
-    if error == 0:
-        # Equal differences leave no variance to divide by: the sign test says what so few pairs can.
-        return Paired(mean, sd, mean, mean, p=1.0 if mean == 0 else 2 * 0.5**d.size)
     half = error * float(stats.t.ppf((1 + level) / 2, d.size - 1))
     p = 2 * float(stats.t.sf(abs(mean) / error, d.size - 1))
     return Paired(mean, sd, mean - half, mean + half, p)
+
+
+def _sign_test(pairs: int, overlap: float) -> float:
+    """The probability that so many pairs all have the same sign: 2 E[Phi(sqrt(overlap) Z) ** pairs]."""
+    return 2 * float(stats.norm.expect(lambda z: special.ndtr(math.sqrt(overlap) * z) ** pairs))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

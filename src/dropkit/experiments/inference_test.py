@@ -4,16 +4,24 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dropkit.experiments.inference import detectable_effect, holm, paired_test
+from dropkit.experiments.inference import Paired, detectable_effect, holm, paired_test
+from dropkit.testing.registry import share
+from dropkit.testing.stats import binomial
 
 STUDIES, PAIRS, ALPHA = 1500, 10, 0.05
+
+
+def ends(test: Paired) -> tuple[float, float]:
+    assert test.low is not None
+    assert test.high is not None
+    return test.low, test.high
 
 
 def test_without_overlap_it_is_the_paired_t_test() -> None:
     d = np.random.default_rng(0).normal(0.3, 1.0, 12).tolist()
     mine, theirs = paired_test(d), stats.ttest_1samp(d, 0.0)
     assert mine.p == pytest.approx(theirs.pvalue)
-    assert (mine.low, mine.high) == pytest.approx(tuple(theirs.confidence_interval(0.95)))
+    assert ends(mine) == pytest.approx(tuple(theirs.confidence_interval(0.95)))
 
 
 def test_overlap_enters_the_variance_as_nadeau_and_bengio_write() -> None:
@@ -36,22 +44,37 @@ def false_alarms(overlap: float, correlation: float) -> int:
 def test_false_alarms_stay_at_alpha_where_the_plain_test_has_many() -> None:
     # At the correlation r = n_test / (n_train + n_test) that the correction assumes: overlap = r / (1 - r).
     r = 0.15 / 0.85
-    allowed = stats.binom.isf(1e-6, STUDIES, ALPHA)
-    assert false_alarms(r / (1 - r), r) <= allowed
-    assert false_alarms(0.0, r) > 2 * allowed
+    assert binomial(false_alarms(r / (1 - r), r), STUDIES, ALPHA) > share("study")
+    assert false_alarms(0.0, r) > 2 * ALPHA * STUDIES
+    assert binomial(false_alarms(0.0, r), STUDIES, ALPHA) < share("study")
 
 
 def test_interval_covers_the_truth_as_often_as_it_says() -> None:
     r = 0.15 / 0.85
-    found = [paired_test(d, r / (1 - r)) for d in null_studies(r)]
-    covered = sum(each.low <= 0 <= each.high for each in found)
-    low, high = stats.binom.ppf([1e-6, 1 - 1e-6], STUDIES, 0.95)
-    assert low <= covered <= high
+    found = [ends(paired_test(d, r / (1 - r))) for d in null_studies(r)]
+    covered = sum(low <= 0 <= high for low, high in found)
+    assert binomial(covered, STUDIES, 0.95) > share("study")
 
 
-def test_equal_differences_are_no_proof_beyond_the_sign_test() -> None:
-    assert paired_test([0.5] * 6).p == pytest.approx(2 / 64)
-    assert paired_test([0.0] * 6).p == 1.0
+# What is left of equal differences when each comes out of its own subtraction: never exactly equal.
+ROUNDED = [0.3 - 0.2, 0.4 - 0.3, 0.5 - 0.4, 0.6 - 0.5, 0.7 - 0.6, 0.8 - 0.7]
+
+
+@pytest.mark.parametrize("differences", [[0.5] * 6, ROUNDED])
+def test_equal_differences_are_no_proof_beyond_the_sign_test(differences: list[float]) -> None:
+    found = paired_test(differences)
+    assert found.p == pytest.approx(2 / 64)
+    assert (found.sd, found.low, found.high) == (0, None, None)
+
+
+def test_no_difference_at_all_is_no_proof_of_anything() -> None:
+    assert paired_test([0.0] * 6) == Paired(0.0, 0.0, None, None, 1.0)
+
+
+def test_equal_signs_prove_less_where_pairs_share_rows() -> None:
+    # Three normals of correlation r all have one sign with probability 1/4 + 3 arcsin(r) / (2 pi): Sheppard.
+    r = 0.3
+    assert paired_test([1.0] * 3, r / (1 - r)).p == pytest.approx(1 / 4 + 3 * np.arcsin(r) / (2 * np.pi))
 
 
 @pytest.mark.parametrize(
@@ -79,5 +102,4 @@ def test_the_detectable_effect_is_found_four_times_in_five(
     # The sample sd of such pairs estimates `spread`; the effect is in those units.
     d = effect * spread + shared + rng.normal(size=(STUDIES, pairs)) * spread
     found = sum(paired_test(row, overlap).p < ALPHA / comparisons for row in d)
-    low, high = stats.binom.ppf([1e-6, 1 - 1e-6], STUDIES, 0.8)
-    assert low <= found <= high
+    assert binomial(found, STUDIES, 0.8) > share("study")

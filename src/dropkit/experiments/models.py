@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from dropkit.core.check import DropkitError, suggest
+from dropkit.report.words import printable
 
-__all__ = ["BUILT_IN", "ModelSource", "check_model", "cnn", "mlp"]
+__all__ = ["BUILT_IN", "ModelSource", "check_model", "cnn", "mlp", "reason"]
 
 _MEND_FACTORY = "write FILE.py:make_model, a function that returns a fresh torch.nn.Module"
 
@@ -131,7 +132,7 @@ def _import_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise DropkitError(
-            "model", f"{path.name} must import: {_reason(error)}", str(path), "mend it"
+            "model", f"{path.name} must import: {reason(error)}", str(path), "mend it"
         ) from error
     return module
 
@@ -147,7 +148,7 @@ def _call(factory: Callable[..., Any], name: str, **offered: Any) -> Any:
     except DropkitError:
         raise
     except Exception as error:
-        rule = f"{name} must return a model, called with {', '.join(wanted) or 'nothing'}: {_reason(error)}"
+        rule = f"{name} must return a model, called with {', '.join(wanted) or 'nothing'}: {reason(error)}"
         raise DropkitError("model", rule, name, _MEND_FACTORY) from error
 
 
@@ -158,8 +159,9 @@ def _parameters(factory: Callable[..., Any]) -> list[inspect.Parameter]:
         return []
 
 
-def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".partition("\n")[0][:200]
+def reason(error: BaseException) -> str:
+    """The first line of an error from a stranger's code, in signs that a terminal can show."""
+    return printable(f"{type(error).__name__}: {error}".partition("\n")[0], 200)
 
 
 def check_model(source: ModelSource, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
@@ -187,7 +189,7 @@ def _check_training(model: nn.Module, input_shape: tuple[int, ...]) -> None:
     try:
         torch.autograd.backward(model.train()(torch.rand(4, *input_shape)).sum())
     except Exception as error:
-        rule = f"must run forward and backward in training mode: {_reason(error)}"
+        rule = f"must run forward and backward in training mode: {reason(error)}"
         raise DropkitError("model", rule, type(model).__name__, "try one training step by hand") from error
 
 
@@ -211,7 +213,7 @@ def try_forward(model: nn.Module, input_shape: tuple[int, ...]) -> Any:
         with torch.no_grad():
             return model.eval()(sample)
     except Exception as error:
-        rule = f"must take inputs of shape (batch, {_sizes(input_shape)}): {_reason(error)}"
+        rule = f"must take inputs of shape (batch, {_sizes(input_shape)}): {reason(error)}"
         raise DropkitError(
             "model", rule, type(model).__name__, "take input_shape= in make_model and use it"
         ) from error

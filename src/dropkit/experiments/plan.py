@@ -18,9 +18,11 @@ from dropkit.experiments.arms import NONE, default_arms
 from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION, Dataset
 from dropkit.experiments.inference import detectable_effect
 from dropkit.experiments.models import ModelSource, check_model
-from dropkit.experiments.sites import find_sites, has_own_dropout
+from dropkit.experiments.own import own_dropout, random_modes, switch_off
+from dropkit.experiments.sites import find_sites
 from dropkit.experiments.split import plan_sizes
 from dropkit.report.record import Arm, Plan
+from dropkit.report.words import listed
 
 __all__ = ["Options", "make_plan"]
 
@@ -88,8 +90,10 @@ def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
     """
     shape = data.inputs.shape
     model = check_model(source, shape, data.n_outputs)
-    own = has_own_dropout(model)
-    arms = options.arms or default_arms(own_dropout=own)
+    sites, own = find_sites(model, shape), own_dropout(model)
+    switch_off(model)
+    random = random_modes(model, shape)
+    arms = options.arms or default_arms(own_dropout=bool(own))
     train_rows = options.train_rows or data.train_rows
     sizes = plan_sizes(len(data.y), options.pairs, train_rows)
     comparisons = 2 * len({arm.family for arm in arms} - {"none"})
@@ -108,7 +112,9 @@ def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
         overlap=sizes.overlap,
         model=source.name,
         model_digest=source.digest(),
-        sites=find_sites(model, shape),
+        sites=sites,
+        own_dropout=own,
+        random_modes=random,
         arms=tuple(arms),
         pairs=options.pairs,
         epochs=options.epochs or _default_epochs(sizes.train),
@@ -120,7 +126,7 @@ def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
         comparisons=comparisons,
         detectable=detectable_effect(options.pairs, sizes.overlap, comparisons, ALPHA, POWER),
         versions=_versions(),
-        notes=(*data.notes, *_model_notes(own)),
+        notes=(*data.notes, *_model_notes(own, random, arms)),
     )
     return replace(plan, fingerprint=_fingerprint(plan))
 
@@ -130,9 +136,14 @@ def _default_epochs(train_rows: int) -> int:
     return min(max(round(500 * BATCH / train_rows), 10), 200)
 
 
-def _model_notes(own: bool) -> tuple[str, ...]:
-    note = "the model brings dropout of its own: it is switched off in every arm but `as brought`"
-    return (note,) if own else ()
+def _model_notes(own: Sequence[str], random: Sequence[str], arms: Sequence[Arm]) -> tuple[str, ...]:
+    keepers = listed([f"`{arm.name}`" for arm in arms if arm.keeps_own])
+    off = f"switched off in every arm{' but ' + keepers if keepers else ''}"
+    notes = {
+        f"the model brings dropout of its own ({', '.join(own)}): {off}": own,
+        f"something random remains in the model's forward in {' and '.join(random)} mode": random,
+    }
+    return tuple(note for note, applies in notes.items() if applies)
 
 
 def _versions() -> dict[str, str]:

@@ -27,7 +27,7 @@ CSV: dict[str, tuple[list[str], str]] = {
     "a target alone": ([line.split(",")[1] for line in GOOD], "must have a column beside the target"),
     "a target without values": (["x,y", *(f"{i}," for i in range(80))], "target 'y' must hold values"),
     "one class": ([line.replace("b", "a") for line in GOOD], "must hold at least two classes, got 'a'"),
-    "a rare class": ([*GOOD, "1,c"], "needs at least 10 rows of every class, got 'c: 1 rows'"),
+    "a rare class": ([*GOOD, "1,c"], "needs at least 10 rows of every class, got 'c: 1 row'"),
     "a constant number": (["x,y", *(f"{i},1" for i in range(80))], "must hold at least two classes, got '1'"),
     "an infinite cell": ([*GOOD, "inf,a"], r"column 'x' must be finite \(row 81 below the header\), got inf"),
     "an infinite target": (["x,y", *(f"{i},{i / 3}" for i in range(80)), "1,-inf"], "'y' must be finite"),

@@ -10,10 +10,11 @@ from torch import nn
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments.models import try_forward
+from dropkit.experiments.own import switch_off
 from dropkit.report.record import Arm
-from dropkit.torch import Dropout, GaussianDropout, InputDropout, Layer
+from dropkit.torch import Dropout, GaussianDropout, InputDropout
 
-__all__ = ["find_sites", "has_own_dropout", "with_arm"]
+__all__ = ["find_sites", "with_arm"]
 
 ACTIVATIONS = (
     nn.ReLU,
@@ -32,14 +33,6 @@ ACTIVATIONS = (
     nn.Hardtanh,
     nn.Hardswish,
     nn.Hardsigmoid,
-)
-_TORCH_DROPOUT = (
-    nn.Dropout,
-    nn.Dropout1d,
-    nn.Dropout2d,
-    nn.Dropout3d,
-    nn.AlphaDropout,
-    nn.FeatureAlphaDropout,
 )
 
 _LAYERS: dict[str, Callable[[float], nn.Module]] = {
@@ -89,32 +82,13 @@ def _has_parameters(module: nn.Module) -> bool:
     return not isinstance(module, ACTIVATIONS) and any(True for _ in module.parameters())
 
 
-def has_own_dropout(model: nn.Module) -> bool:
-    """Whether the model brings dropout modules that can draw."""
-    return any(map(_is_own_dropout, model.modules()))
-
-
-def _is_own_dropout(module: nn.Module) -> bool:
-    if isinstance(module, Layer):
-        return module.forced_mode != "eval"
-    return isinstance(module, _TORCH_DROPOUT) and module.p > 0
-
-
 def with_arm(model: nn.Module, arm: Arm, sites: tuple[str, ...]) -> nn.Module:
     """The model with an arm's dropout put in: its own dropout is switched off unless the arm keeps it."""
     if not arm.keeps_own:
-        _switch_off_own(model)
+        switch_off(model)
     for site in sites if arm.rate else ():
         _put_behind(model, site, make_dropout(arm.noise, arm.rate))
     return nn.Sequential(make_dropout("input", arm.input_rate), model) if arm.input_rate else model
-
-
-def _switch_off_own(model: nn.Module) -> None:
-    for module in model.modules():
-        if isinstance(module, Layer):
-            module.force("eval")
-        elif isinstance(module, _TORCH_DROPOUT):
-            module.p = 0.0
 
 
 def _put_behind(model: nn.Module, site: str, drop: nn.Module) -> None:

@@ -73,7 +73,7 @@ def _compare(plan: Plan, family: str, metric: str, pairs: Pairs) -> Comparison:
         none=float(np.mean(none)),
         **dataclasses.asdict(test),
         p_adjusted=1.0,
-        detectable=seen,
+        detectable=seen or None,
         outcome=OPEN,
         differences=tuple(differences),
     )
@@ -95,7 +95,7 @@ def summarise(plan: Plan, runs: Sequence[Run], pairs: Pairs) -> tuple[ArmSummary
 
 def _summary(arm: Arm, runs: Sequence[Run], failures: int, chosen: int) -> ArmSummary:
     train, select, test = (_table(part) for part in ([r.curve[-1].train for r in runs], *_parts(runs)))
-    spread = test.std(axis=0, ddof=1) if len(runs) > 1 else np.zeros(2)
+    spread = Scores(*test.std(axis=0, ddof=1).tolist()) if len(runs) > 1 else None
     return ArmSummary(
         arm=arm,
         runs=len(runs),
@@ -104,7 +104,7 @@ def _summary(arm: Arm, runs: Sequence[Run], failures: int, chosen: int) -> ArmSu
         train=Scores(*train.mean(axis=0).tolist()),
         select=Scores(*select.mean(axis=0).tolist()),
         test=Scores(*test.mean(axis=0).tolist()),
-        test_sd=Scores(*spread.tolist()),
+        test_sd=spread,
         seconds=float(np.mean([run.seconds for run in runs])),
     )
 

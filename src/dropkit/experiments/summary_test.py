@@ -134,7 +134,9 @@ def test_the_correction_counts_every_family_and_score(plan: Plan) -> None:
 def test_shared_rows_widen_the_interval(plan: Plan) -> None:
     pairs = complete_pairs(plan, planted(0.02))
     alone, shared = (compare(dataclasses.replace(plan, overlap=o), pairs)[0] for o in (0.0, 0.2))
-    assert shared.high - shared.low == pytest.approx((alone.high - alone.low) * np.sqrt((0.1 + 0.2) / 0.1))
+    assert None not in (alone.low, alone.high, shared.low, shared.high)
+    widths = [np.ptp([each.low, each.high]) for each in (alone, shared)]
+    assert widths[1] == pytest.approx(widths[0] * np.sqrt((0.1 + 0.2) / 0.1))
 
 
 def test_arms_are_averaged_over_complete_pairs(plan: Plan) -> None:
@@ -142,5 +144,57 @@ def test_arms_are_averaged_over_complete_pairs(plan: Plan) -> None:
     none = summarise(plan, runs, complete_pairs(plan, runs))[0]
     errors = [each.test.error for each in runs if each.arm == "none" and each.test]
     assert none.test.error == pytest.approx(np.mean(errors))
+    assert none.test_sd is not None
     assert none.test_sd.error == pytest.approx(np.std(errors, ddof=1))
     assert none.chosen == 0
+
+
+def said(verdict: Verdict) -> str:
+    return " ".join((verdict.headline, *verdict.sentences))
+
+
+def test_one_pair_has_no_spread(plan: Plan) -> None:
+    runs = planted(0.1, pairs=1)
+    assert summarise(plan, runs, complete_pairs(plan, runs))[0].test_sd is None
+    assert answer(plan, runs).headline.startswith("No verdict: 1 pair complete")
+
+
+def test_equal_scores_are_no_proof_that_a_small_difference_would_have_been_seen(plan: Plan) -> None:
+    runs = [run(arm, pair, 0.3, 0.3) for pair in range(10) for arm in ARMS]
+    comparisons = compare(plan, complete_pairs(plan, runs))
+    assert {(each.mean, each.low, each.detectable, each.p) for each in comparisons} == {(0, None, None, 1)}
+    text = said(answer(plan, runs))
+    assert "exactly the error of none in all 10 pairs for dropout and decay" in text
+    assert "nothing can be said about how small a difference" in text
+    assert "would have been found with 80 %" not in text
+
+
+def test_a_change_that_is_the_same_everywhere_is_said_as_such(plan: Plan) -> None:
+    steady = [
+        run(arm, pair, 0.3, 0.3 - 0.1 * (arm == HIGH)) for pair in range(10) for arm in (NONE, LOW, HIGH)
+    ]
+    moved = [each for each in steady if each.arm != LOW.name] + [run(LOW, p, 0.4, 0.3) for p in range(10)]
+    runs = moved + [run(DECAY, pair, 0.3, 0.3 + 0.001 * pair) for pair in range(10)]
+    shared = said(answer(dataclasses.replace(plan, overlap=0.5), runs))
+    assert "one and the same change of error in all 10 pairs for dropout (10.00 points)" in shared
+    shown = said(answer(plan, runs))
+    assert "lowers test error from 30.00 % to 20.00 % (difference the same in every pair" in shown
+
+
+def test_a_difference_that_would_round_away_is_written_out(plan: Plan) -> None:
+    def nll(arm: Arm, pair: int) -> float:
+        return 0.622 + 0.001 * pair + (arm == DECAY) * (2e-5 + 1e-7 * pair)
+
+    runs = [run(arm, pair, 0.3, 0.3, nll(arm, pair)) for pair in range(10) for arm in ARMS]
+    (sentence,) = [each for each in answer(plan, runs).sentences if "raises" in each]
+    assert "Decay raises test NLL from 0.62650 to 0.62652 (difference 0.0000202 to 0.0000207 at" in sentence
+
+
+@pytest.mark.parametrize(("modes", "scored"), [(("training",), False), (("training", "eval"), True)])
+def test_noise_that_none_keeps_is_said_first_and_not_called_no_regularisation(
+    plan: Plan, modes: tuple[str, ...], scored: bool
+) -> None:
+    verdict = answer(dataclasses.replace(plan, random_modes=modes), planted(0.0))
+    assert verdict.caveats[0].startswith(f"Arm none is not free of dropout or other noise: in {modes[0]}")
+    assert ("Scores are taken in eval mode" in verdict.caveats[0]) == scored
+    assert "without regularisation" not in said(verdict).lower()

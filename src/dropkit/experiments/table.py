@@ -17,10 +17,13 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from dropkit.core.check import DropkitError, suggest
 from dropkit.experiments.dataset import Dataset, Floats, Split, decide_target
+from dropkit.experiments.reading import in_short, read_table
+from dropkit.report.words import printable
 
 __all__ = ["TableInputs", "csv_dataset", "table_inputs"]
 
 MAX_LEVELS = 50
+_NAME_LENGTH = 40
 _OTHER, _MISSING = "(other)", "(missing)"
 
 
@@ -73,11 +76,11 @@ def csv_dataset(path: str | Path, target: str | None, task: str = "auto") -> Dat
     Raises:
         DropkitError: the file cannot be read, holds no rows, or its target cannot be learned.
     """
-    frame, notes = _read(Path(path))
-    frame = frame.rename(columns=str)
+    frame, notes = read_table(Path(path))
     column = _check_target(frame, target)
-    values, frame, dropped = _take_target(frame, column)
-    decided = decide_target(f"target {column!r}", values, task)
+    name = f"target {_quoted(column)}"
+    values, frame, dropped = _take_target(frame, column, name)
+    decided = decide_target(name, values, task)
     inputs, cleaned = _clean(frame)
     notes = (*notes, *dropped, decided.note, *cleaned)
     return Dataset(Path(path).name, decided.task, inputs, decided.y, decided.classes, notes=notes)
@@ -94,30 +97,16 @@ def table_inputs(x: npt.NDArray[Any]) -> TableInputs:
     return _clean(pd.DataFrame(x).rename(columns=str))[0]
 
 
-def _read(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    try:
-        return pd.read_csv(path, encoding="utf-8"), ()
-    except UnicodeDecodeError:
-        note = f"{path.name} is not UTF-8 and was read as Latin-1"
-        return pd.read_csv(path, encoding="latin-1"), (note,)
-    except pd.errors.EmptyDataError:
-        raise DropkitError("data", "must hold a header line and rows", str(path), "fill the file") from None
-    except pd.errors.ParserError as error:
-        rule = f"must be a table with the same number of cells in every line ({error})"
-        raise DropkitError("data", rule, str(path), "mend or quote the line named") from error
-    except OSError as error:
-        rule = f"must be a file that can be read ({error.strerror})"
-        raise DropkitError("data", rule, str(path), "check the path") from error
-
-
 def _check_target(frame: pd.DataFrame, target: str | None) -> str:
     names = list(frame.columns)
     if target is None:
         raise DropkitError(
-            "target", "must name the column to predict", None, f"choose from {', '.join(names)}"
+            "target", "must name the column to predict", None, f"choose from {in_short(names)}"
         )
     if target not in names:
-        raise DropkitError("target", "must be a column of the file", target, suggest(target, names))
+        _refuse_separator(names)
+        mend = suggest(target, names, otherwise=f"choose from {in_short(names)}")
+        raise DropkitError("target", "must be a column of the file", target, mend)
     if len(names) == 1:
         raise DropkitError(
             "data", "must have a column beside the target", names, "bring columns to learn from"
@@ -127,16 +116,29 @@ def _check_target(frame: pd.DataFrame, target: str | None) -> str:
     return target
 
 
-def _take_target(frame: pd.DataFrame, column: str) -> tuple[npt.NDArray[Any], pd.DataFrame, tuple[str, ...]]:
+def _refuse_separator(names: list[str]) -> None:
+    found = next((sign for sign in ";\t|" if len(names) == 1 and sign in names[0].replace("\\t", "\t")), None)
+    if found:
+        rule = f"must have commas between its cells, not {found!r}"
+        raise DropkitError("data", rule, names[0], "save it again with commas")
+
+
+def _quoted(name: str) -> str:
+    return f"'{printable(name, _NAME_LENGTH)}'"
+
+
+def _take_target(
+    frame: pd.DataFrame, column: str, name: str
+) -> tuple[npt.NDArray[Any], pd.DataFrame, tuple[str, ...]]:
     values = frame.pop(column)
     known = values.notna()
     if not known.any():
         rule = "must hold values: every row of it is empty"
-        raise DropkitError(f"target {column!r}", rule, "all missing", "name another column")
+        raise DropkitError(name, rule, "all missing", "name another column")
     values, missing = values[known], int((~known).sum())
     if types.is_numeric_dtype(values):
-        _refuse_infinite(f"target {column!r}", values)
-    notes = (f"{missing} rows without a target were left out",) if missing else ()
+        _refuse_infinite(name, values)
+    notes = (f"rows without a target, left out: {missing}",) if missing else ()
     return _plain(values), frame[known.to_numpy()].reset_index(drop=True), notes
 
 
@@ -154,7 +156,7 @@ def _clean(frame: pd.DataFrame) -> tuple[TableInputs, tuple[str, ...]]:
         )
     numbers = {name: frame[name] for name in frame.columns if types.is_numeric_dtype(frame[name])}
     for name, column in numbers.items():
-        _refuse_infinite(f"column {name!r}", column)
+        _refuse_infinite(f"column {_quoted(name)}", column)
     numeric = {name: column.astype(float) for name, column in numbers.items()} | _missing_flags(numbers)
     texts = {name: _limit_levels(frame[name]) for name in frame.columns if name not in numbers}
     levels = {name: tuple(sorted(column.unique())) for name, column in texts.items()}
@@ -188,9 +190,9 @@ def _cleaning_notes(
     missing = int(frame.isna().sum().sum())
     wide = [name for name, names in levels.items() if _OTHER in names]
     notes = {
-        f"empty columns left out: {', '.join(empty)}": empty,
-        f"{missing} missing cells: numbers become the training median with a flag, text a level": missing,
-        f"text columns as one number a level: {', '.join(levels)}": levels,
-        f"only the {MAX_LEVELS - 1} commonest levels kept in: {', '.join(wide)}": wide,
+        f"empty columns, left out: {in_short(empty)}": empty,
+        f"missing cells: {missing}; numbers become the training median with a flag, text a level": missing,
+        f"text columns, as one number a level: {in_short(list(levels))}": levels,
+        f"only the {MAX_LEVELS - 1} commonest levels kept in: {in_short(wide)}": wide,
     }
     return tuple(note for note, applies in notes.items() if applies)

@@ -37,7 +37,7 @@ def test_missing_numbers_become_the_training_median_with_a_flag(tmp_path: Path) 
     assert data.inputs.shape == (2,)
     assert select[0, 0] == train[19, 0]  # 19 is the median of 0 to 38
     assert train[39, 1] > train[0, 1]
-    assert any("2 missing cells" in note for note in data.notes)
+    assert any("missing cells: 2" in note for note in data.notes)
 
 
 def test_text_becomes_one_number_a_level_and_an_unseen_level_none(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_rare_levels_of_a_long_list_are_one(tmp_path: Path) -> None:
 def test_rows_without_a_target_are_left_out_and_counted(tmp_path: Path) -> None:
     data = csv_dataset(write(tmp_path, {"x": range(ROWS), "y": ["", *["a", "b"] * 39, "a"]}), "y")
     assert len(data.y) == ROWS - 1
-    assert "1 rows without a target were left out" in data.notes
+    assert "rows without a target, left out: 1" in data.notes
 
 
 def test_latin_1_is_read_and_said(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dropkit.experiments.dataset import REGRESSION, Dataset, Parts, Split
-from dropkit.experiments.models import ModelSource
+from dropkit.experiments.models import ModelSource, reason
 from dropkit.experiments.sites import with_arm
 from dropkit.experiments.split import pair_seeds
 from dropkit.report.record import Arm, Plan, Point, Run, Scores
@@ -58,8 +58,7 @@ def train(task: Task) -> Run:
         try:
             scores = _train(task)
         except Exception as error:
-            failure = f"{type(error).__name__}: {error}"
-            return Run(task.plan.fingerprint, task.arm.name, task.pair, _since(began), failure=failure)
+            return Run(task.plan.fingerprint, task.arm.name, task.pair, _since(began), failure=reason(error))
     return Run(task.plan.fingerprint, task.arm.name, task.pair, _since(began), **scores)
 
 

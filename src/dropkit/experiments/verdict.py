@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dropkit.experiments.summary import BETTER, OPEN
 from dropkit.report.record import ArmSummary, Comparison, Plan, Verdict
-from dropkit.report.words import change, interval, label, listed, p_value, quantity
+from dropkit.report.words import change, counted, interval, label, listed, move, p_value, quantity
 
 __all__ = ["judge"]
 
@@ -20,10 +20,10 @@ def judge(
     stopped_early: bool,
 ) -> Verdict:
     """Headline, sentences and caveats; `none` is recommended unless a family was shown to be better."""
-    caveats = _caveats(plan, arms, complete_pairs, stopped_early)
+    caveats = _caveats(plan, comparisons, arms, complete_pairs, stopped_early)
     if not comparisons:
         return Verdict(
-            f"No verdict: {_pairs(complete_pairs)} complete, three are the least that can be tested.",
+            f"No verdict: {counted(complete_pairs, 'pair')} complete, and three are the least for a test.",
             ("What is finished is kept; repeat the same command to go on.",),
             caveats,
             recommended="none",
@@ -50,9 +50,7 @@ def _favourite(plan: Plan, family: str, arms: Sequence[ArmSummary]) -> ArmSummar
 def _headline(plan: Plan, best: Comparison | None, beside: Comparison | None, recommended: str) -> str:
     if best:
         return f"{_capital(best.family)} helps: test {_moves(plan, best)}. Take {recommended!r}."
-    main = (
-        f"No difference in {label(plan, plan.metric)} could be shown against training without regularisation"
-    )
+    main = f"No difference in {label(plan, plan.metric)} could be shown against {_baseline(plan)}"
     if beside is None:
         return f"{main}: take none of these, it is the simplest."
     other = "probabilities" if beside.metric == "nll" else label(plan, beside.metric)
@@ -60,9 +58,12 @@ def _headline(plan: Plan, best: Comparison | None, beside: Comparison | None, re
     return f"{main}, but {gain}. Take {recommended!r} if {other} matter, else none."
 
 
+def _baseline(plan: Plan) -> str:
+    return "the model as its forward runs" if plan.random_modes else "training without regularisation"
+
+
 def _moves(plan: Plan, each: Comparison) -> str:
-    before, after = (quantity(plan, each.metric, value) for value in (each.none, each.none + each.mean))
-    return f"{label(plan, each.metric)} from {before} to {after}"
+    return f"{label(plan, each.metric)} {move(plan, each.metric, each.none, each.none + each.mean)}"
 
 
 def _capital(text: str) -> str:
@@ -82,7 +83,8 @@ def _family_sentences(plan: Plan, comparisons: Sequence[Comparison], arms: Seque
 
 def _effect(plan: Plan, each: Comparison) -> str:
     verb = "lowers" if each.outcome == BETTER else "raises"
-    sure = f"difference {interval(plan, each)} at 95 %, Holm's p {p_value(each.p_adjusted)}"
+    span = "the same in every pair" if each.low is None else f"{interval(plan, each)} at 95 %"
+    sure = f"difference {span}, Holm's p {p_value(each.p_adjusted)}"
     return f"{verb} test {_moves(plan, each)} ({sure})"
 
 
@@ -90,14 +92,31 @@ def _open_sentences(plan: Plan, comparisons: Sequence[Comparison]) -> list[str]:
     sentences = []
     for metric in plan.metrics:
         undecided = [each for each in comparisons if each.metric == metric and each.outcome == OPEN]
-        if undecided:
-            seen = change(plan, metric, max(each.detectable for each in undecided))
-            names = listed([each.family for each in undecided])
-            sentences.append(
-                f"No difference in {label(plan, metric)} could be shown for {names}: "
-                f"a true one of {seen} would have been found with {100 * plan.power:.0f} % probability."
-            )
+        spread = {each.family: each.detectable for each in undecided if each.detectable is not None}
+        equal = [each for each in undecided if each.detectable is None]
+        sentences += [_spread_sentence(plan, metric, spread)] if spread else []
+        sentences += [_equal_sentence(plan, metric, equal)] if equal else []
     return sentences
+
+
+def _spread_sentence(plan: Plan, metric: str, detectable: dict[str, float]) -> str:
+    return (
+        f"No difference in {label(plan, metric)} could be shown for {listed([*detectable])}: with the spread "
+        f"between pairs seen here, a true one of {change(plan, metric, max(detectable.values()))} would have "
+        f"been found with {100 * plan.power:.0f} % probability."
+    )
+
+
+def _equal_sentence(plan: Plan, metric: str, equal: Sequence[Comparison]) -> str:
+    same = [each.family for each in equal if each.mean == 0]
+    moved = [f"{each.family} ({change(plan, metric, each.mean)})" for each in equal if each.mean != 0]
+    name, pairs = label(plan, metric), counted(equal[0].pairs, "pair")
+    parts = [f"the {name} of none in all {pairs} for {listed(same)}"] if same else []
+    parts += [f"one and the same change of {name} in all {pairs} for {listed(moved)}"] if moved else []
+    return (
+        f"The test parts gave exactly {'; '.join(parts)}: without any spread nothing can be said about how "
+        "small a difference would have been found."
+    )
 
 
 def _fit_sentence(plan: Plan, arms: Sequence[ArmSummary]) -> list[str]:
@@ -105,19 +124,29 @@ def _fit_sentence(plan: Plan, arms: Sequence[ArmSummary]) -> list[str]:
     if none is None:
         return []
     ends = [quantity(plan, "error", none.train.error), quantity(plan, "error", none.select.error)]
-    name = label(plan, "error")
-    return [f"Without regularisation the {name} was {ends[0]} on training rows and {ends[1]} on new ones."]
+    name, start = label(plan, "error"), "With arm none" if plan.random_modes else "Without regularisation"
+    return [f"{start} the {name} was {ends[0]} on training rows and {ends[1]} on new ones."]
 
 
-def _caveats(plan: Plan, arms: Sequence[ArmSummary], complete: int, stopped_early: bool) -> tuple[str, ...]:
+def _caveats(
+    plan: Plan,
+    comparisons: Sequence[Comparison],
+    arms: Sequence[ArmSummary],
+    complete: int,
+    stopped_early: bool,
+) -> tuple[str, ...]:
     shared = (
         f"The pairs share rows, so the test is corrected for it (Nadeau and Bengio: {plan.overlap:.2f} added "
         "to 1/pairs); it is exact only at the correlation n_test / (n_train + n_test)."
     )
     notes = {
-        f"Stopped early: {_pairs(complete)} of {plan.pairs} complete.": stopped_early,
+        _random_note(plan): plan.random_modes,
+        f"Stopped early: {counted(complete, 'pair')} of {plan.pairs} complete.": stopped_early,
         shared: plan.overlap > 0,
         "No row is used by two pairs, so the plain paired t test holds.": plan.overlap == 0,
+        "A change that could be shown need not be large enough to matter: look at its size.": any(
+            each.outcome != OPEN for each in comparisons
+        ),
         "Families were compared with none, not with one another.": True,
         "All arms had the same learning rate and the same number of epochs, without early stopping.": True,
         _failure_note(arms): any(each.failures for each in arms),
@@ -126,8 +155,17 @@ def _caveats(plan: Plan, arms: Sequence[ArmSummary], complete: int, stopped_earl
     return tuple(note for note, applies in notes.items() if applies)
 
 
-def _pairs(count: int) -> str:
-    return "1 pair" if count == 1 else f"{count} pairs"
+def _random_note(plan: Plan) -> str:
+    modes = " and ".join(plan.random_modes)
+    scored = (
+        " Scores are taken in eval mode, so each holds such a draw." if "eval" in plan.random_modes else ""
+    )
+    return (
+        f"Arm none is not free of dropout or other noise: in {modes} mode the model's outputs change from "
+        "pass to pass although its dropout modules are off, as a call of F.dropout inside forward makes them "
+        "do. Every arm has that noise, so this is no comparison with training without dropout; "
+        f"write such calls as modules to have them switched.{scored}"
+    )
 
 
 def _failure_note(arms: Sequence[ArmSummary]) -> str:

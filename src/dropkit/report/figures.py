@@ -11,16 +11,12 @@ from matplotlib.axes import Axes
 
 from dropkit.report.record import ArmSummary, Comparison, Plan, Run, StudyResult
 from dropkit.report.svg import DASHES, INK, MARKERS, SERIES, Picture, axes_of
-from dropkit.report.words import label
+from dropkit.report.words import difference, factor, interval, label
 
 __all__ = ["draw_curves", "draw_effects", "draw_rates"]
 
 Curve = tuple[list[int], npt.NDArray[np.float64], npt.NDArray[np.float64]]
 RatePoint = tuple[float, ArmSummary]
-
-
-def _factor(plan: Plan, metric: str) -> float:
-    return 100.0 if metric == "error" and plan.unit == "%" else 1.0
 
 
 def _axis_name(plan: Plan, metric: str) -> str:
@@ -30,7 +26,7 @@ def _axis_name(plan: Plan, metric: str) -> str:
 
 def draw_effects(result: StudyResult, metric: str) -> Picture | None:
     """Differences from `none` with their 95 % intervals, one row a family."""
-    plan, scale = result.plan, _factor(result.plan, metric)
+    plan, scale = result.plan, factor(result.plan, metric)
     rows = [each for each in result.comparisons if each.metric == metric]
     if not rows:
         return None
@@ -44,23 +40,24 @@ def draw_effects(result: StudyResult, metric: str) -> Picture | None:
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(f"change of test {label(plan, metric)} against none ({unit})")
         title = f"Change of test {label(plan, metric)} against none (left of the line is better)"
-        words = "; ".join(_effect_words(each, scale) for each in rows)
+        words = "; ".join(_effect_words(plan, each) for each in rows)
         return Picture(f"effect-{metric}", title, words, figure)
 
 
 def _interval(axes: Axes, at: int, each: Comparison, scale: float) -> None:
     colour, marker = SERIES[at % len(SERIES)], MARKERS[at % len(MARKERS)]
-    axes.plot([scale * each.low, scale * each.high], [at, at], color=colour, linewidth=2)
+    if each.low is not None and each.high is not None:
+        axes.plot([scale * each.low, scale * each.high], [at, at], color=colour, linewidth=2)
     axes.plot(scale * each.mean, at, marker, color=colour, markersize=7)
 
 
-def _effect_words(each: Comparison, scale: float) -> str:
-    return f"{each.family} {scale * each.mean:+.3g} ({scale * each.low:.3g} to {scale * each.high:.3g})"
+def _effect_words(plan: Plan, each: Comparison) -> str:
+    return f"{each.family} {difference(plan, each)} ({interval(plan, each)})"
 
 
 def draw_rates(result: StudyResult, metric: str) -> Picture | None:
     """Test score against rate, one line for each way of dropping, with standard errors over pairs."""
-    plan, scale = result.plan, _factor(result.plan, metric)
+    plan, scale = result.plan, factor(result.plan, metric)
     lines = _rate_lines(result.arms)
     none = next((each for each in result.arms if each.arm.family == "none"), None)
     if not lines or none is None:
@@ -92,7 +89,10 @@ def _rate_lines(arms: Sequence[ArmSummary]) -> dict[str, list[RatePoint]]:
 
 def _rate_line(axes: Axes, at: int, name: str, points: list[RatePoint], metric: str, scale: float) -> None:
     means = [scale * getattr(each.test, metric) for _, each in points]
-    errors = [scale * getattr(each.test_sd, metric) / math.sqrt(each.runs) for _, each in points]
+    errors = [
+        scale * getattr(each.test_sd, metric) / math.sqrt(each.runs) if each.test_sd else 0.0
+        for _, each in points
+    ]
     colour, marker = SERIES[(at + 1) % len(SERIES)], MARKERS[(at + 1) % len(MARKERS)]
     rates = [rate for rate, _ in points]
     axes.plot(rates, means, color=colour, marker=marker, linestyle=DASHES[at % len(DASHES)], label=name)
@@ -109,7 +109,7 @@ def _legend(axes: Axes, columns: int) -> None:
 
 def draw_curves(result: StudyResult, metric: str) -> Picture | None:
     """Learning curves of `none` and of each family's setting with the best mean select score."""
-    plan, scale = result.plan, _factor(result.plan, metric)
+    plan, scale = result.plan, factor(result.plan, metric)
     curves = {name: _mean_curve(result.runs, name, metric, scale) for name in _shown_arms(result)}
     if not curves:
         return None

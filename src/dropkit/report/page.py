@@ -11,7 +11,7 @@ from dropkit.report.figures import draw_curves, draw_effects, draw_rates
 from dropkit.report.record import StudyResult
 from dropkit.report.svg import Picture
 from dropkit.report.terminal import plan_lines
-from dropkit.report.words import interval, label, number
+from dropkit.report.words import NOTHING, counted, difference, interval, label, number, p_cell
 
 __all__ = ["render_page"]
 
@@ -35,9 +35,13 @@ def render_page(result: StudyResult) -> str:
         effects=_pictures(result, draw_effects),
         rates=_pictures(result, draw_rates),
         curves=_pictures(result, draw_curves),
+        counted=counted,
+        difference=difference,
         label=label,
+        nothing=NOTHING,
         number=number,
         interval=interval,
+        p_cell=p_cell,
         plan_lines=plan_lines,
     )
 

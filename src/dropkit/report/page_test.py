@@ -97,3 +97,14 @@ def test_a_failed_run_is_listed_with_its_reason(result: StudyResult) -> None:
     failure = "DivergedError: the training loss became nan"
     broken = replace(result.runs[0], select=None, test=None, curve=(), failure=failure)
     assert failure in render_page(replace(result, runs=(broken, *result.runs[1:])))
+
+
+def test_what_cannot_be_measured_is_a_dash(result: StudyResult) -> None:
+    equal = replace(result.comparisons[0], low=None, high=None, detectable=None, sd=0.0)
+    single = replace(result.arms[0], test_sd=None, runs=1)
+    page = render_page(
+        replace(result, comparisons=(equal, *result.comparisons[1:]), arms=(single, *result.arms[1:]))
+    )
+    (row,) = re.findall(rf'<th scope="row">{equal.family}</th>\n<td>error</td>.*?</tr>', page, re.DOTALL)
+    assert row.count("<td>–</td>") == 2
+    assert page.count('<td class="soft">–</td>') == 2

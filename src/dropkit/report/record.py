@@ -53,6 +53,8 @@ class Plan:
 
     `overlap` is what rows shared between pairs add to the variance of a mean difference (test rows / training
     rows, or 0 where no row is used twice); `detectable` is in standard deviations of the paired difference.
+    `own_dropout` names the dropout modules that the model brings, `random_modes` the modes in which its
+    outputs change from pass to pass though these are off.
     """
 
     data: str
@@ -70,6 +72,8 @@ class Plan:
     model: str
     model_digest: str
     sites: tuple[str, ...]
+    own_dropout: tuple[str, ...]
+    random_modes: tuple[str, ...]
     arms: tuple[Arm, ...]
     pairs: int
     epochs: int
@@ -148,7 +152,7 @@ def _point(record: dict[str, Any]) -> Point:
 
 @dataclass(frozen=True)
 class ArmSummary:
-    """Means over the complete pairs of one arm; `test_sd` is the spread over pairs."""
+    """Means over the complete pairs of one arm; `test_sd` is the spread over pairs, None where one ran."""
 
     arm: Arm
     runs: int
@@ -157,7 +161,7 @@ class ArmSummary:
     train: Scores
     select: Scores
     test: Scores
-    test_sd: Scores
+    test_sd: Scores | None
     seconds: float
 
 
@@ -167,6 +171,7 @@ class Comparison:
 
     `mean`, `low` and `high` are differences (family minus none: negative is better) with the 95 % interval of
     this comparison alone; `p_adjusted` is Holm's over all comparisons; `detectable` is in units of the score.
+    Where all pairs were equal there is no spread, hence no interval and no detectable effect: these are None.
     """
 
     family: str
@@ -175,11 +180,11 @@ class Comparison:
     none: float
     mean: float
     sd: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     p: float
     p_adjusted: float
-    detectable: float
+    detectable: float | None
     outcome: str
     differences: tuple[float, ...]
 

@@ -12,9 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from dropkit.report.record import ArmSummary, Plan, Run, StudyResult
-from dropkit.report.words import interval, label, number
+from dropkit.report.words import NOTHING, counted, difference, interval, label, number, p_cell
 
 __all__ = ["Quiet", "Terminal", "Watcher", "plan_lines", "print_result"]
+
+_WRAPS = "95 % interval"  # of tiny changes: long, and better broken over two lines than cut
 
 
 class Watcher(Protocol):
@@ -120,41 +122,48 @@ def _arm_table(result: StudyResult) -> Table:
     plan = result.plan
     error = label(plan, "error") + (" %" if plan.unit == "%" else "")
     columns = ("setting", f"test {error}", "test NLL", "select", "chosen")
-    title = f"Means over {result.complete_pairs} pairs, with their standard deviations"
+    title = f"Means over {counted(result.complete_pairs, 'pair')}, ± standard deviation between pairs"
     return _table(title, columns, [_arm_cells(plan, arm) for arm in result.arms])
 
 
 def _arm_cells(plan: Plan, each: ArmSummary) -> tuple[str, ...]:
     return (
         each.arm.name,
-        f"{number(plan, 'error', each.test.error)} ± {number(plan, 'error', each.test_sd.error)}",
-        f"{number(plan, 'nll', each.test.nll)} ± {number(plan, 'nll', each.test_sd.nll)}",
+        _with_spread(plan, each, "error"),
+        _with_spread(plan, each, "nll"),
         number(plan, "error", each.select.error),
         str(each.chosen or ""),
     )
 
 
+def _with_spread(plan: Plan, each: ArmSummary, metric: str) -> str:
+    spread = number(plan, metric, getattr(each.test_sd, metric)) if each.test_sd else NOTHING
+    return f"{number(plan, metric, getattr(each.test, metric))} ± {spread}"
+
+
 def _comparison_table(result: StudyResult) -> Table:
     plan = result.plan
-    columns = ("against none", "score", "change", "95 % interval", "Holm's p", "better?")
+    columns = ("against none", "score", "change", _WRAPS, "Holm's p", "better?")
     rows = [
         (
             each.family,
             label(plan, each.metric),
-            number(plan, each.metric, each.mean),
+            difference(plan, each),
             interval(plan, each),
-            f"{each.p_adjusted:.4f}",
+            p_cell(each.p_adjusted),
             each.outcome,
         )
         for each in result.comparisons
     ]
-    return _table("Change on the test parts, each pair's setting chosen on its select part", columns, rows)
+    table = _table("Change on the test parts, each pair's setting chosen on its select part", columns, rows)
+    table.caption = "Each interval is of its comparison alone; p and the last column are corrected for all."
+    return table
 
 
 def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold", caption_justify="left")
     for at, name in enumerate(columns):
-        table.add_column(name, justify="left" if at == 0 else "right", no_wrap=True)
+        table.add_column(name, justify="left" if at == 0 else "right", no_wrap=name != _WRAPS)
     for row in rows:
         table.add_row(*map(Text, row))
     return table

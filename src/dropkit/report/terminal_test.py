@@ -1,3 +1,4 @@
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -52,3 +53,15 @@ def test_each_run_moves_the_bar_and_a_failure_is_named(result: StudyResult, cons
         watcher.finished(Run("plan", "dropout 0.5", 4, 0.1, failure="out of memory"))
     assert watcher.progress.tasks[0].completed == 2
     assert "dropout 0.5, pair 5: out of memory" in said(console)
+
+
+def test_one_run_has_no_spread(result: StudyResult, console: Console) -> None:
+    print_result(replace(result, arms=(replace(result.arms[0], test_sd=None), *result.arms[1:])), console)
+    assert said(console).count("± –") == 2
+
+
+def test_no_zero_has_a_sign_and_no_p_is_nought(result: StudyResult, console: Console) -> None:
+    tiny = replace(result.comparisons[0], mean=-1e-7, low=-0.01, high=0.01, p_adjusted=1e-9)
+    print_result(replace(result, comparisons=(tiny,)), console)
+    assert "−0.00 " not in said(console)
+    assert "< 0.0001" in said(console)

@@ -1,0 +1,85 @@
+"""Dropout that a model brings itself: modules, which an arm can switch off, and draws that nobody can."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import torch
+from torch import Tensor, nn
+
+from dropkit.torch import Layer
+
+__all__ = ["own_dropout", "random_modes", "switch_off"]
+
+_MODULES = (
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.AlphaDropout,
+    nn.FeatureAlphaDropout,
+)
+_ROWS, _PASSES = 4, 16
+
+
+def own_dropout(model: nn.Module) -> tuple[str, ...]:
+    """What in a model can draw and be switched off, one name for each class, with its count.
+
+    >>> own_dropout(nn.Sequential(nn.Dropout(0.1), nn.Dropout(0.2), nn.Dropout(0.0)))
+    ('2 x Dropout',)
+    """
+    counts = Counter(type(module).__name__ for module in model.modules() if _draws(module))
+    return tuple(f"{count} x {name}" for name, count in counts.items())
+
+
+def _draws(module: nn.Module) -> bool:
+    if isinstance(module, Layer):
+        return bool(module.forced_mode != "eval")
+    if isinstance(module, nn.RNNBase):
+        return module.num_layers > 1 and module.dropout > 0  # torch drops between layers only
+    if isinstance(module, nn.MultiheadAttention):
+        return bool(module.dropout > 0)
+    return isinstance(module, _MODULES) and bool(module.p > 0)
+
+
+def switch_off(model: nn.Module) -> None:
+    """Switch off all that `own_dropout` finds, for good."""
+    for module in model.modules():
+        if isinstance(module, Layer):
+            module.force("eval")
+        elif isinstance(module, nn.RNNBase | nn.MultiheadAttention):
+            module.dropout = 0.0
+        elif isinstance(module, _MODULES):
+            module.p = 0.0
+
+
+def random_modes(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, ...]:
+    """The modes, of `training` and `eval`, in which a model's outputs change from pass to pass.
+
+    Same rows, same weights, other seeds: what changes then is drawn inside `forward`. Weights, buffers and
+    the generator are put back; `training` of all modules is left as that of the model was.
+
+    >>> random_modes(nn.Dropout(0.5), (64,))
+    ('training',)
+    """
+    was_training = model.training
+    try:
+        modes = {"training": True, "eval": False}
+        return tuple(name for name, mode in modes.items() if _changes(model.train(mode), input_shape))
+    finally:
+        model.train(was_training)
+
+
+@torch.no_grad()
+def _changes(model: nn.Module, input_shape: tuple[int, ...]) -> bool:
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    batch = torch.rand(_ROWS, *input_shape, generator=torch.Generator().manual_seed(0))
+    outputs: list[Tensor] = []
+    with torch.random.fork_rng(devices=[]):
+        for seed in range(_PASSES):
+            torch.manual_seed(seed)
+            outputs.append(model(batch))
+            model.load_state_dict(state)  # batch normalisation moved
+    spread = (torch.stack(outputs) - outputs[0]).abs().max()
+    # Sums may be rounded otherwise from pass to pass; what is drawn moves an output by far more.
+    return bool(spread > 1e-5 * outputs[0].abs().max())

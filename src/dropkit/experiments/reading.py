@@ -1,0 +1,93 @@
+"""A stranger's CSV file as a table; what is no text or no table is refused in words a terminal can show."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from dropkit.core.check import DropkitError
+from dropkit.report.words import printable
+
+__all__ = ["in_short", "read_table"]
+
+_NAMES, _NAME_LENGTH = 12, 40
+_MARKS = {  # the longer first: that of UTF-32 begins like that of UTF-16
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_MEND_TEXT = "save it as CSV in UTF-8"
+
+
+def read_table(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Read a CSV file with a header line, as UTF-8, else as Latin-1 with a note.
+
+    Column names come back with their control characters escaped.
+
+    Raises:
+        DropkitError: the file cannot be read, is not text, or its lines make no table.
+    """
+    text, notes = _decode(path)
+    try:
+        frame = pd.read_csv(io.StringIO(text), low_memory=False)
+    except pd.errors.EmptyDataError:
+        raise DropkitError("data", "must hold a header line and rows", str(path), "fill the file") from None
+    except pd.errors.ParserError as error:
+        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+        raise _no_table(path, printable(reason, 200)) from error
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes what is too much for row names
+        raise _no_table(path, "every line has more cells than the header")
+    frame = frame.rename(columns=lambda name: printable(str(name)))
+    if not frame.columns.is_unique:
+        raise _no_table(path, "two columns have one name")
+    return frame, notes
+
+
+def _no_table(path: Path, reason: str) -> DropkitError:
+    rule = f"must be a table with the same number of cells in every line ({reason})"
+    return DropkitError("data", rule, str(path), "mend the header or the line, or quote cells with commas")
+
+
+def _decode(path: Path) -> tuple[str, tuple[str, ...]]:
+    content = _content(path)
+    for mark, encoding in _MARKS.items():
+        if content.startswith(mark):
+            raise _no_text(path, f"it is {encoding}")
+    if b"\0" in content:
+        raise _no_text(path, "it holds NUL bytes: a binary file, or UTF-16")
+    try:
+        return content.decode("utf-8-sig"), ()
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    if _CONTROL.search(text):
+        raise _no_text(path, "it is neither UTF-8 nor free of control characters: a binary file")
+    return text, (f"{path.name} is not UTF-8 and was read as Latin-1",)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        rule = f"must be a file that can be read ({error.strerror})"
+        raise DropkitError("data", rule, str(path), "check the path") from error
+
+
+def _no_text(path: Path, reason: str) -> DropkitError:
+    return DropkitError("data", f"must be text ({reason})", str(path), _MEND_TEXT)
+
+
+def in_short(names: Sequence[str]) -> str:
+    """The first names of a list, each cut, and how many more there are.
+
+    >>> in_short([f"c{i}" for i in range(100)])
+    'c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11 and 88 more'
+    """
+    first = ", ".join(printable(name, _NAME_LENGTH) for name in names[:_NAMES])
+    return first if len(names) <= _NAMES else f"{first} and {len(names) - _NAMES} more"
