@@ -108,8 +108,8 @@ CASES = [
     Case(drop(x=np.ones(3, complex)), "x", "has a real floating type", np.dtype(complex), "convert it"),
     Case(drop(x=np.ones(3, bool)), "x", "has a real floating type", np.dtype(bool), "convert it"),
     Case(drop(x=np.array(["a"])), "x", "has a real floating type", np.dtype("<U1"), "convert it"),
-    Case(drop(x=torch.ones(3, dtype=torch.int64)), "input", "floating", torch.int64, ""),
-    Case(drop(x=torch.ones(3, dtype=torch.complex64)), "input", "floating", torch.complex64, ""),
+    Case(drop(x=torch.ones(3, dtype=torch.int64)), "x", "floating", torch.int64, ""),
+    Case(drop(x=torch.ones(3, dtype=torch.complex64)), "x", "floating", torch.complex64, ""),
     # patterns
     Case(
         drop(pattern="b c t -> d"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,13 +10,27 @@ from dropkit.core.check import DropkitError
 
 __all__ = ["backend", "model_backend"]
 
-Kinds = Mapping[str, tuple[Callable[[Any], type], str]]
+Kinds = Mapping[str, tuple[Callable[[Any], type], Callable[[], Any]]]
+
+
+# Plain import statements, which torch.compile can follow; importlib's functions it cannot.
+def _numpy() -> Any:
+    from dropkit.core import reference
+
+    return reference
+
+
+def _torch() -> Any:
+    from dropkit.torch import backend
+
+    return backend
+
 
 _ARRAYS: Kinds = {
-    "numpy": (lambda numpy: numpy.ndarray, "dropkit.core.reference"),
-    "torch": (lambda torch: torch.Tensor, "dropkit.torch.backend"),
+    "numpy": (lambda numpy: numpy.ndarray, _numpy),
+    "torch": (lambda torch: torch.Tensor, _torch),
 }
-_MODELS: Kinds = {"torch": (lambda torch: torch.nn.Module, "dropkit.torch.backend")}
+_MODELS: Kinds = {"torch": (lambda torch: torch.nn.Module, _torch)}
 
 
 def backend(argument: str, x: object) -> Any:
@@ -44,9 +57,9 @@ def model_backend(argument: str, model: object) -> Any:
 
 
 def _find(argument: str, x: object, kinds: Kinds, rule: str, mend: str) -> Any:
-    for name, (kind, module) in kinds.items():
+    for name, (kind, ours) in kinds.items():
         # A framework that nobody imported cannot have made the object.
         loaded = sys.modules.get(name)
         if loaded is not None and isinstance(x, kind(loaded)):
-            return importlib.import_module(module)
+            return ours()
     raise DropkitError(argument, rule, type(x), mend)

@@ -7,17 +7,12 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from dropkit._dispatch import backend, model_backend
-from dropkit.core.bind import Window
-from dropkit.core.check import DropkitError, check_kind
-from dropkit.core.drop import Drop
-from dropkit.core.groups import Pattern
+from dropkit.core.bind import WHOLE, Window
 from dropkit.core.key import Key
 from dropkit.core.mode import MODE, Mode, Scale
 from dropkit.core.noise import Noise
 
 __all__ = ["drop", "mode"]
-
-_WHOLE_ARRAY = Window()
 
 
 def drop(
@@ -29,7 +24,7 @@ def drop(
     scale: Scale = "train",
     mode: Mode = "train",
     key: int | Key | None = None,
-    window: Window = _WHOLE_ARRAY,
+    window: Window = WHOLE,
     **sizes: int,
 ) -> Any:
     """Drop entries of an array or tensor: y = m(u) x + b(u), one draw u for each group of entries.
@@ -48,7 +43,8 @@ def drop(
         **sizes: sizes of axes that the pattern leaves open, by name.
 
     Returns:
-        An array of the shape and type of x.
+        An array of the shape and type of x. With numbers and text as arguments this compiles whole; a
+        `PerAxis`, `Blocks` or `KofN` has to be made outside of the compiled function.
 
     Raises:
         DropkitError: an argument is out of range or does not fit x.
@@ -58,11 +54,7 @@ def drop(
     array([[2., 2., 2., 2.],
            [0., 0., 0., 0.]], dtype=float32)
     """
-    check_kind("window", window, Window, "write e.g. dropkit.Window((128,))")
-    if sizes and not isinstance(pattern, str):
-        raise DropkitError("sizes", "go with a pattern given as text", sizes, "give them to the groups")
-    groups = Pattern(pattern, sizes) if isinstance(pattern, str) else pattern
-    return backend("x", x).apply(x, Drop(rate, groups, noise, scale), key, mode, window)
+    return backend("x", x).drop(x, rate, pattern, noise, scale, sizes, mode, key, window)
 
 
 def mode(model: Any, mode: Mode) -> AbstractContextManager[None]:

@@ -5,9 +5,11 @@ import pytest
 import torch
 
 import dropkit
+from dropkit.core.check import DropkitError
 from dropkit.core.reference import apply
 
 SHAPE = (6, 8, 5)
+BLOCKS = dropkit.Blocks(2, over="t")
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,57 @@ def test_sizes_open_brackets() -> None:
     x = np.ones((4, 6))
     y = dropkit.drop(x, 0.5, "b (h d) -> b h", key=1, d=3)
     np.testing.assert_array_equal(y, np.repeat(dropkit.drop(np.ones((4, 2)), 0.5, key=1), 3, axis=1))
+
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "pattern has 4 axes but the array has 3": {"pattern": "b c h w -> b c"},
+    "rates has one rate for each of the 8 places": {
+        "rate": dropkit.PerAxis((0.1, 0.2), "c"),
+        "pattern": "b c t -> c",
+    },
+    "rate is a number where it is applied": {"rate": dropkit.linear_schedule(0.1, 0.2, 5)},
+    "key must be an int": {"key": "x"},
+    "window must be a Window": {"window": 3},
+    "x has a real floating type": {"dtype": "int64"},
+    "mode must be one of": {"mode": "training"},
+}
+
+
+@pytest.mark.parametrize("framework", ["numpy", "torch"])
+@pytest.mark.parametrize("usual", [{"mode": "train"}, {"mode": "eval"}, {"rate": 0.0}])
+@pytest.mark.parametrize("message", REFUSED)
+def test_all_is_checked_in_every_mode_and_at_every_rate(message: str, usual: Any, framework: str) -> None:
+    arguments = {"rate": 0.3} | usual | REFUSED[message]
+    x = np.ones(SHAPE, arguments.pop("dtype", "float32"))
+    before = torch.get_rng_state()
+    with pytest.raises(DropkitError, match=message):
+        dropkit.drop(x if framework == "numpy" else torch.from_numpy(x), **arguments)
+    assert torch.equal(torch.get_rng_state(), before), "a refused call moved the generator"
+
+
+# Dynamo says that it looks into a cached function whose result it takes for a constant.
+@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"pattern": "b c t -> b c", "key": 3},
+        {"pattern": "b (g c) t -> b g", "g": 2, "noise": "gaussian", "key": 3},
+        {"pattern": BLOCKS, "key": 3, "mode": "mc"},
+        {"window": dropkit.Window((4,)), "key": 3},
+        {"scale": "eval", "mode": "eval"},
+        {},
+    ],
+)
+def test_it_compiles_without_a_graph_break(arguments: dict[str, Any]) -> None:
+    def model(x: torch.Tensor) -> torch.Tensor:
+        return 2 * dropkit.drop(x, 0.3, **arguments)  # type: ignore[no-any-return]  # it serves any array
+
+    torch.compiler.reset()
+    x, compiled = torch.ones(SHAPE), torch.compile(model, fullgraph=True, backend="aot_eager")
+    torch.manual_seed(0)
+    expected = model(x)
+    torch.manual_seed(0)
+    assert torch.equal(compiled(x), expected)
 
 
 def test_arrays_without_a_key_take_fresh_entropy() -> None:

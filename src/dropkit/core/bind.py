@@ -12,7 +12,7 @@ from dropkit.core.check import DropkitError, Whole, check_each
 from dropkit.core.layout import Layout
 from dropkit.core.pattern import ELLIPSIS, Axis, Parsed, PatternError
 
-__all__ = ["Shape", "Sizes", "Window", "bind", "strides"]
+__all__ = ["WHOLE", "Shape", "Sizes", "Window", "bind", "strides"]
 
 Shape = tuple[int, ...]
 Sizes = tuple[tuple[str, int], ...]
@@ -46,6 +46,10 @@ class Window:
             object.__setattr__(self, "whole", check_each("window.whole", self.whole, _EXTENT))
 
 
+WHOLE = Window()
+"""The array is no part of a larger one."""
+
+
 class Bound(NamedTuple):
     """One axis after brackets are opened: its name, its size, and the array's axis that it comes from."""
 
@@ -77,9 +81,7 @@ def bind(parsed: Parsed, sizes: Sizes, shape: Shape) -> tuple[Bound, ...]:
 
 
 @functools.lru_cache(maxsize=4096)
-def strides(
-    parsed: Parsed, sizes: Sizes, shape: Shape, window: Window = Window(), grow: Sizes = ()
-) -> Layout:
+def strides(parsed: Parsed, sizes: Sizes, shape: Shape, window: Window = WHOLE, grow: Sizes = ()) -> Layout:
     """Return the layout of the draws: row-major over the right-hand side, as seen in the whole array.
 
     `grow` adds entries to axes, by name: the margin of a seed map.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from dropkit.core import rate as rates
 from dropkit.core.check import DropkitError
 from dropkit.core.groups import Groups, KofN, Pattern
 from dropkit.core.mode import SCALE, Scale
-from dropkit.core.noise import Continuous
+from dropkit.core.noise import Continuous, Noise
 from dropkit.core.rate import PerAxis, Rate, Schedule
 
 __all__ = ["Drop"]
@@ -52,6 +53,17 @@ class Drop:
         if isinstance(noise, Continuous) and not isinstance(groups, Pattern):
             rule = f"cannot drop whole {groups.kind} with noise {noise.name!r}, which drops nothing outright"
             raise DropkitError("groups", rule, groups, "take noise='bernoulli', or a pattern")
+
+    @classmethod
+    def of(cls, rate: Any, groups: Any, noise: str | Noise, scale: Scale, sizes: Mapping[str, int]) -> Drop:
+        """Return the description that `dropkit.drop` writes as arguments: `sizes` complete a pattern.
+
+        >>> Drop.of(0.1, "b (h d) -> b h", "bernoulli", "train", {"h": 4}).groups
+        Pattern(pattern='b (h d) -> b h', sizes=(('h', 4),))
+        """
+        if sizes and not isinstance(groups, str):
+            raise DropkitError("sizes", "go with a pattern given as text", sizes, "give them to the groups")
+        return cls(rate, Pattern(groups, sizes) if isinstance(groups, str) else groups, noise, scale)
 
     def at(self, step: int) -> Drop:
         """Return the description at a step of its schedule, with the rate as a number.

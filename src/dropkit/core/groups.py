@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from dropkit.core import rate as rates
 from dropkit.core.address import Words
-from dropkit.core.bind import Shape, Sizes, Window, bind, strides
+from dropkit.core.bind import WHOLE, Shape, Sizes, Window, bind, strides
 from dropkit.core.check import DropkitError, Whole, suggest
 from dropkit.core.layout import Layout
 from dropkit.core.pattern import ELLIPSIS, Parsed, parse
@@ -21,7 +21,6 @@ __all__ = ["Blocks", "Draws", "Groups", "KofN", "Pattern", "from_json"]
 
 _SIDE = Whole(1, "give a number of entries, e.g. 7")
 _COUNT = Whole(0, "give the number of groups to drop, e.g. 3")
-_WHOLE_ARRAY = Window()
 
 
 class Draws:
@@ -70,7 +69,7 @@ class Groups(ABC):
         return tuple(axis.size for axis in bind(self.parsed, self._sizes, shape))
 
     @abstractmethod
-    def layout(self, shape: Shape, window: Window = _WHOLE_ARRAY) -> Layout:
+    def layout(self, shape: Shape, window: Window = WHOLE) -> Layout:
         """Return the layout of the draws for an array of this shape; refuse shapes that do not fit."""
 
     @abstractmethod
@@ -91,6 +90,11 @@ class Groups(ABC):
         return tuple(sorted(dict(self.sizes).items()))
 
     def _check_sizes(self) -> None:
+        try:
+            dict(self.sizes)
+        except (TypeError, ValueError):
+            mend = "give them by name, e.g. {'h': 4}"
+            raise DropkitError("sizes", "are numbers by name of the axis", self.sizes, mend) from None
         names = [name for name in self.parsed.names if name != ELLIPSIS]
         for name, size in dict(self.sizes).items():
             if name not in names:
@@ -122,7 +126,7 @@ class Pattern(Groups):
     def __post_init__(self) -> None:
         self._check_sizes()
 
-    def layout(self, shape: Shape, window: Window = _WHOLE_ARRAY) -> Layout:
+    def layout(self, shape: Shape, window: Window = WHOLE) -> Layout:
         """Return the layout of the draws."""
         return strides(self.parsed, self._sizes, shape, window)
 
@@ -145,7 +149,8 @@ class Blocks(Groups):
             their own; `"b c h w -> b h w"` shares the blocks over channels.
         sizes: sizes of axes by name, where brackets leave one open.
         published: draw as Ghiasi et al. 2018, equation (1): seeds only where a whole block fits, at the
-            first-order rate. For repeating a paper's run: the rate that happens is not quite the one written.
+            first-order rate. For repeating a paper's run: the rate that happens is not quite the one written,
+            and even at rate 1 some entries stay.
 
     >>> Blocks(2, over="h w").layout((1, 5, 6)).sizes
     (1, 6, 7)
@@ -174,7 +179,7 @@ class Blocks(Groups):
         sides = self.size if isinstance(self.size, tuple) else ()
         return dict(zip(self.over.split(), sides, strict=True))
 
-    def layout(self, shape: Shape, window: Window = _WHOLE_ARRAY) -> Layout:
+    def layout(self, shape: Shape, window: Window = WHOLE) -> Layout:
         """Return the layout of the draws."""
         grow = tuple((name, side - 1) for name, side in self.sides.items())
         if self.published:
@@ -211,7 +216,7 @@ class Blocks(Groups):
         return hit
 
     def _refuse_published(self, shape: Shape, window: Window) -> None:
-        if window != _WHOLE_ARRAY:
+        if window != WHOLE:
             raise DropkitError("window", "does not go with published=True", window, "leave published out")
         sizes = {axis.name: axis.size for axis in bind(self.parsed, self._sizes, shape)}
         for name, side in self.sides.items():
@@ -250,7 +255,7 @@ class KofN(Groups):
         if self.k is not None:
             _COUNT.check("k", self.k)
 
-    def layout(self, shape: Shape, window: Window = _WHOLE_ARRAY) -> Layout:
+    def layout(self, shape: Shape, window: Window = WHOLE) -> Layout:
         """Return the layout of the draws."""
         layout = strides(self.parsed, self._sizes, shape, window)
         axis = _place(self, self.over, len(layout.sizes))

@@ -202,7 +202,7 @@ def get(noise: str | Noise) -> Noise:
 
 def _unit(xp: Any, word: Any) -> Any:
     """Return word / 2**32 in float64, whatever type the framework would have chosen."""
-    return xp.asarray(word, dtype=xp.float64) / _WORD
+    return xp.asarray(word, dtype=xp.float64, device=word.device) / _WORD
 
 
 def _safe(denominator: Any) -> Any:

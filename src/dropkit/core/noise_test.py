@@ -21,7 +21,7 @@ def mean(law: Continuous, function: Callable[[Any], Any], rate: float | None = N
     """The mean of function(z), or of function(m) where a rate is given, and the integrator's error bound."""
 
     def value(second: float, first: float) -> float:
-        u, other = first * WORD - 0.5, lambda: second * WORD
+        u, other = np.float64(first * WORD - 0.5), lambda: np.float64(second * WORD)
         return float(function(law.standard(np, u, other) if rate is None else law.factor(np, u, other, rate)))
 
     return integrate.dblquad(value, 0, 1, 0, 1, epsabs=1e-9)  # type: ignore[no-any-return]  # scipy is untyped

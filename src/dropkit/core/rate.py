@@ -259,13 +259,13 @@ def depth_rates(rate: float, depth: int) -> tuple[float, ...]:
     return tuple(rate * (layer + 1) / depth for layer in range(depth))
 
 
-def check(rate: Any) -> Rate:
+def check(rate: Any, argument: str = "rate") -> Rate:
     """Return the rate if it is a number in [0, 1] or one of the kinds of rate; else raise `DropkitError`.
 
     >>> check(1)
     1.0
     """
-    return rate if isinstance(rate, PerAxis | Schedule | Learned) else RATE.check("rate", rate)
+    return rate if isinstance(rate, PerAxis | Schedule | Learned) else RATE.check(argument, rate)
 
 
 def threshold(rate: Any, xp: Any) -> Any:

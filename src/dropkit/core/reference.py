@@ -6,24 +6,26 @@ kernel, `torch`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from dropkit.core.address import Words
-from dropkit.core.bind import Shape, Window, bind
+from dropkit.core.bind import WHOLE, Shape, Window, bind
 from dropkit.core.check import DropkitError, Whole, check_each, check_kind
 from dropkit.core.drop import Drop
 from dropkit.core.groups import Draws
 from dropkit.core.key import Key
-from dropkit.core.mode import MODE, Mode
-from dropkit.core.noise import Continuous, TwoPoint
+from dropkit.core.mode import MODE, Mode, Scale
+from dropkit.core.noise import Continuous, Noise, TwoPoint
 from dropkit.core.rate import PerAxis
 
 __all__ = [
     "Arrays",
     "apply",
     "check_fill",
+    "drop",
     "dropped",
     "entry_rate",
     "evaluate",
@@ -33,7 +35,6 @@ __all__ = [
 ]
 
 Array = Any
-_WHOLE_ARRAY = Window()
 _EXTENT = Whole(0, "give the size of each axis, e.g. (2, 3)")
 
 
@@ -72,7 +73,7 @@ def dropped(
     shape: Shape,
     words: Words[Any],
     rate: Any,
-    window: Window = _WHOLE_ARRAY,
+    window: Window = WHOLE,
     arrays: Arrays = _NUMPY,
 ) -> Array:
     """Return which entries are dropped, for a noise that decides: a bool array that broadcasts to `shape`.
@@ -89,7 +90,7 @@ def multiplier(
     shape: Shape,
     words: Words[Any],
     rate: Any,
-    window: Window = _WHOLE_ARRAY,
+    window: Window = WHOLE,
     arrays: Arrays = _NUMPY,
 ) -> Array:
     """Return the factor m of every entry in float64: an array that broadcasts to `shape`.
@@ -109,7 +110,7 @@ def multiplier(
 
 
 def mask(
-    key: int | Key, shape: Shape, drop: Drop, *, window: Window = _WHOLE_ARRAY, dtype: Any = np.float64
+    key: int | Key, shape: Shape, drop: Drop, *, window: Window = WHOLE, dtype: Any = np.float64
 ) -> np.ndarray[Any, Any]:
     """Replay the mask of any call: the factor m of y = m x + b, 0 where an entry was dropped.
 
@@ -143,7 +144,7 @@ def transform(
     words: Words[Any],
     rate: Any,
     *,
-    window: Window = _WHOLE_ARRAY,
+    window: Window = WHOLE,
     fill: Array | None = None,
     linear: bool = False,
     arrays: Arrays = _NUMPY,
@@ -190,12 +191,27 @@ def check_fill(drop: Drop) -> None:
         raise DropkitError("fill", "goes with noise 'bernoulli'", drop.noise.name, "leave fill out")
 
 
+def drop(
+    x: np.ndarray[Any, Any],
+    rate: Any,
+    groups: Any,
+    noise: str | Noise,
+    scale: Scale,
+    sizes: Mapping[str, int],
+    mode: Mode,
+    key: int | Key | None,
+    window: Window,
+) -> np.ndarray[Any, Any]:
+    """Drop entries of a NumPy array: `dropkit.drop` for NumPy."""
+    return apply(x, Drop.of(rate, groups, noise, scale, sizes), key, mode, window)
+
+
 def apply(
     x: np.ndarray[Any, Any],
     drop: Drop,
     key: int | Key | None = None,
     mode: Mode = "train",
-    window: Window = _WHOLE_ARRAY,
+    window: Window = WHOLE,
     fill: np.ndarray[Any, Any] | None = None,
 ) -> np.ndarray[Any, Any]:
     """Drop entries of a NumPy array as described.
@@ -219,6 +235,7 @@ def apply(
     array([0., 0., 0., 0.])
     """
     MODE.check("mode", mode)
+    check_kind("window", window, Window, "write e.g. dropkit.Window((128,))")
     if not np.issubdtype(x.dtype, np.floating):
         raise DropkitError("x", "has a real floating type", x.dtype, "convert it, e.g. x.astype('float32')")
     if fill is not None:

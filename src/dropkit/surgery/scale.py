@@ -52,7 +52,8 @@ def convert_scale(
     computes what it did, in training and in eval, up to one rounding of each weight. Biases stay; a gradient
     of such a weight is divided by its factor. torch's `nn.Dropout` is inverted and becomes
     `dropkit.torch.Dropout`; calls of `F.dropout` and the rates inside `nn.MultiheadAttention` and the RNNs
-    stay as they are.
+    stay as they are. What counts is `forward`: a method of the model's own that reaches the same weights by
+    another way (an `encode` without the dropout, say) is not followed, and would see them changed.
 
     Args:
         model: a trained model.
@@ -85,7 +86,7 @@ def bake_scale(
     """Bake the factor 1 - p of eval into the weights behind each dropout: eval needs none any more.
 
     W becomes (1 - p) W, and the dropout inverted, so that training goes on as before too: this is
-    `convert_scale(model, "train")` for the layers of scale `"eval"`.
+    `convert_scale(model, "train")` for the layers of scale `"eval"`, and what is said there holds here.
 
     Args:
         model: a trained model with dropout of scale `"eval"`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,10 +11,10 @@ from torch.autograd import forward_ad
 from dropkit.core.address import Words
 from dropkit.core.rate import ONE
 from dropkit.torch import op as _operators  # registers what torch.ops.dropkit offers
-from dropkit.torch.keys import AnyKey, draw_tensor, draw_words, key_tensor, key_words, refuse_trace
-from dropkit.torch.run import Call, run
+from dropkit.torch.keys import AnyKey, draw, draw_tensor, draw_words, key_tensor, key_words, refuse_trace
+from dropkit.torch.run import Call, run, widen
 
-__all__ = ["dropped"]
+__all__ = ["dropped", "fixed", "multiplied"]
 
 Tensor = torch.Tensor
 _OPERATORS = _operators
@@ -29,7 +30,7 @@ def dropped(
     inplace: bool = False,
 ) -> Tensor:
     """Return m x + b under a key, drawn if none is given, with its gradient: m for x, 1 - m for `fill`."""
-    if not _plain(x):
+    if not (x.is_cpu and _eager(x)):
         tensor = draw_tensor(x, generator) if key is None else key_tensor(key, x)
         y = _traced(x, tensor, call, fill, linear=False)
         return x.copy_(y) if inplace else y
@@ -43,12 +44,54 @@ def dropped(
     return run(x, words, call, fill=fill, inplace=inplace)
 
 
-def _plain(x: Tensor) -> bool:
-    """Whether nothing stands between us and the memory of x: no graph, no transform, no fake, no device."""
+def fixed(
+    x: Tensor, call: Call, key: AnyKey | None = None, generator: torch.Generator | None = None
+) -> tuple[Call, AnyKey]:
+    """Return the call and its key as they are now, to be carried out again later: a schedule may move on."""
+    if not _eager(x):
+        return call, draw_tensor(x, generator) if key is None else key
+    if call.threshold is not None:
+        call = Call(call.law, None, call.threshold.clone())
+    return call, draw(x, generator) if key is None else key
+
+
+def multiplied(x: Tensor, factors: Callable[..., Tensor], *kept: Tensor | None) -> Tensor:
+    """Return x * factors(*kept), where backward makes the factors again and holds the caller's tensors alone.
+
+    An entry whose factor is 0 is replaced, not multiplied: NaN does not survive it.
+    """
+    if _eager(x) and _recorded() and _differentiable(x):
+        return _Multiplied.apply(x, factors, *kept)  # type: ignore[no-any-return,no-untyped-call]
+    return _times(x, factors(*kept))
+
+
+def _times(x: Tensor, m: Tensor) -> Tensor:
+    return torch.where(m == 0, 0.0, widen(x) * m).to(x.dtype)
+
+
+class _Multiplied(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factors: Callable[..., Tensor], *kept: Tensor | None) -> Tensor:
+        ctx.factors = factors
+        ctx.save_for_backward(*kept)
+        ctx.save_for_forward(*kept)
+        return _times(x, factors(*kept))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        kept = ctx.saved_tensors
+        return multiplied(grad, ctx.factors, *kept), None, *(None for _ in kept)
+
+    @staticmethod
+    def jvp(ctx: Any, x: Tensor, *_: Any) -> Tensor:
+        return multiplied(x, ctx.factors, *ctx.saved_tensors)
+
+
+def _eager(x: Tensor) -> bool:
+    """Whether nothing stands between us and the memory of x: no graph, no transform, no fake."""
     return (
         not torch.compiler.is_compiling()
         and type(x) in (torch.Tensor, torch.nn.Parameter)
-        and x.is_cpu
         and not torch._C._are_functorch_transforms_active()
     )
 

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
 from dropkit.core.bind import Window
+from dropkit.core.check import RATE, is_real
 from dropkit.core.drop import Drop
-from dropkit.core.mode import Mode
-from dropkit.torch.functional import drop
+from dropkit.core.mode import MODE, Mode, Scale
+from dropkit.core.noise import Noise
+from dropkit.torch.functional import carry_out, check_tensor
 from dropkit.torch.keys import AnyKey
 from dropkit.torch.mode import switch
+from dropkit.torch.run import Call, constant, law_of
 
-__all__ = ["apply", "switch"]
-
-_WHOLE_ARRAY = Window()
+__all__ = ["drop", "switch"]
 
 
-# A description is built in each call, which Dynamo cannot follow: here a graph breaks, layers compile whole.
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch.compiler is untyped
-def apply(
+def drop(
     x: torch.Tensor,
-    description: Drop,
-    key: AnyKey | None = None,
-    mode: Mode = "train",
-    window: Window = _WHOLE_ARRAY,
-    fill: torch.Tensor | None = None,
+    rate: Any,
+    groups: Any,
+    noise: str | Noise,
+    scale: Scale,
+    sizes: Mapping[str, int],
+    mode: Mode,
+    key: AnyKey | None,
+    window: Window,
 ) -> torch.Tensor:
     """Drop entries of a tensor: `dropkit.drop` for torch."""
-    return drop(x, description, mode=mode, key=key, window=window, fill=fill)
+    check_tensor(x, "x")
+    MODE.check("mode", mode)
+    plain = is_real(rate)
+    law = _law(0.0 if plain else rate, groups, noise, scale, sizes, window)
+    return carry_out(x, Call(law, RATE.check("rate", rate) if plain else None), mode, key=key)
+
+
+# A description cannot be built inside a graph, but the text of one is a constant there.
+@constant
+def _law(
+    rate: Any, groups: Any, noise: str | Noise, scale: Scale, sizes: Mapping[str, int], window: Window
+) -> str:
+    return law_of(Drop.of(rate, groups, noise, scale, sizes), window)

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import functools
 import warnings
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 
 from dropkit.core import noise as noises
 from dropkit.core import reference
-from dropkit.core.bind import Window
-from dropkit.core.check import RATE, DropkitError
+from dropkit.core.bind import WHOLE, Window
+from dropkit.core.check import RATE, DropkitError, check_kind
 from dropkit.core.drop import Drop
 from dropkit.core.mode import MODE, Mode
+from dropkit.core.pattern import PatternError
 from dropkit.core.rate import ONE
 from dropkit.torch.autograd import dropped
-from dropkit.torch.keys import AnyKey
+from dropkit.torch.keys import AnyKey, check_key
 from dropkit.torch.run import Call, constant, describe, law_of, widen
 
 __all__ = [
-    "RankError",
+    "FEATURE_PATTERNS",
+    "ODD_PATTERN",
+    "ShapeError",
+    "Source",
+    "TensorError",
     "alpha_dropout",
+    "carry_out",
+    "check_tensor",
     "drop",
     "dropout",
     "dropout1d",
@@ -34,11 +41,33 @@ __all__ = [
 ]
 
 Tensor = torch.Tensor
-_WHOLE_ARRAY = Window()
+
+FEATURE_PATTERNS = {1: "... c l -> ... c", 2: "n c ... -> n c", 3: "... c d h w -> ... c"}
+"""The pattern of dropout1d, 2d and 3d: with and without a batch."""
+
+ODD_PATTERN = "c ... -> c"
+"""What dropout3d makes of an input that has neither four axes nor five."""
 
 
-class RankError(DropkitError, RuntimeError):
-    """A tensor has too few or too many axes; where torch raises a `RuntimeError`, this is one."""
+class TensorError(DropkitError, RuntimeError):
+    """A tensor was refused; where torch raises a `RuntimeError`, this is one."""
+
+
+class ShapeError(PatternError, TensorError):
+    """A tensor does not fit the groups."""
+
+
+class Source(TypedDict, total=False):
+    """Where the draws come from, in every function and layer.
+
+    Args:
+        key: the address of the draws: an int, a `dropkit.Key`, or an int64 tensor. Without one, one number is
+            taken from `generator`, or from torch's own.
+        generator: where the key is taken from; eager mode only.
+    """
+
+    key: AnyKey | None
+    generator: torch.Generator | None
 
 
 def drop(
@@ -46,27 +75,27 @@ def drop(
     description: Drop,
     *,
     mode: Mode = "train",
-    key: AnyKey | None = None,
-    generator: torch.Generator | None = None,
-    window: Window = _WHOLE_ARRAY,
+    window: Window = WHOLE,
     fill: Tensor | None = None,
     inplace: bool = False,
+    **source: Unpack[Source],
 ) -> Tensor:
     """Drop entries of a tensor as described: y = m(u) x + b(u).
+
+    A function that is compiled takes a description that was made outside of it.
 
     Args:
         input: a tensor of a real floating type.
         description: noise, groups, rate and scale.
         mode: `"train"` and `"mc"` draw, `"eval"` applies the noise's eval map.
-        key: the address of the draws: an int, a `dropkit.Key`, or an int64 tensor. Without one, one number is
-            taken from `generator`, or from torch's own.
-        generator: where the key is taken from; eager mode only.
         window: the place of the tensor inside a larger one.
         fill: what a dropped entry becomes, of the shape of `input`.
         inplace: overwrite `input`.
+        **source: `key` and `generator`; see `Source`.
 
     Raises:
-        DropkitError: the tensor is not of a floating type or does not fit the groups.
+        DropkitError: an argument is wrong, in every mode; a `TensorError` if the tensor is not of a floating
+            type or does not fit the groups.
 
     >>> import torch
     >>> drop(torch.ones(2, 4), Drop(0.5, "b t -> b"), key=2)
@@ -77,29 +106,45 @@ def drop(
     call = Call(
         law_of(description, window), description.rate if isinstance(description.rate, float) else None
     )
+    return carry_out(input, call, mode, fill=fill, inplace=inplace, **source)
+
+
+def carry_out(
+    input: Tensor,
+    call: Call,
+    mode: Mode,
+    *,
+    fill: Tensor | None = None,
+    inplace: bool = False,
+    **source: Unpack[Source],
+) -> Tensor:
+    """Check everything whatever the mode and the rate, as on NumPy; then draw, or apply the eval map."""
+    check_tensor(input)
+    _check_fit(input, call)
+    _check_source(**source)
     if mode == "eval":
         return evaluate(input, call, fill=fill, inplace=inplace)
-    return perturb(input, call, key=key, generator=generator, fill=fill, inplace=inplace)
+    return perturb(input, call, fill=fill, inplace=inplace, **source)
 
 
 def perturb(
     input: Tensor,
     call: Call,
     *,
-    key: AnyKey | None = None,
-    generator: torch.Generator | None = None,
     fill: Tensor | None = None,
     inplace: bool = False,
+    **source: Unpack[Source],
 ) -> Tensor:
-    """Draw and apply: `drop` in the modes "train" and "mc", for a call that is described already."""
-    _check_type(input)
+    """Draw and apply: what a layer does in training. At rate 0 that is nothing, as in torch."""
+    check_tensor(input)
     if fill is not None:
         fill = _fitting(fill, input, call)
     if call.rate == 0:
         return input
-    if key is not None and generator is not None:
-        raise DropkitError("generator", "is left out where key is given", generator, "give one of the two")
-    return dropped(input, call, key, generator=generator, fill=fill, inplace=inplace)
+    # All is checked before a number is taken: a call that is refused does not move the generator.
+    _check_fit(input, call)
+    _check_source(**source)
+    return dropped(input, call, fill=fill, inplace=inplace, **source)
 
 
 def evaluate(input: Tensor, call: Call, *, fill: Tensor | None = None, inplace: bool = False) -> Tensor:
@@ -107,7 +152,7 @@ def evaluate(input: Tensor, call: Call, *, fill: Tensor | None = None, inplace: 
     noise = _eval_noise(call.law)
     if not noise:
         return input
-    _check_type(input)
+    check_tensor(input)
     factor = _eval_factor(noise, input, call)
     mapped = widen(input) * factor
     if fill is not None:
@@ -121,9 +166,7 @@ def dropout(
     p: float = 0.5,
     training: bool = True,
     inplace: bool = False,
-    *,
-    key: AnyKey | None = None,
-    generator: torch.Generator | None = None,
+    **source: Unpack[Source],
 ) -> Tensor:
     """Drop each entry with probability p and scale the rest by 1 / (1 - p): `torch.nn.functional.dropout`.
 
@@ -132,8 +175,7 @@ def dropout(
         p: the probability that an entry is dropped, in [0, 1].
         training: False returns `input` itself.
         inplace: overwrite `input`.
-        key: the address of the draws; see `drop`.
-        generator: where the key is taken from; eager mode only.
+        **source: `key` and `generator`; see `Source`.
 
     Raises:
         DropkitError: p lies outside [0, 1] or the tensor is not of a floating type.
@@ -142,7 +184,7 @@ def dropout(
     >>> dropout(torch.ones(4), 0.5, key=1)
     tensor([2., 0., 2., 2.])
     """
-    return _dropout(input, "...", "bernoulli", p, training, inplace, key, generator)
+    return _dropout(input, "...", "bernoulli", p, training, inplace, **source)
 
 
 def dropout1d(
@@ -150,15 +192,13 @@ def dropout1d(
     p: float = 0.5,
     training: bool = True,
     inplace: bool = False,
-    *,
-    key: AnyKey | None = None,
-    generator: torch.Generator | None = None,
+    **source: Unpack[Source],
 ) -> Tensor:
     """Drop whole channels of (N, C, L) or (C, L): `torch.nn.functional.dropout1d`.
 
     Arguments as in `dropout`.
     """
-    return _dropout(input, feature_pattern(1, input.dim()), "bernoulli", p, training, inplace, key, generator)
+    return _dropout(input, feature_pattern(1, input.dim()), "bernoulli", p, training, inplace, **source)
 
 
 def dropout2d(
@@ -166,15 +206,13 @@ def dropout2d(
     p: float = 0.5,
     training: bool = True,
     inplace: bool = False,
-    *,
-    key: AnyKey | None = None,
-    generator: torch.Generator | None = None,
+    **source: Unpack[Source],
 ) -> Tensor:
     """Drop whole channels of (N, C, H, W): `torch.nn.functional.dropout2d`. Arguments as in `dropout`.
 
     As there, three axes are read as (N, C, L), with a warning.
     """
-    return _dropout(input, feature_pattern(2, input.dim()), "bernoulli", p, training, inplace, key, generator)
+    return _dropout(input, feature_pattern(2, input.dim()), "bernoulli", p, training, inplace, **source)
 
 
 def dropout3d(
@@ -182,15 +220,13 @@ def dropout3d(
     p: float = 0.5,
     training: bool = True,
     inplace: bool = False,
-    *,
-    key: AnyKey | None = None,
-    generator: torch.Generator | None = None,
+    **source: Unpack[Source],
 ) -> Tensor:
     """Drop whole channels of (N, C, D, H, W) or (C, D, H, W): `torch.nn.functional.dropout3d`.
 
     Arguments as in `dropout`.
     """
-    return _dropout(input, feature_pattern(3, input.dim()), "bernoulli", p, training, inplace, key, generator)
+    return _dropout(input, feature_pattern(3, input.dim()), "bernoulli", p, training, inplace, **source)
 
 
 def alpha_dropout(
@@ -198,15 +234,13 @@ def alpha_dropout(
     p: float = 0.5,
     training: bool = False,
     inplace: bool = False,
-    *,
-    key: AnyKey | None = None,
-    generator: torch.Generator | None = None,
+    **source: Unpack[Source],
 ) -> Tensor:
     """Send entries to SELU's floor, keep mean and variance: `torch.nn.functional.alpha_dropout`.
 
     Arguments as in `dropout`.
     """
-    return _dropout(input, "...", "alpha", p, training, inplace, key, generator)
+    return _dropout(input, "...", "alpha", p, training, inplace, **source)
 
 
 def feature_alpha_dropout(
@@ -214,42 +248,38 @@ def feature_alpha_dropout(
     p: float = 0.5,
     training: bool = False,
     inplace: bool = False,
-    *,
-    key: AnyKey | None = None,
-    generator: torch.Generator | None = None,
+    **source: Unpack[Source],
 ) -> Tensor:
     """Alpha dropout of whole channels of (N, C, ...): `torch.nn.functional.feature_alpha_dropout`.
 
     Arguments as in `dropout`.
     """
-    return _dropout(input, "n c ... -> n c", "alpha", p, training, inplace, key, generator)
+    return _dropout(input, "n c ... -> n c", "alpha", p, training, inplace, **source)
 
 
 def feature_pattern(spatial: int, rank: int) -> str:
-    """Return the pattern of channel-wise dropout, with torch's warnings and errors on odd ranks."""
-    # As in torch, dropout2d takes every input for a batch and dropout3d none but one of five axes.
-    batch = spatial == 2 or rank == spatial + 2
-    _check_rank(f"dropout{spatial}d", spatial, rank, "(N, C, ...)" if batch else "(C, ...)")
-    return "n c ... -> n c" if batch else "c ... -> c"
+    """Return the pattern of channel-wise dropout, with torch's warnings and errors on odd ranks.
 
-
-def _check_rank(name: str, spatial: int, rank: int, read: str) -> None:
+    One pattern serves inputs with and without a batch. As in torch, dropout2d takes every input for a batch,
+    and dropout3d takes none of an odd rank for one.
+    """
     known = (spatial + 1, spatial + 2)
     if spatial == 1 and rank not in known:
         rule = f"has 2 or 3 axes: Expected 2D or 3D input, but received a {rank}D input"
-        raise RankError(f"input of {name}", rule, rank, "give (N, C, L) or (C, L)")
-    if rank < read.count(","):
-        raise RankError(f"input of {name}", f"has axes {read}", rank, "use dropout for single entries")
-    if rank not in known:
+        raise TensorError("input of dropout1d", rule, rank, "give (N, C, L) or (C, L)")
+    name, odd = f"dropout{spatial}d", rank not in known
+    if odd:
         _warn(
-            f"{name}: Received a {rank}-D input to {name}; it is read as {read}, which torch means to "
-            f"refuse some day: use dropout, or give {known[0]} or {known[1]} axes"
+            f"{name}: Received a {rank}-D input to {name}; it is read as "
+            f"{'(N, C, ...)' if spatial == 2 else '(C, ...)'}, which torch means to refuse some day: use "
+            f"dropout, or give {known[0]} or {known[1]} axes"
         )
     if (spatial, rank) == (2, 3):
         _warn(
             f"{name}: Received a 3D input to {name}, assuming that channel-wise 1D dropout behavior is "
             "desired: it is read as (N, C, L); use dropout1d to say so"
         )
+    return ODD_PATTERN if odd and spatial == 3 else FEATURE_PATTERNS[spatial]
 
 
 def _warn(text: str) -> None:
@@ -265,14 +295,12 @@ def _dropout(
     p: float,
     training: bool,
     inplace: bool,
-    key: AnyKey | None,
-    generator: torch.Generator | None,
+    **source: Unpack[Source],
 ) -> Tensor:
     p = RATE.check("p", p)
     if not training:
         return input
-    call = Call(_named_law(pattern, noise), p)
-    return perturb(input, call, key=key, generator=generator, inplace=inplace)
+    return perturb(input, Call(_named_law(pattern, noise), p), inplace=inplace, **source)
 
 
 @constant
@@ -309,16 +337,43 @@ def _named_law_once(pattern: str, noise: str) -> str:
     return law_of(Drop(0.0, pattern, noise))
 
 
-def _check_type(input: Tensor) -> None:
+def check_tensor(input: Any, argument: str = "input") -> None:
+    """Refuse what is no dense tensor of a real floating type."""
     if not isinstance(input, Tensor):
-        raise DropkitError(
-            "input", "is a torch tensor", type(input), "convert it, e.g. torch.as_tensor(input)"
-        )
+        mend = "convert it, e.g. torch.as_tensor(input)"
+        raise DropkitError(argument, "is a torch tensor", type(input), mend)
     if not input.is_floating_point():
-        raise DropkitError("input", "has a real floating type", input.dtype, "convert it, e.g. input.float()")
+        mend = f"convert it, e.g. {argument}.float()"
+        raise TensorError(argument, "has a real floating type", input.dtype, mend)
     if input.layout is not torch.strided or input.is_nested:
         layout = "nested" if input.is_nested else input.layout
-        raise DropkitError("input", "is a dense tensor", layout, "drop its values, or pad it first")
+        raise TensorError(argument, "is a dense tensor", layout, "drop its values, or pad it first")
+
+
+def _check_fit(input: Tensor, call: Call) -> None:
+    # In a graph sizes may be symbols; there the operator refuses what does not fit.
+    if not torch.compiler.is_compiling() and torch._C._get_tracing_state() is None:
+        _check_shape(call.law, input.shape)
+
+
+@functools.lru_cache(maxsize=4096)
+def _check_shape(law: str, shape: torch.Size) -> None:
+    description, window = describe(law)
+    try:
+        description.groups.layout(tuple(shape), window)
+        reference.entry_rate(description, tuple(shape))
+    except PatternError as error:
+        raise ShapeError(error.text, error.at, error.rule, error.mend.partition("\n")[0]) from None
+
+
+def _check_source(key: AnyKey | None = None, generator: torch.Generator | None = None) -> None:
+    if generator is not None:
+        check_kind("generator", generator, torch.Generator, "write e.g. torch.Generator().manual_seed(1)")
+        if key is not None:
+            rule = "is left out where key is given"
+            raise DropkitError("generator", rule, generator, "give one of the two")
+    if key is not None:
+        check_key(key)
 
 
 @constant
@@ -328,6 +383,7 @@ def _check_noise(law: str) -> bool:
 
 
 def _fitting(fill: Tensor, input: Tensor, call: Call) -> Tensor:
+    check_kind("fill", fill, Tensor, "give the tensor whose entries take the place of dropped ones")
     _check_noise(call.law)
     try:
         return fill.expand(input.shape)

@@ -86,6 +86,25 @@ def outcome(function: Any, x: Tensor) -> tuple[bool, list[str], list[bool]]:
     return False, said, shared
 
 
+@pytest.mark.parametrize("rank", range(3))
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_what_torch_refuses_is_refused_with_its_kind_of_error(rank: int, training: bool, dtype: Any) -> None:
+    x = torch.ones((3, 2)[:rank], dtype=dtype)
+    for ours, theirs in TWINS:
+        assert failure(ours, x, training) == failure(theirs, x, training)
+
+
+def failure(function: Any, x: Tensor, training: bool) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            function(x, 0.5, training)
+        except RuntimeError:
+            return True
+    return False
+
+
 @pytest.mark.parametrize("rank", [1, 4, 5])
 def test_dropout1d_says_which_ranks_it_takes(rank: int) -> None:
     with pytest.raises(

@@ -14,7 +14,16 @@ from dropkit.core.address import Words
 from dropkit.core.check import DropkitError
 from dropkit.core.key import Key
 
-__all__ = ["AnyKey", "draw", "draw_tensor", "draw_words", "key_tensor", "key_words", "refuse_trace"]
+__all__ = [
+    "AnyKey",
+    "check_key",
+    "draw",
+    "draw_tensor",
+    "draw_words",
+    "key_tensor",
+    "key_words",
+    "refuse_trace",
+]
 
 Tensor = torch.Tensor
 AnyKey = int | Key | Tensor
@@ -51,6 +60,14 @@ def draw_tensor(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
     if torch.compiler.is_compiling():
         torch._dynamo.graph_break(msg="generator= goes with eager mode: no generator has a place in a graph")
     return draw(x, generator)
+
+
+def check_key(key: AnyKey) -> None:
+    """Refuse what is no key."""
+    if isinstance(key, torch.Tensor):
+        _check_tensor(key)
+    else:
+        Key.of(key)
 
 
 def key_words(key: AnyKey) -> Words[Any]:

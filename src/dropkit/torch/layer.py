@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn, Self, Unpack
 
 import torch
 from torch import nn
 
 from dropkit.core import drop as core
 from dropkit.core.address import VERSION
-from dropkit.core.bind import Window
-from dropkit.core.check import RATE, DropkitError
+from dropkit.core.bind import WHOLE, Window
+from dropkit.core.check import RATE, DropkitError, check_kind
 from dropkit.core.groups import Groups, Pattern
 from dropkit.core.key import Key
 from dropkit.core.mode import MODE, Mode, Scale
 from dropkit.core.noise import Noise
 from dropkit.core.rate import Learned, Schedule, threshold
+from dropkit.core.rate import check as check_rate
 from dropkit.torch import functional
-from dropkit.torch.keys import AnyKey
+from dropkit.torch.autograd import fixed
+from dropkit.torch.functional import Source
 from dropkit.torch.run import Call, law_of
 
-__all__ = ["Drop", "Layer"]
+__all__ = ["Drop", "Layer", "rate_of"]
 
 Tensor = torch.Tensor
-_WHOLE_ARRAY = Window()
+
+
+def rate_of(p: Any) -> Any:
+    """Return the rate that a layer's `p` stands for: also the number in a tensor, which torch takes too."""
+    return check_rate(p.item() if isinstance(p, Tensor) and p.ndim == 0 else p, "p")
 
 
 class Layer(nn.Module):
@@ -44,7 +51,7 @@ class Layer(nn.Module):
         if isinstance(rate, Learned):
             raise DropkitError("rate", "is not learned by this layer", rate, "give a number or a schedule")
         self.describe(description)
-        self.inplace = inplace
+        self.inplace = check_kind("inplace", inplace, bool, "write True or False")
         self.forced_mode: Mode | None = None
         self.stream_key: Key | None = None
         self._p = rate if isinstance(rate, float) else None
@@ -100,32 +107,51 @@ class Layer(nn.Module):
         self,
         input: Tensor,
         *,
-        key: AnyKey | None = None,
-        generator: torch.Generator | None = None,
-        window: Window = _WHOLE_ARRAY,
+        window: Window = WHOLE,
+        **source: Unpack[Source],
     ) -> Tensor:
         """Drop entries of `input` in training, apply the eval map otherwise.
 
         Args:
             input: a tensor of a real floating type.
-            key: the address of the draws; without one, one number is taken from the generator in use.
-            generator: where the key is taken from instead of torch's own; eager mode only.
             window: the place of the tensor inside a larger one.
+            **source: `key`, the address of the draws, or `generator`, where the key is taken from; see
+                `dropkit.torch.functional.Source`.
         """
-        return self._drop(input, self._law_for(input, window), key=key, generator=generator)
+        return self._drop(input, self._law_for(input, window), **source)
 
-    def _drop(self, input: Tensor, law: str, fill: Tensor | None = None, **source: Any) -> Tensor:
-        # A buffer is slow to look up, hence the question to a plain attribute first.
-        call = Call(law, None, self.threshold) if self.scheduled else Call(law, self._p)
+    def _drop(self, input: Tensor, law: str, fill: Tensor | None = None, **source: Unpack[Source]) -> Tensor:
+        call = self._call(law)
         if self.drawing:
-            if self.stream_key is not None and source.get("key") is None:
-                source["key"] = self.stream_key
-            return functional.perturb(input, call, fill=fill, inplace=self.inplace, **source)
+            return functional.perturb(input, call, fill=fill, inplace=self.inplace, **self._source(source))
         return functional.evaluate(input, call, fill=fill, inplace=self.inplace)
 
-    def _law_for(self, input: Tensor, window: Window = _WHOLE_ARRAY) -> str:
+    def _call(self, law: str) -> Call:
+        # A buffer is slow to look up, hence the question to a plain attribute first.
+        return Call(law, None, self.threshold) if self.scheduled else Call(law, self._p)
+
+    def _source(self, source: Source) -> Source:
+        if self.stream_key is not None and source.get("key") is None:
+            source["key"] = self.stream_key
+        return source
+
+    def _factor(
+        self, like: Tensor, shape: tuple[int, ...], window: Window = WHOLE, **source: Unpack[Source]
+    ) -> Callable[[], Tensor] | None:
+        """Return what makes the factors of an array of this shape, always alike; None where they are 1."""
+        ones = torch.ones(shape, dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)
+        call = self._call(self._law_for(ones, window))
+        if not self.drawing:
+            factors = functional.evaluate(ones, call)
+            return None if factors is ones else lambda: factors
+        if call.rate == 0:
+            return None
+        call, key = fixed(like, call, **self._source(source))
+        return lambda: functional.perturb(ones, call, key=key)
+
+    def _law_for(self, input: Tensor, window: Window = WHOLE) -> str:
         """The law for this input; layers whose pattern depends on the rank override it."""
-        return self._law if window == _WHOLE_ARRAY else law_of(self._plain, window)
+        return self._law if window is WHOLE else law_of(self._plain, window)
 
     def extra_repr(self) -> str:
         """Show the rate, what is not the default, and what forces the mode."""
@@ -148,6 +174,13 @@ class Layer(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
         if self.step is not None:
             self.move_to(int(self.step))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        unborn = self.step is not None and self.step.is_meta
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # it is untyped
+        if unborn and self.step is not None and not self.step.is_meta:
+            self.move_to(0)  # memory that `to_empty` has just given holds no step
+        return self
 
     def __prepare_scriptable__(self) -> NoReturn:
         mend = "use torch.compile or torch.export, or replace the layer by nn.Identity() for inference"
@@ -182,9 +215,8 @@ class Drop(Layer):
         inplace: bool = False,
         **sizes: int,
     ) -> None:
-        groups = Pattern(pattern, sizes) if isinstance(pattern, str) else pattern
-        whole = rate if isinstance(rate, core.Drop) else core.Drop(rate, groups, noise, scale)
-        super().__init__(whole, inplace)
+        whole = isinstance(rate, core.Drop)
+        super().__init__(rate if whole else core.Drop.of(rate, pattern, noise, scale, sizes), inplace)
 
     def extra_repr(self) -> str:
         """Show the rate, the groups and the noise."""

@@ -123,6 +123,14 @@ class TestState:
         assert converted.threshold.dtype == torch.int64
         assert torch.equal(converted(X, key=1), Dropout(SCHEDULE(3))(X, key=1))
 
+    def test_a_layer_without_memory_begins_when_it_gets_some(self) -> None:
+        with torch.device("meta"):
+            layer = Dropout(SCHEDULE)
+        layer.to_empty(device="cpu")
+        assert layer.step is not None
+        assert int(layer.step) == 0
+        assert torch.equal(layer(X, key=1), Dropout(SCHEDULE)(X, key=1))
+
 
 class TestRate:
     """`p` reads and moves like that of torch where the rate is one number."""

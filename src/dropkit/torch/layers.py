@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from dropkit.core import drop as core
-from dropkit.core.bind import Window
+from dropkit.core.bind import WHOLE, Window
 from dropkit.core.check import DropkitError, Whole, check_each, check_kind
 from dropkit.core.groups import Pattern
 from dropkit.core.mode import Scale
@@ -28,8 +28,9 @@ from dropkit.methods.spatial_dropout import spatial_dropout
 from dropkit.methods.token_dropout import protected, token_dropout
 from dropkit.methods.uniform_dropout import uniform_dropout
 from dropkit.methods.zoneout import zoneout
-from dropkit.torch.functional import feature_pattern
-from dropkit.torch.layer import Layer
+from dropkit.torch.autograd import multiplied
+from dropkit.torch.functional import FEATURE_PATTERNS, ODD_PATTERN, TensorError, feature_pattern
+from dropkit.torch.layer import Layer, rate_of
 from dropkit.torch.run import law_of
 
 __all__ = [
@@ -57,8 +58,6 @@ _TOKEN = Whole(0, "give token numbers, e.g. (0, 101, 102)")
 Rate = Any
 """A number in [0, 1], a schedule, or a `PerAxis` where the layer's groups have an axis for it."""
 
-_WHOLE_ARRAY = Window()
-
 
 class Dropout(Layer, nn.Dropout):
     """`torch.nn.Dropout`: every entry has its own coin.
@@ -76,28 +75,26 @@ class Dropout(Layer, nn.Dropout):
     """
 
     def __init__(self, p: Rate = 0.5, inplace: bool = False, *, scale: Scale = "train") -> None:
-        super().__init__(dropout(p, scale), inplace)
+        super().__init__(dropout(rate_of(p), scale), inplace)
 
 
 class _FeatureDropout(Layer):
-    """Channel-wise dropout whose pattern depends on the rank, as that of torch does."""
+    """Channel-wise dropout, with torch's reading of odd ranks."""
 
     spatial: ClassVar[int]
 
     def __init__(self, p: Rate = 0.5, inplace: bool = False, *, scale: Scale = "train") -> None:
-        super().__init__(core.Drop(p, "n c ... -> n c", scale=scale), inplace)
+        super().__init__(core.Drop(rate_of(p), FEATURE_PATTERNS[self.spatial], scale=scale), inplace)
 
     def describe(self, description: core.Drop) -> None:
         super().describe(description)
-        unbatched = replace(self._plain, groups=Pattern("c ... -> c"))
-        self._plains = {description.groups.pattern: self._plain, "c ... -> c": unbatched}
-        self._laws = {pattern: law_of(plain) for pattern, plain in self._plains.items()}
+        self._odd = replace(self._plain, groups=Pattern(ODD_PATTERN))
+        self._odd_law = law_of(self._odd)
 
-    def _law_for(self, input: Tensor, window: Window = _WHOLE_ARRAY) -> str:
-        pattern = feature_pattern(self.spatial, input.dim())
-        if window == _WHOLE_ARRAY:
-            return self._laws[pattern]
-        return law_of(self._plains[pattern], window)
+    def _law_for(self, input: Tensor, window: Window = WHOLE) -> str:
+        if feature_pattern(self.spatial, input.dim()) != ODD_PATTERN:
+            return super()._law_for(input, window)
+        return self._odd_law if window is WHOLE else law_of(self._odd, window)
 
 
 class Dropout1d(_FeatureDropout, nn.Dropout1d):
@@ -131,7 +128,7 @@ class AlphaDropout(Layer, nn.AlphaDropout):
     """
 
     def __init__(self, p: Rate = 0.5, inplace: bool = False) -> None:
-        super().__init__(alpha_dropout(p), inplace)
+        super().__init__(alpha_dropout(rate_of(p)), inplace)
 
 
 class FeatureAlphaDropout(Layer, nn.FeatureAlphaDropout):
@@ -141,7 +138,7 @@ class FeatureAlphaDropout(Layer, nn.FeatureAlphaDropout):
     """
 
     def __init__(self, p: Rate = 0.5, inplace: bool = False) -> None:
-        super().__init__(feature_alpha_dropout(p), inplace)
+        super().__init__(feature_alpha_dropout(rate_of(p)), inplace)
 
 
 class GaussianDropout(Layer):
@@ -152,14 +149,14 @@ class GaussianDropout(Layer):
     """
 
     def __init__(self, p: Rate = 0.5, inplace: bool = False) -> None:
-        super().__init__(gaussian_dropout(p), inplace)
+        super().__init__(gaussian_dropout(rate_of(p)), inplace)
 
 
 class UniformDropout(Layer):
     """Every entry is multiplied by a uniform number of mean 1 and variance p / (1 - p)."""
 
     def __init__(self, p: Rate = 0.5, inplace: bool = False) -> None:
-        super().__init__(uniform_dropout(p), inplace)
+        super().__init__(uniform_dropout(rate_of(p)), inplace)
 
 
 class SpatialDropout(Layer):
@@ -168,7 +165,7 @@ class SpatialDropout(Layer):
     def __init__(
         self, p: Rate = 0.5, inplace: bool = False, *, channels_last: bool = False, scale: Scale = "train"
     ) -> None:
-        super().__init__(spatial_dropout(p, channels_last, scale), inplace)
+        super().__init__(spatial_dropout(rate_of(p), channels_last, scale), inplace)
 
 
 class DropPath(Layer):
@@ -193,7 +190,7 @@ class DropPath(Layer):
         per: Literal["sample", "batch"] = "sample",
         scale_by_keep: bool = True,
     ) -> None:
-        super().__init__(drop_path(p, per, scale_by_keep), inplace)
+        super().__init__(drop_path(rate_of(p), per, scale_by_keep), inplace)
 
 
 class LockedDropout(Layer):
@@ -202,21 +199,21 @@ class LockedDropout(Layer):
     def __init__(
         self, p: Rate = 0.5, inplace: bool = False, *, batch_first: bool = True, scale: Scale = "train"
     ) -> None:
-        super().__init__(locked_dropout(p, batch_first, scale), inplace)
+        super().__init__(locked_dropout(rate_of(p), batch_first, scale), inplace)
 
 
 class HeadDropout(Layer):
     """One coin an attention head of (batch, heads, ...)."""
 
     def __init__(self, p: Rate = 0.1, inplace: bool = False, *, scale: Scale = "train") -> None:
-        super().__init__(head_dropout(p, scale), inplace)
+        super().__init__(head_dropout(rate_of(p), scale), inplace)
 
 
 class InputDropout(Layer):
     """Dropout of the network's input, with a rate of its own."""
 
     def __init__(self, p: Rate = 0.2, inplace: bool = False, *, scale: Scale = "train") -> None:
-        super().__init__(input_dropout(p, scale), inplace)
+        super().__init__(input_dropout(rate_of(p), scale), inplace)
 
 
 class DropBlock2d(Layer):
@@ -241,7 +238,7 @@ class DropBlock2d(Layer):
         couple_channels: bool = False,
         scale: Scale = "train",
     ) -> None:
-        super().__init__(drop_block(p, block_size, couple_channels, scale), inplace)
+        super().__init__(drop_block(rate_of(p), block_size, couple_channels, scale), inplace)
 
     def extra_repr(self) -> str:
         """Show the block too."""
@@ -265,7 +262,7 @@ class TokenDropout(Layer):
     def __init__(
         self, p: Rate = 0.1, prefix: int = 0, keep: Iterable[int] = (), *, scale: Scale = "train"
     ) -> None:
-        super().__init__(token_dropout(p, scale))
+        super().__init__(token_dropout(rate_of(p), scale))
         self.prefix, self.keep = prefix, check_each("keep", keep, _TOKEN)
         protected(torch.zeros(1, 1, dtype=torch.int64), self.keep, prefix)
 
@@ -280,18 +277,22 @@ class TokenDropout(Layer):
             padding: which positions are padding (batch, time), true there; they are never dropped.
             **source: `key`, `generator` and `window` as in every layer.
         """
+        for name, marks in (("ids", ids), ("padding", padding)):
+            _check_marks(name, marks, input)
         if self.keep and ids is None:
             raise DropkitError("ids", "is given where keep names tokens", ids, "call layer(x, ids=ids)")
-        if ids is not None and ids.shape != input.shape[:2]:
-            rule = f"has one number a token, shape {tuple(input.shape[:2])}"
-            raise DropkitError("ids", rule, tuple(ids.shape), "give (batch, time)")
-        dropped = super().forward(input, **source)
-        if dropped is input or not (self.prefix or self.keep or padding is not None):
-            return dropped
-        numbers = (
-            ids if ids is not None else torch.zeros(input.shape[:2], dtype=torch.int64, device=input.device)
-        )
-        return torch.where(protected(numbers, self.keep, self.prefix, padding)[..., None], input, dropped)
+        if not (self.prefix or self.keep or padding is not None):
+            return super().forward(input, **source)
+        shape = input.shape[:2]
+        factor = self._factor(input, (*shape, 1), **source)
+        if factor is None:
+            return input
+
+        def spared(ids: Tensor | None, padding: Tensor | None) -> Tensor:
+            numbers = torch.zeros(shape, dtype=torch.int64, device=input.device) if ids is None else ids
+            return torch.where(protected(numbers, self.keep, self.prefix, padding)[..., None], 1.0, factor())
+
+        return multiplied(input, spared, ids, padding)
 
     def extra_repr(self) -> str:
         """Show what is protected too."""
@@ -311,7 +312,7 @@ class EmbeddingDropout(Layer):
     """
 
     def __init__(self, embedding: nn.Embedding, p: Rate = 0.1, *, scale: Scale = "train") -> None:
-        super().__init__(embedding_dropout(p, scale))
+        super().__init__(embedding_dropout(rate_of(p), scale))
         self.embedding = check_kind("embedding", embedding, nn.Embedding, "wrap the table itself")
 
     def forward(self, ids: Tensor, **source: Any) -> Tensor:  # type: ignore[override]  # it takes numbers of words
@@ -321,15 +322,12 @@ class EmbeddingDropout(Layer):
             ids: numbers of words, of any shape.
             **source: `key`, `generator` and `window` as in every layer.
         """
-        # One factor a row is drawn, not one an entry: the table itself is neither copied nor changed.
-        rows = self.embedding.weight.new_ones(self.embedding.num_embeddings, 1)
-        factor = super().forward(rows, **source)
         words: Tensor = self.embedding(ids)
-        if factor is rows:
+        # One factor a row is drawn, not one an entry: the table itself is neither copied nor changed.
+        factor = self._factor(words, (self.embedding.num_embeddings, 1), **source)
+        if factor is None:
             return words
-        kept = nn.functional.embedding(ids, factor)
-        # Replaced, not multiplied: NaN in a dropped row does not survive.
-        return torch.where(kept == 0, 0.0, words * kept)
+        return multiplied(words, lambda ids: nn.functional.embedding(ids, factor()), ids)
 
 
 class Zoneout(Layer):
@@ -341,10 +339,10 @@ class Zoneout(Layer):
     """
 
     def __init__(self, p: Rate = 0.1, inplace: bool = False) -> None:
-        super().__init__(zoneout(p), inplace)
+        super().__init__(zoneout(rate_of(p)), inplace)
 
     def forward(  # type: ignore[override]  # it takes two states
-        self, new: Tensor, previous: Tensor, *, window: Window = _WHOLE_ARRAY, **source: Any
+        self, new: Tensor, previous: Tensor, *, window: Window = WHOLE, **source: Any
     ) -> Tensor:
         """Return `previous` where a unit is dropped and `new` elsewhere.
 
@@ -354,7 +352,20 @@ class Zoneout(Layer):
             window: the place of the state inside a larger one.
             **source: `key` and `generator` as in every layer.
         """
+        check_kind("previous", previous, Tensor, "give the state of the step before")
         if new.shape != previous.shape:
             rule = f"has the shape of new, {tuple(new.shape)}"
             raise DropkitError("previous", rule, tuple(previous.shape), "give the state of the step before")
         return self._drop(new, self._law_for(new, window), fill=previous, **source)
+
+
+def _check_marks(name: str, marks: Tensor | None, input: Tensor) -> None:
+    """Refuse marks of tokens, numbers or padding, that are none."""
+    if marks is None:
+        return
+    check_kind(name, marks, Tensor, "give a tensor of shape (batch, time)")
+    if marks.shape != input.shape[:2]:
+        rule = f"has one mark a token, shape {tuple(input.shape[:2])}"
+        raise TensorError(name, rule, tuple(marks.shape), "give (batch, time)")
+    if name == "padding" and marks.dtype != torch.bool:
+        raise TensorError(name, "is true where a token is padding", marks.dtype, "write e.g. ids == 0")

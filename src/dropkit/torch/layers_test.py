@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
 import dropkit
 from dropkit.core import reference
@@ -92,6 +93,12 @@ class TestNamedLayers:
         rtol = ulps * torch.finfo(x.dtype).eps
         torch.testing.assert_close(layer(x, key=KEY), expected, rtol=rtol, atol=rtol)
 
+    def test_its_description_replays_the_mask(
+        self, layer: Layer, shape: tuple[int, ...], drop: dropkit.Drop
+    ) -> None:
+        replayed = dropkit.mask(KEY, shape, layer.description)
+        np.testing.assert_array_equal(replayed, dropkit.mask(KEY, shape, drop))
+
     def test_the_gradient_is_right(self, layer: Layer, shape: tuple[int, ...], drop: dropkit.Drop) -> None:
         torch.autograd.gradcheck(lambda x: layer(x, key=KEY), normal(*shape).requires_grad_(), fast_mode=True)
 
@@ -161,7 +168,7 @@ def test_inplace_belongs_to_every_layer_that_names_it() -> None:
 @pytest.mark.parametrize("cls", sorted({type(layer) for layer, _, _ in NAMED} | {Zoneout}, key=str))
 @pytest.mark.parametrize("rate", RATE.bad(), ids=str)
 def test_a_wrong_rate_is_refused_at_construction(cls: Any, rate: Any) -> None:
-    with pytest.raises(DropkitError, match="rate must be a number in"):
+    with pytest.raises(DropkitError, match="p must be a number in"):
         cls(rate)
 
 
@@ -193,8 +200,8 @@ class TestTokenDropout:
         ("build", "call", "message"),
         [
             ({"keep": (1,)}, {}, "ids is given where keep names tokens"),
-            ({"keep": (1,)}, {"ids": IDS[:1]}, r"ids has one number a token, shape \(2, 6\)"),
-            ({}, {"padding": IDS[:, :2] == 0}, r"padding has the shape of ids"),
+            ({"keep": (1,)}, {"ids": IDS[:1]}, r"ids has one mark a token, shape \(2, 6\)"),
+            ({}, {"padding": IDS[:, :2] == 0}, r"padding has one mark a token"),
         ],
     )
     def test_wrong_calls_are_refused(self, build: Any, call: Any, message: str) -> None:
@@ -205,6 +212,98 @@ class TestTokenDropout:
     def test_wrong_protection_is_refused_at_construction(self, build: Any) -> None:
         with pytest.raises(DropkitError, match=r"(keep|prefix).* must be a"):
             TokenDropout(**build)
+
+
+class TestSelectedTokens:
+    """What goes by numbers of tokens keeps these numbers for backward, which the caller has anyway."""
+
+    IDS = torch.tensor([[1, 7, 8, 1, 0, 0], [1, 9, 7, 5, 3, 1]])
+
+    @pytest.fixture(params=[{}, {"key": KEY}], ids=["seed", "key"])
+    def source(self, request: pytest.FixtureRequest) -> Any:
+        return request.param
+
+    @pytest.fixture(params=[0.6, dropkit.linear_schedule(0.6, 0.2, 4)], ids=["rate", "schedule"])
+    def rate(self, request: pytest.FixtureRequest) -> Any:
+        return request.param
+
+    @pytest.fixture
+    def call(self, layer: Layer, source: Any) -> Callable[[Tensor], Tensor]:
+        if isinstance(layer, TokenDropout):
+            return lambda x: layer(x, ids=self.IDS, padding=self.IDS == 0, **source)
+
+        def look_up(x: Tensor) -> Tensor:
+            y: Tensor = torch.func.functional_call(layer, {"embedding.weight": x}, (self.IDS,), source)
+            return y
+
+        return look_up
+
+    @pytest.fixture(params=["token", "embedding"])
+    def layer(self, request: pytest.FixtureRequest, rate: Any) -> Layer:
+        return (
+            TokenDropout(rate, 1, (8,))
+            if request.param == "token"
+            else EmbeddingDropout(nn.Embedding(10, 4), rate)
+        )
+
+    @pytest.fixture
+    def x(self, layer: Layer) -> Tensor:
+        return normal(*((2, 6, 4) if isinstance(layer, TokenDropout) else (10, 4))).requires_grad_()
+
+    def test_backward_keeps_nothing_else(self, call: Any, x: Tensor) -> None:
+        kept: list[Tensor] = []
+
+        def keep(tensor: Tensor) -> Tensor:
+            kept.append(tensor)
+            return tensor
+
+        with saved_tensors_hooks(keep, lambda tensor: tensor):
+            call(x)
+        assert {tuple(tensor.shape) for tensor in kept} == {tuple(self.IDS.shape)}
+        assert {tensor.dtype for tensor in kept} <= {torch.int64, torch.bool}
+        assert sum(torch.equal(tensor, self.IDS == 0) for tensor in kept) == (x.dim() == 3)
+
+    def test_backward_has_the_mask_of_forward_though_the_schedule_steps(
+        self, layer: Layer, call: Any, x: Tensor
+    ) -> None:
+        y = call(x)
+        if layer.scheduled:
+            layer.move_to(4)
+        (grad,) = torch.autograd.grad(y, x, torch.ones_like(y))
+        whole = grad if isinstance(layer, TokenDropout) else nn.functional.embedding(self.IDS, x)
+        if isinstance(layer, TokenDropout):
+            torch.testing.assert_close(y, grad * x)
+            found = torch.tensor(sorted(set(grad.flatten().tolist())), dtype=x.dtype)
+            torch.testing.assert_close(found, torch.tensor([0.0, 1.0, 2.5], dtype=x.dtype))
+        else:
+            weight = (y / whole)[..., 0]
+            expected = torch.zeros(10, dtype=x.dtype).index_add(0, self.IDS.flatten(), weight.flatten())
+            torch.testing.assert_close(grad, expected[:, None].expand(10, 4))
+
+    def test_derivatives_of_both_modes_and_orders(self, call: Any, x: Tensor, source: Any) -> None:
+        if source:
+            torch.autograd.gradcheck(call, x, check_forward_ad=True)
+            torch.autograd.gradgradcheck(lambda x: call(x * x), x)
+
+    def test_a_change_of_the_numbers_before_backward_is_noticed(self, layer: Layer, x: Tensor) -> None:
+        ids = self.IDS.clone()
+        if isinstance(layer, TokenDropout):
+            y = layer(x, ids=ids)
+            ids.zero_()
+            with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+                y.sum().backward()
+
+
+@pytest.mark.parametrize("p", [0.1, 0.3])
+def test_the_factor_of_a_half_type_is_not_rounded(p: float) -> None:
+    x, ids = normal(2, 6, 4).to(torch.bfloat16), TestTokenDropout.IDS
+    table = nn.Embedding(103, 4, _weight=normal(103, 4).to(torch.bfloat16))
+    wide = nn.Embedding(103, 4, _weight=table.weight.detach().float())
+    for narrow, wider in (
+        (TokenDropout(p, 1)(x, key=KEY), TokenDropout(p, 1)(x.float(), key=KEY)),
+        (EmbeddingDropout(table, p)(ids, key=KEY), EmbeddingDropout(wide, p)(ids, key=KEY)),
+    ):
+        assert torch.equal(narrow, wider.to(torch.bfloat16))
 
 
 class TestEmbeddingDropout:
@@ -260,9 +359,24 @@ class TestZoneout:
             Zoneout(0.3).train(training)(normal(4, 5), normal(5))
 
 
+def test_a_rate_in_a_tensor_is_taken_as_by_torch() -> None:
+    assert Dropout(torch.tensor(0.25)).p == nn.Dropout(torch.tensor(0.25)).p == 0.25  # type: ignore[arg-type]  # the point
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
+        (lambda: DropPath(0.1, "batch"), "inplace must be a bool, got 'batch'"),  # type: ignore[arg-type]  # the point
+        (lambda: Dropout(torch.tensor([0.1, 0.2])), "p must be a number in"),
+        (lambda: Dropout(0.1)(torch.ones(3), window=3), "window must be a Window, got 3"),
+        (lambda: Dropout(0.1)(torch.ones(3), generator=3), "generator must be a Generator"),
+        (lambda: Dropout(0.1)(torch.ones(3), key="x"), "key must be an int or a dropkit.Key"),
+        (lambda: Zoneout(0.1)(torch.ones(3), None), "previous must be a Tensor"),
+        (lambda: TokenDropout()(torch.ones(2, 3, 4), padding=3), "padding must be a Tensor"),
+        (
+            lambda: TokenDropout()(torch.ones(2, 3, 4), padding=torch.ones(2, 3)),
+            "padding is true where a token is padding, got torch.float32",
+        ),
         (lambda: DropBlock2d(0.1, 0), "block_size must be a whole number of at least 1"),
         (lambda: DropBlock2d(0.1, (3, 3, 3)), "block_size has one side for each axis"),  # type: ignore[arg-type]  # the point
         (lambda: DropPath(0.1, per="row"), "per must be one of"),  # type: ignore[arg-type]  # the point
@@ -277,9 +391,11 @@ class TestZoneout:
         (lambda: Dropout(dropkit.PerAxis((0.1,), "c")), "take a pattern|names? .*axis|axis with coins"),
     ],
 )
-def test_bad_input_is_refused_by_name(build: Callable[[], Any], message: str) -> None:
+def test_bad_input_is_refused_by_name_and_moves_no_generator(build: Callable[[], Any], message: str) -> None:
+    before = torch.get_rng_state()
     with pytest.raises(DropkitError, match=message):
         build()
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_layers_and_the_methods_describe_the_same() -> None:

@@ -11,7 +11,8 @@ import torch
 
 from dropkit.core import reference
 from dropkit.core.address import Words
-from dropkit.core.bind import Window
+from dropkit.core.bind import WHOLE, Window
+from dropkit.core.check import check_kind
 from dropkit.core.drop import Drop
 from dropkit.core.groups import Draws
 from dropkit.core.rate import ONE
@@ -22,7 +23,6 @@ __all__ = ["Call", "constant", "describe", "law_of", "run", "widen"]
 
 Tensor = torch.Tensor
 F = TypeVar("F", bound=Callable[..., Any])
-_WHOLE_ARRAY = Window()
 
 
 def constant(function: F) -> F:
@@ -40,9 +40,9 @@ class Call(NamedTuple):
 
 
 @constant
-def law_of(drop: Drop, window: Window = _WHOLE_ARRAY) -> str:
+def law_of(drop: Drop, window: Window = WHOLE) -> str:
     """Return all of a description but a plain rate, as the text that an operator carries through a graph."""
-    return _write(drop, window)
+    return _write(drop, check_kind("window", window, Window, "write e.g. dropkit.Window((128,))"))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -50,7 +50,7 @@ def _write(drop: Drop, window: Window) -> str:
     data = json.loads(drop.to_json())
     if isinstance(drop.rate, float):
         data["rate"] = 0.0
-    if window != _WHOLE_ARRAY:
+    if window != WHOLE:
         data["window"] = [window.start, window.whole]
     return json.dumps(data)
 
