@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from tests.strangers import STRANGER
+from tools.prove import laws
 
 from dropkit import Blocks, Drop, Key, KofN
 from dropkit.methods import catalogue
-from dropkit.testing import Built, Declared, Shapes, Subject, examine, numpy_subject, of
+from dropkit.testing import Built, Declared, Shapes, Subject, examine, module_subject, numpy_subject, of
 from dropkit.testing.registry import RUNS
 from dropkit.testing.torch import torch_subject
+from dropkit.torch import DropBlock2d
 
 METHODS = sorted(catalogue())
 BACKENDS = ["numpy", "torch"]
@@ -26,6 +32,18 @@ DESCRIPTIONS = {
 }
 RANDOM = ["rate", "moments", "independence", "key"]
 SEEDS = range(20)
+NAN_SURVIVES = {"nonfinite": "torch multiplies by its mask, and 0 * nan is nan"}
+IN_MEMORY_ORDER = {"layouts": "torch fills a mask that lies in memory as its input does", **NAN_SURVIVES}
+MODULES = {
+    "dropout": module_subject(torch.nn.Dropout, "dropout", "b t -> b t", waived=IN_MEMORY_ORDER),
+    "channels": module_subject(torch.nn.Dropout2d, "channels", "b c h w -> b c", waived=NAN_SURVIVES),
+    "alpha": module_subject(
+        torch.nn.AlphaDropout, "alpha", lambda p: Drop(p, "b t -> b t", noise="alpha"), waived=IN_MEMORY_ORDER
+    ),
+    "our blocks": module_subject(
+        lambda p: DropBlock2d(p, 2), "our blocks", lambda p: Drop(p, Blocks(2, "h w", "b c h w -> b c h w"))
+    ),
+}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -46,11 +64,26 @@ def test_a_right_method_raises_no_alarm_whatever_the_seed(name: str, seed: int) 
     examine(numpy_subject(DESCRIPTIONS[name], name), key=seed, traits=RANDOM).check()
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_that_knows_nothing_of_us_keeps_the_contract(name: str) -> None:
+    examine(MODULES[name], key=4).check()
+
+
+def test_a_stranger_is_examined_with_the_power_that_the_finding_states() -> None:
+    rate, *_ = examine(STRANGER, key=6, traits=["rate"]).findings
+    powers = [float(power) for power in re.findall(r"([01]\.\d{3}) at", rate.sentence)]
+    assert len(powers) == 7
+    assert min(powers) >= 0.99
+
+
 def test_these_runs_are_within_what_the_registry_counts() -> None:
-    runs = len(METHODS) * len(BACKENDS) + 2 * len(DESCRIPTIONS) + 2 * len(SEEDS)
-    assert all(
-        runs <= RUNS[f"contract.{test}"] * 4 // 5 for test in ("rate", "moments", "independence", "key")
-    )
+    strangers = 2
+    runs = len(METHODS) * len(BACKENDS) + 2 * len(DESCRIPTIONS) + 2 * len(SEEDS) + len(MODULES) + strangers
+    tests = [test for test in RUNS if test.startswith("contract.")]
+    assert tests
+    assert all(runs <= RUNS[test] * 4 // 5 for test in tests)
+    checks, seeds = 4, inspect.signature(laws.alarms).parameters["seeds"].default
+    assert checks * seeds * len(METHODS) <= RUNS["prove.alarms"]
 
 
 def test_what_a_subject_waives_is_not_examined_and_says_why() -> None:

@@ -56,6 +56,29 @@ from tests.defects import (
     window_ignored,
     without_offset,
 )
+from tests.strangers import (
+    STRANGER,
+    UNSCALED,
+    ExactDropBlock,
+    FirstOrderDropBlock,
+    ScaledDropPath,
+    UnscaledDropPath,
+    blocks,
+    doubled_at_07,
+    exactly_k_of_n,
+    falling_together,
+    neighbours_share_at_03,
+    only_listed_rates,
+    path,
+    rate_off,
+    shrinking_at_07,
+    shrinking_in_float32,
+    sparing_the_large,
+    stranger,
+    unscaled_at_05,
+    unscaled_in_float16,
+)
+from tests.strangers import unscaled as no_scale
 
 import dropkit
 from dropkit.testing import Subject, examine
@@ -113,7 +136,7 @@ WRONG = [
     Wrong("mask frozen across calls", "key", "key", forwarding(frozen), ENTRYWISE),
     Wrong("call counter of its own", "key", "key", counting(), ENTRYWISE),
     Wrong("mask depends on batch size", "key", "twin", deciding(batch_size_in_key), ENTRYWISE),
-    Wrong("drawn in memory order", "key", "inputs", forwarding(memory_order, BLOCKS), BLOCKS),
+    Wrong("drawn in memory order", "key", "layouts", forwarding(memory_order, BLOCKS), BLOCKS),
     Wrong("type lost", "key", "inputs", forwarding(type_lost), ENTRYWISE),
     Wrong("window ignored", "key", "window", forwarding(window_ignored), ENTRYWISE),
     Wrong("JSON rounds the rate", "key", "description", replace(ENTRYWISE, drop=Rounding), ENTRYWISE),
@@ -139,12 +162,57 @@ WRONG = [
     Wrong("key redrawn in backward", "gradient", "gradient", backwarding(redrawn), ENTRYWISE),
     Wrong("straight-through backward", "gradient", "gradient", backwarding(straight_through), ENTRYWISE),
     Wrong("b of alpha in gradient", "gradient", "gradient", backwarding(offset_in_gradient, ALPHAS), ALPHAS),
-    Wrong("dropped NaN survives", "edges", "edges", forwarding(multiplied), ENTRYWISE),
+    Wrong("dropped NaN survives", "edges", "nonfinite", forwarding(multiplied), ENTRYWISE),
     Wrong("rate 1 not finite", "edges", "edges", forwarding(divided), ENTRYWISE),
 ]
 
+STRANGERS = [
+    Wrong("3 % high at 0.1", "rate", "rate_at_every_position", rate_off(0.03, 0.1), STRANGER),
+    Wrong("3 % low at 0.5", "rate", "rate_at_every_position", rate_off(-0.03, 0.5), STRANGER),
+    Wrong("20 % off at 0.3 alone", "rate", "rate_at_every_position", rate_off(0.2, 0.3), STRANGER),
+    Wrong("right at a list of rates", "rate", "rate_at_every_position", only_listed_rates(), STRANGER),
+    Wrong("exactly k of n", "independence", "counts", stranger(exactly_k_of_n), STRANGER),
+    Wrong("calls with a rate of their own", "independence", "counts", stranger(falling_together), STRANGER),
+    Wrong(
+        "neighbours share at 0.3 alone",
+        "independence",
+        "independence",
+        stranger(neighbours_share_at_03),
+        STRANGER,
+    ),
+    Wrong("doubled at 0.7 alone", "moments", "values", stranger(factor=doubled_at_07), STRANGER),
+    Wrong("mean off at 0.7 alone", "mean", "mean", stranger(factor=doubled_at_07), STRANGER),
+    Wrong("no scale in backward at 0.5", "gradient", "gradient", stranger(back=unscaled_at_05), STRANGER),
+    Wrong("float16 backward", "gradient", "gradient", stranger(back=unscaled_in_float16), STRANGER),
+    Wrong("no scale in float16", "key", "inputs", stranger(factor=unscaled_in_float16), STRANGER),
+    Wrong("mask depends on values", "key", "inputs", stranger(sparing_the_large), STRANGER),
+    Wrong("eval shrinks at 0.7 alone", "eval", "evaluation", stranger(evaluated=shrinking_at_07), STRANGER),
+    Wrong(
+        "eval shrinks in float32", "eval", "evaluation", stranger(evaluated=shrinking_in_float32), STRANGER
+    ),
+    Wrong("a step late", "moments", "schedule", stranger(late=1), STRANGER),
+    Wrong(
+        "a step late, no scale to tell", "moments", "schedule", stranger(factor=no_scale, late=1), UNSCALED
+    ),
+    Wrong("path without its scale", "moments", "values", path(UnscaledDropPath), path(ScaledDropPath)),
+    Wrong(
+        "published rate of blocks",
+        "rate",
+        "rate_at_every_position",
+        blocks(FirstOrderDropBlock),
+        blocks(ExactDropBlock),
+    ),
+]
+RANDOM = {
+    "rate": ("contract.rate",),
+    "moments": ("contract.moments", "contract.schedule"),
+    "independence": ("contract.independence", "contract.counts"),
+    "key": ("contract.key",),
+}
+"""The registered tests that an examination of a trait can run, each once."""
 
-@pytest.mark.parametrize("case", WRONG, ids=lambda case: case.name)
+
+@pytest.mark.parametrize("case", [*WRONG, *STRANGERS], ids=lambda case: case.name)
 def test_a_defect_is_found_and_its_absence_is_not(case: Wrong) -> None:
     found = finding(case.wrong, case)
     assert found.status == "failed", str(found)
@@ -153,7 +221,7 @@ def test_a_defect_is_found_and_its_absence_is_not(case: Wrong) -> None:
 
 
 def test_every_check_has_a_defect_that_it_finds() -> None:
-    assert {check.__name__ for _, check in CHECKS} == {case.check for case in WRONG}
+    assert {check.__name__ for _, check in CHECKS} == {case.check for case in (*WRONG, *STRANGERS)}
 
 
 def test_a_method_that_raises_is_a_finding() -> None:
@@ -161,16 +229,15 @@ def test_a_method_that_raises_is_a_finding() -> None:
         raise ZeroDivisionError("float division by zero")
 
     report = examine(forwarding(broken), traits=["edges"])
-    assert [found.sentence for found in report.failed] == ["raised ZeroDivisionError: float division by zero"]
+    assert {found.sentence for found in report.failed} == {"raised ZeroDivisionError: float division by zero"}
     with pytest.raises(AssertionError, match="breaks the contract"):
         report.check()
 
 
 def test_these_runs_are_within_what_the_registry_counts() -> None:
-    random = [
-        case for case in WRONG if case.check in ("rate_at_every_position", "law", "independence", "key")
-    ]
-    assert 2 * len(random) <= RUNS["contract.rate"] // 5
+    cases = [case.trait for case in (*WRONG, *STRANGERS)]
+    for trait, tests in RANDOM.items():
+        assert all(2 * cases.count(trait) <= RUNS[test] // 5 for test in tests)
 
 
 def finding(subject: Subject, case: Wrong) -> Any:

@@ -84,7 +84,7 @@ def alarms(seeds: int = 100, chosen: Sequence[Method] = ()) -> Measured:
     runs = failures = 0
     for seed, method in itertools.product(range(seeds), chosen):
         exam = Exam(of(method, "torch"), Key(20_141).fold("alarms", seed))
-        for check in (laws.rate_at_every_position, laws.law, laws.independence):
+        for check in (laws.rate_at_every_position, laws.law, laws.independence, laws.counts):
             with contextlib.suppress(NotApplicable):
                 failures += not check(exam).passed
                 runs += 1

@@ -26,6 +26,7 @@ CHECKS: tuple[tuple[str, Callable[[Exam], Result]], ...] = (
     ("mean", laws.mean),
     ("groups", structure.groups),
     ("independence", laws.independence),
+    ("independence", laws.counts),
     ("eval", structure.evaluation),
     ("eval", structure.state),
     ("gradient", structure.gradient),
@@ -33,8 +34,10 @@ CHECKS: tuple[tuple[str, Callable[[Exam], Result]], ...] = (
     ("key", structure.twin),
     ("key", structure.window),
     ("key", structure.inputs),
+    ("key", structure.layouts),
     ("key", structure.description),
     ("edges", structure.edges),
+    ("edges", structure.nonfinite),
 )
 """What examines each trait."""
 
@@ -120,8 +123,9 @@ def examine(subject: Subject, key: int | Key = 0, traits: Iterable[str] = tuple(
 
 def _find(exam: Exam, trait: str, check: Callable[[Exam], Result]) -> Finding:
     name = check.__name__
-    if trait in exam.subject.waived:
-        return Finding(trait, name, "waived", 0, 0, exam.subject.waived[trait])
+    waived = exam.subject.waived.get(name) or exam.subject.waived.get(trait)
+    if waived:
+        return Finding(trait, name, "waived", 0, 0, waived)
     try:
         result = check(exam)
     except NotApplicable as reason:

@@ -66,6 +66,16 @@ class Declared:
         """The spans of the axes with draws of their own."""
         return tuple(span for span in self.spans if span)
 
+    @property
+    def draws(self) -> int:
+        """How many independent draws one array has."""
+        return math.prod(-(-n // span) for n, span in zip(self.split, self.spans, strict=True) if span)
+
+    def thin(self, groups: Array) -> Array:
+        """Return those groups whose draws are independent, of an array whose last axes are the groups."""
+        apart: Any = (..., *(slice(None, None, span) for span in self.own_spans))
+        return np.asarray(groups[apart])
+
     def per_group(self, entries: Array) -> Array:
         """Return one entry of each group: the axes that share are cut to their first place."""
         cut = tuple(slice(None) if span else 0 for span in self.spans)

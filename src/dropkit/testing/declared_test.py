@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -30,6 +32,25 @@ def test_spans_say_from_where_on_draws_are_independent(
     assert declared.per_group(np.zeros(shape)).shape == tuple(
         n for n, span in zip(split, spans, strict=True) if span
     )
+
+
+@pytest.mark.parametrize(
+    ("split", "spans", "draws"),
+    [
+        ((4, 5), (1, 1), 20),
+        ((4, 5), (1, 0), 4),
+        ((4, 5, 6), (1, 2, 3), 24),
+        ((4, 7), (1, 7), 4),
+        ((2,), (0,), 1),
+    ],
+)
+def test_draws_that_are_independent_are_counted_and_cut_out(
+    split: tuple[int, ...], spans: tuple[int, ...], draws: int
+) -> None:
+    declared = Declared(0.5, split, spans)
+    groups = declared.per_group(np.arange(math.prod(split)))
+    assert declared.draws == declared.thin(groups).size == draws
+    assert declared.thin(np.stack([groups] * 3)).shape == (3, *declared.thin(groups).shape)
 
 
 @pytest.mark.parametrize(

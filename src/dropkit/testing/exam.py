@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +20,8 @@ from dropkit.testing.subject import Built, Subject
 
 __all__ = ["RATES", "Exam", "NotApplicable", "Result", "judge", "roundings"]
 
-RATES = 0.5, 0.1
-"""The rates at which laws are examined."""
+RATES = 0.5, 0.1, 0.3, 0.7, 0.9
+"""The rates at which every method is examined, beside two that follow from the exam's key."""
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
@@ -26,6 +29,9 @@ Shape = tuple[int, ...]
 _CALLS = LAGS + 2  # calls of each kind: enough for every lag
 _GROUPS = 512  # with fewer groups in a call there are more calls,
 _MOST = 660  # but not more than this
+_ENTRIES = 2**20  # of an array that takes the place of many calls
+_SINGLE = 5_000  # calls at most where one call has few draws and no array can have more
+_TWINNED = 2  # rates at which draws are looked at that equal the reference's anyway
 
 
 class NotApplicable(Exception):  # noqa: N818 - it is an answer, not an error
@@ -68,6 +74,22 @@ class Exam:
     def at(self, rate: float) -> Built:
         """Return the method at a rate."""
         return self.subject.at(rate)
+
+    @cached_property
+    def rates(self) -> tuple[float, ...]:
+        """The rates of the exam: low, middle, high, and two that no list can know."""
+        low, high = np.random.default_rng([*self.key.words]).random(2)
+        return (*RATES, 0.1 + 0.4 * float(low), 0.5 + 0.4 * float(high))
+
+    @property
+    def twinned(self) -> bool:
+        """Whether its draws are compared with the reference's bit for bit, and so need fewer statistics."""
+        return self.subject.drop is not None and "key" not in self.subject.waived
+
+    @property
+    def sampled(self) -> tuple[float, ...]:
+        """The rates at which many draws are looked at."""
+        return self.rates[:_TWINNED] if self.twinned else self.rates
 
     @property
     def small(self) -> Shape:
@@ -120,6 +142,25 @@ class Exam:
             [self.key.fold("step", i) for i in calls],
             [Key((word + i) % 2**64) for i in calls],
         )
+
+    def many(self, rate: float, draws: int) -> Iterator[Array]:
+        """Yield the factor of independent groups, call by call, until there are so many draws.
+
+        An array that is longer along an axis of independent draws takes the place of many calls.
+        """
+        shape = self._grown(rate, draws)
+        declared = self.declared(rate, shape)
+        for i in range(min(_SINGLE, math.ceil(draws / declared.draws))):
+            yield declared.thin(declared.per_group(self.factor(rate, shape, self.key.fold("many", i))))
+
+    def _grown(self, rate: float, draws: int) -> Shape:
+        base, one = self.base, self.declared(rate, self.base).draws
+        times = max(1, min(math.ceil(draws / one), _ENTRIES // math.prod(base)))
+        for axis in range(len(base)):
+            shape = tuple(n * times if i == axis else n for i, n in enumerate(base))
+            if self.declared(rate, shape).draws == times * one:
+                return shape
+        return base
 
     def long_samples(self, rate: float) -> list[tuple[Declared, Array]]:
         """Return the factor of every group over many calls, once for each axis that can be long."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,27 +15,39 @@ from dropkit.core.groups import Blocks, Pattern
 from dropkit.core.noise import TwoPoint
 from dropkit.testing import stats
 from dropkit.testing.declared import Declared
-from dropkit.testing.exam import RATES, Exam, NotApplicable, Result, judge, roundings
+from dropkit.testing.exam import Exam, NotApplicable, Result, judge, roundings
 from dropkit.testing.registry import share
 
-__all__ = ["independence", "law", "mean", "planted", "rate_at_every_position", "values"]
+__all__ = ["counts", "independence", "law", "mean", "planted", "rate_at_every_position", "values"]
 
 Array = np.ndarray[Any, Any]
 
 _ULP = 2.0**-52
-# Fair coins of a call whose repetition is looked for: more of them would need words of more than 64 bits.
-_STRETCH = 512
+_LONG, _SHORT = 128, 64  # stretches of fair coins; the short ones for calls that have no long one
+_STRETCH = 4 * _LONG  # coins of a call in which a stretch is looked for
+_ERROR = 0.03  # of the rarer of dropping and keeping, to be seen with power 0.99 at each rate:
+_POWER = 0.995  # the plan knows the variance of the declared rate alone, so it takes a little more
+_SEEDS = 256  # draws after which an outcome of probability 0.1 is missing with probability 2e-12
 
 
 def rate_at_every_position(exam: Exam) -> Result:
     """Every place is dropped as often as declared: corner, edge and centre, each place along each axis."""
     if exam.declared(0.5, exam.base).law is not None:
         raise NotApplicable("the noise drops nothing outright; its law is examined instead")
-    tests = [p for rate in RATES for p in _rates(exam, rate)]
+    tests = [p for rate in exam.sampled for p in _rates(exam, rate)]
+    sentences = []
+    if not exam.twinned:
+        alpha = share("contract.rate") / (len(tests) + len(exam.rates))
+        pooled = [_pooled(exam, rate, alpha) for rate in exam.rates]
+        tests += [p for p, _ in pooled]
+        powers = ", ".join(
+            f"{power:.3f} at {rate:.3g}" for rate, (_, power) in zip(exam.rates, pooled, strict=True)
+        )
+        sentences = [f"power against {_ERROR:.0%} of the rarer outcome: {powers}"]
     hits, draws = _positions(exam, 0.5)
     seen = _resolution(0.5, draws, share("contract.rate") / (len(tests) * hits.size))
-    sentence = f"rates at every position over {draws} draws each: power 0.99 against an error of {seen:.1%}"
-    return judge("contract.rate", stats.joint(tests), sentence)
+    sentences += [f"at every position over {draws} draws each: power 0.99 against an error of {seen:.1%}"]
+    return judge("contract.rate", stats.joint(tests), "; ".join(sentences))
 
 
 def planted(exam: Exam) -> Result:
@@ -51,7 +64,7 @@ def values(exam: Exam) -> Result:
     """A kept entry becomes scale x + shift and a dropped one the declared value, to the last two bits."""
     if exam.declared(0.5, exam.base).law is not None:
         raise NotApplicable("the noise has a continuous law")
-    worst = max(_value_error(exam, rate, x) for rate in (*RATES, 0.3) for x in (0.0, 1.0, -2.0))
+    worst = max(_value_error(exam, rate, x) for rate in exam.rates for x in (0.0, 1.0, -2.0))
     return Result(worst <= 2, worst, 2, f"outputs lie within {worst:.1f} ulp of the two declared values")
 
 
@@ -59,32 +72,71 @@ def law(exam: Exam) -> Result:
     """The factor has the declared law, and so the declared mean and variance."""
     if exam.declared(0.5, exam.base).law is None:
         raise NotApplicable("the noise takes two values, which are examined instead")
-    tests, draws = [], 0
-    for rate in RATES:
-        cdf, sample = exam.declared(rate, exam.base).law, exam.sample(rate)
+    tests, draws = [], []
+    for rate in exam.sampled:
+        cdf, sample = exam.declared(rate, exam.base).law, _law_sample(exam, rate)
         assert cdf is not None
         tests += [stats.distribution(sample, cdf), stats.scores(sample, cdf)]
-        draws += sample.size
-    sentence = f"law, mean and variance of the factor over {draws} draws"
+        draws.append(sample.size)
+    sentence = f"law, mean and variance of the factor at {len(draws)} rates over {min(draws)} draws or more"
     return judge("contract.moments", stats.joint(tests), sentence)
 
 
 def mean(exam: Exam) -> Result:
     """The expected output equals the output of evaluation."""
-    error = max(_mean_error(exam, rate) for rate in RATES)
+    error = max(_mean_error(exam, rate) for rate in exam.rates)
     return Result(error <= 4, error, 4, f"mean in training and output in eval differ by {error:.1f} ulp")
 
 
 def independence(exam: Exam) -> Result:
     """Pairs of groups agree as independent ones do, at all lags, along axes, over layers, steps and seeds."""
+    examined = exam.rates[:1] if exam.twinned else exam.rates
+    tests = [p for rate in examined for p in _pairs(exam, rate)]
     declared = exam.declared(0.5, exam.base)
-    coins = declared.coins(exam.sample(0.5))
-    tests = [_agreement(declared, kind) for kind in coins]
-    tests += [_agreement(long, long.coins(sample)) for long, sample in exam.long_samples(0.5)]
-    thin = coins[(slice(None), slice(None), *(slice(None, None, span) for span in declared.own_spans))]
-    tests.append(stats.repeats(thin.reshape(coins.shape[0] * coins.shape[1], -1)[:, :_STRETCH]))
-    sentence = f"pairs at all lags up to {stats.LAGS} along axes, layers, steps, seeds; no stretch twice"
+    thin = declared.thin(declared.coins(exam.sample(0.5)))
+    tests.append(_repeats(thin.reshape(thin.shape[0] * thin.shape[1], -1)))
+    sentence = (
+        f"pairs at all lags up to {stats.LAGS} along axes, layers, steps, seeds "
+        f"at {len(examined)} rates; no stretch twice"
+    )
     return judge("contract.independence", stats.joint(tests), sentence)
+
+
+def counts(exam: Exam) -> Result:
+    """Counts of dropped groups spread as a binomial does: over calls, and along every axis.
+
+    What drops exactly k of n has the right rate, and its pairs differ by 1 / (n - 1) alone.
+    """
+    found = [spread for rate in exam.sampled for spread in _spreads(exam, rate)]
+    inside, of, expected = found[0]
+    sentence = (
+        f"counts along axes and of whole calls at {len(exam.sampled)} rates: of {of} calls at rate "
+        f"{exam.sampled[0]} {inside} had a count in the central half, where {expected:.0f} are expected"
+    )
+    tests = [stats.binomial(inside, of, expected / of) for inside, of, expected in found]
+    return judge("contract.counts", stats.joint(tests), sentence)
+
+
+def _pairs(exam: Exam, rate: float) -> list[float]:
+    declared = exam.declared(rate, exam.base)
+    tests = [_agreement(declared, kind) for kind in declared.coins(exam.sample(rate))]
+    return tests + [_agreement(long, long.coins(sample)) for long, sample in exam.long_samples(rate)]
+
+
+def _repeats(coins: Array) -> float:
+    """Return the p-value of no stretch that came twice, chosen so that chance cannot make one."""
+    if coins.shape[1] < _LONG:
+        return stats.repeats(coins[:, :_SHORT], _SHORT)
+    return stats.repeats(coins[:, :_STRETCH], _LONG)
+
+
+def _spreads(exam: Exam, rate: float) -> Iterator[tuple[int, int, float]]:
+    """Yield how many counts lie in the central half, of how many, and how many should; of calls first."""
+    declared = exam.declared(rate, exam.base)
+    coins = declared.thin(declared.coins(exam.sample(rate)))
+    calls = tuple(range(2, coins.ndim))
+    for axes in (calls, *((axis,) for axis in range(1, coins.ndim))):
+        yield stats.central(coins.sum(axis=axes), math.prod(coins.shape[i] for i in axes), declared.median())
 
 
 def _agreement(declared: Declared, coins: Array) -> float:
@@ -112,6 +164,28 @@ def _rates(exam: Exam, rate: float) -> list[float]:
         along = corner.sum(axis=tuple(i for i in range(corner.ndim) if i != axis))
         tests.append(stats.binomial(along, corner.size // len(along), declared.rate))
     return tests
+
+
+def _pooled(exam: Exam, rate: float, alpha: float) -> tuple[float, float]:
+    """Return the p-value of a rate over all places together, and its power against `_ERROR` either way."""
+    rarer = min(rate, 1 - rate)
+    hits, draws, wanted = 0, 0, stats.groups_needed(rarer, _ERROR, alpha, _POWER)
+    declared = exam.declared(rate, exam.base)
+    for m in exam.many(rate, wanted):
+        hits, draws = hits + int(declared.coins(m).sum()), draws + m.size
+    power = min(stats.power(rarer, rarer * (1 + error), draws, alpha) for error in (_ERROR, -_ERROR))
+    return stats.binomial(hits, draws, declared.rate), power
+
+
+def _law_sample(exam: Exam, rate: float) -> Array:
+    """Return draws of a continuous factor: for a stranger enough to see `_ERROR` in its variance."""
+    if exam.twinned:
+        return exam.sample(rate)
+    # The sum of n squared scores has variance 2 n, a count of n fair coins n / 4: 8 times that of its mean.
+    alpha = share("contract.moments") / (4 * len(exam.rates))
+    return np.concatenate(
+        list(exam.many(rate, 2 * stats.groups_needed(0.5, _ERROR, alpha, _POWER))), axis=None
+    )
 
 
 def _resolution(rate: float, draws: int, alpha: float) -> float:
@@ -157,13 +231,13 @@ def _mean_error(exam: Exam, rate: float) -> float:
     declared = exam.declared(rate, exam.base)
     if declared.law is not None:
         return _law_mean_error(declared)
-    x = (
-        0.0 if declared.shift else 1.0
-    )  # a noise with an offset keeps the mean of standardised inputs, which is 0
-    y = exam.at(rate).forward(np.full(exam.base, x), exam.key)
-    gone = exam.coins(rate, exam.base, exam.key)
+    # A noise with an offset keeps the mean of standardised inputs, which is 0.
+    x = 0.0 if declared.shift else 1.0
+    keys = [exam.key.fold("mean", i) for i in range(math.ceil(_SEEDS / declared.draws))]
+    y = np.stack([exam.at(rate).forward(np.full(exam.base, x), key) for key in keys])
+    gone = abs(y - declared.fill) < abs(y - (declared.scale * x + declared.shift))
     if gone.all() or not gone.any():
-        raise NotApplicable("one call dropped all or nothing")
+        return math.inf  # of that many draws at a declared rate some are dropped and some kept
     train = (1 - declared.rate) * _middle(y[~gone]) + declared.rate * _middle(y[gone])
     evaluated = exam.at(rate).forward(np.full(exam.base, x), exam.key, "eval")
     return abs(train - _middle(evaluated)) / (max(abs(float(y.max())), abs(float(y.min()))) * _ULP)

@@ -21,12 +21,15 @@ RUNS: Mapping[str, int] = {
     "contract.rate": 250,
     "contract.moments": 250,
     "contract.independence": 250,
+    "contract.counts": 250,
+    "contract.schedule": 250,
     "contract.key": 250,
     "mathematics": 20,
     "torch": 20,
     "study": 20,
     "prove.rate": 60,
     "prove.independence": 60,
+    "prove.alarms": 8_000,
 }
 """How often each registered test is run at most when all tests run once and `make prove` runs once."""
 

@@ -19,6 +19,7 @@ __all__ = [
     "Pairs",
     "agreement",
     "binomial",
+    "central",
     "distribution",
     "groups_needed",
     "joint",
@@ -74,6 +75,28 @@ def binomial(hits: Any, draws: Any, rate: Any) -> float:
     hits = np.asarray(hits)
     tail = np.minimum(law.cdf(hits, draws, rate), law.sf(hits - 1, draws, rate))
     return joint(np.minimum(1.0, 2 * tail))
+
+
+def central(counts: Array, n: int, rate: float) -> tuple[int, int, float]:
+    """Return how many counts lie in the central half of Binomial(n, rate), of how many, and how many should.
+
+    The central half reaches from the quantile 1/4 to the quantile 3/4, both included; its probability is
+    summed from the law, so that the number inside is binomial, exactly. Too many inside: the draws are
+    balanced, as in "exactly k of n". Too few: they fall together.
+
+    Args:
+        counts: independent counts, of any shape.
+        n: independent draws in each.
+        rate: the declared probability, in [0, 1].
+
+    >>> import numpy
+    >>> central(numpy.full(100, 50), 100, 0.5)[:2]
+    (100, 100)
+    """
+    law = try_import("scipy.stats", extra="study").binom
+    low, high = law.ppf((0.25, 0.75), n, rate)
+    within = float(law.cdf(high, n, rate) - law.cdf(low - 1, n, rate))
+    return int(((counts >= low) & (counts <= high)).sum()), counts.size, counts.size * min(within, 1.0)
 
 
 def power(rate: float, actual: float, draws: int, alpha: float) -> float:

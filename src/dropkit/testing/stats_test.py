@@ -38,6 +38,24 @@ def test_many_comparisons_cost_their_number() -> None:
     assert stats.joint([]) == 1.0
 
 
+@pytest.mark.parametrize("n", [1, 2, 23, 512])
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.93, 1.0])
+def test_the_central_half_has_the_probability_that_is_said(n: int, rate: float) -> None:
+    law = scipy.stats.binom(n, rate)
+    inside = [stats.central(np.array([count]), n, rate)[0] for count in range(n + 1)]
+    _, of, expected = stats.central(np.zeros((2, 3)), n, rate)
+    assert of == 6
+    assert expected == pytest.approx(6 * law.pmf(np.arange(n + 1)) @ inside)
+    assert law.cdf(max(np.flatnonzero(inside))) >= 0.75
+    assert law.cdf(min(np.flatnonzero(inside)) - 1) < 0.25
+
+
+@pytest.mark.parametrize("counts", [np.full(200, 250), np.tile([225, 275], 100)])
+def test_counts_that_spread_too_little_or_too_much_are_seen(counts: Any) -> None:
+    inside, of, expected = stats.central(counts, 500, 0.5)
+    assert stats.binomial(inside, of, expected / of) < share("contract.counts")
+
+
 @pytest.mark.parametrize(("rate", "actual"), [(0.5, 0.6), (0.1, 0.05), (0.3, 0.9)])
 def test_power_never_says_more_than_enumeration(rate: float, actual: float) -> None:
     draws, alpha = 60, 0.01

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from typing import Any
 
@@ -15,8 +16,9 @@ from dropkit.core.groups import KofN
 from dropkit.core.key import Key
 from dropkit.core.mode import Mode
 from dropkit.core.pattern import ELLIPSIS, PatternError
-from dropkit.core.rate import Early, Linear
-from dropkit.testing.exam import Exam, NotApplicable, Result, roundings
+from dropkit.core.rate import Early, Late, Linear, Schedule
+from dropkit.testing import stats
+from dropkit.testing.exam import Exam, NotApplicable, Result, judge, roundings
 from dropkit.testing.registry import share
 
 __all__ = [
@@ -27,6 +29,8 @@ __all__ = [
     "groups",
     "inputs",
     "key",
+    "layouts",
+    "nonfinite",
     "schedule",
     "state",
     "twin",
@@ -37,6 +41,9 @@ Array = np.ndarray[Any, Any]
 
 _RATE = 0.5
 _SEED = 20_141
+_PLANS: tuple[Schedule, ...] = (Early(0.9, 2), Late(0.6, 3), Linear(0.1, 0.9, 4))
+_STEPS = 6  # two of them after the end of the longest plan
+_DRAWS = 4096  # tell neighbouring steps apart, 0.2 or more, where no value shows the rate
 _MODES: tuple[Mode, ...] = ("train", "mc")
 # A scheduled rate may be kept as a threshold, rounded by 2**-33 at most. Between rates 0.1 and 0.9 no factor
 # or offset of any noise moves by more than 16 times that.
@@ -45,55 +52,40 @@ _ROUNDED = 16 * 2.0**-33
 
 def groups(exam: Exam) -> Result:
     """Entries of one group share their draw, bit for bit."""
-    declared = exam.declared(_RATE, exam.base)
-    m = exam.factor(_RATE, exam.base, exam.key).reshape(declared.split)
-    first = m[tuple(slice(None) if span else slice(0, 1) for span in declared.spans)]
-    unlike = int((m != first).sum())
-    return Result(
-        unlike == 0, unlike, 0, f"{unlike} of {m.size} entries differ from the first of their group"
-    )
+    unlike = sum(_unlike(exam, rate) for rate in exam.rates)
+    return Result(unlike == 0, unlike, 0, f"{unlike} entries differ from the first of their group")
 
 
 def evaluation(exam: Exam) -> Result:
     """Evaluation applies the declared map; where that is the identity, it returns the very object."""
-    x = _normal(exam.base)
-    wrong = 0
-    # Only a map that is the identity at every rate must not even copy.
-    same = exam.subject.identity and exam.declared(0.3, exam.base).factor == 1
-    for rate in (0.0, 0.3, 1.0):
-        y, factor = exam.at(rate).forward(x, exam.key, "eval"), exam.declared(rate, exam.base).factor
-        wrong += int((y != factor * x).sum()) + int(same and y is not x)
-    train, mc = (exam.at(_RATE).forward(x, exam.key, mode) for mode in _MODES)
-    wrong += int((train != mc).sum())
-    return Result(
-        wrong == 0, wrong, 0, f"{wrong} deviations from the eval map, and of mode mc from mode train"
-    )
+    mapped = sum(_wrong_eval(exam, rate, name) for rate in (0.0, *exam.rates, 1.0) for name in _types(exam))
+    slept = sum(_wrong_mc(exam, rate, name) for rate in exam.rates for name in _types(exam))
+    sentence = f"{mapped} deviations from the eval map, and {slept} of mode mc from mode train"
+    return Result(mapped + slept == 0, mapped + slept, 0, sentence)
 
 
 def gradient(exam: Exam) -> Result:
     """The gradient is the factor of the forward pass: backward equals grad (f(x + h) - f(x)) / h."""
-    x, grad = _normal(exam.base), _normal(exam.base, 1)
-    built = exam.at(0.3)
-    low, high = built.forward(x, exam.key), built.forward(x + 1.0, exam.key)
-    error = abs(built.backward(x, grad, exam.key) - grad * (high - low))
-    # Two sums, each rounded at the size of its largest term, and the product of their difference.
-    size = abs(grad) * (abs(high) + abs(low) + abs(high - low))
-    worst = roundings(error, size)
-    return Result(
-        worst <= 4, worst, 4, f"backward and the difference quotient differ by {worst:.1f} roundings"
-    )
+    keys = exam.key, exam.key.fold("gradient")
+    worst = max(_gradient_error(exam, rate, key) for rate in exam.rates for key in keys)
+    lost = sum(_lost_gradient(exam, rate, name) for rate in exam.rates for name in exam.subject.dtypes)
+    sentence = f"backward and the difference quotient differ by {worst:.1f} roundings, {lost} entries by type"
+    return Result(worst <= 4 and lost == 0, worst, 4, sentence)
 
 
 def key(exam: Exam) -> Result:
     """The same key gives the same mask; another key, call or stream another one; no key a fresh one."""
-    again = [exam.factor(_RATE, exam.small, exam.key) for _ in range(2)]
-    changed, alike = int((again[0] != again[1]).sum()), _alike(exam, again[0])
+    changed = alike = 0
+    for rate in exam.rates:
+        again = [exam.factor(rate, exam.small, exam.key) for _ in range(2)]
+        changed += int((again[0] != again[1]).sum())
+        alike += _alike(exam, rate, again[0])
     sentence = f"{changed} entries moved under the same key, {alike} pairs of keys gave one mask"
     return Result(changed + alike == 0, changed + alike, 0, sentence)
 
 
 def edges(exam: Exam) -> Result:
-    """Rate 0 changes nothing, rate 1 leaves nothing, both are finite; a dropped NaN or infinity is gone."""
+    """Rate 0 changes nothing, rate 1 leaves nothing, and both are finite, forward and backward."""
     x, grad = _normal(exam.base), _normal(exam.base, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -101,27 +93,38 @@ def edges(exam: Exam) -> Result:
         y, back = whole.forward(x, exam.key), whole.backward(x, grad, exam.key)
         wrong = int((none.forward(x, exam.key) != x).sum() + (none.backward(x, grad, exam.key) != grad).sum())
         wrong += int((y != exam.declared(1.0, exam.base).fill).sum() + (back != 0).sum())
-    wrong += _survivors(exam)
-    return Result(
-        wrong == 0, wrong, 0, f"{wrong} entries wrong at rate 0, at rate 1, or NaN although dropped"
-    )
+    return Result(wrong == 0, wrong, 0, f"{wrong} entries wrong at rate 0 or at rate 1")
+
+
+def nonfinite(exam: Exam) -> Result:
+    """A dropped NaN or infinity is gone."""
+    if exam.declared(_RATE, exam.base).law is not None:
+        raise NotApplicable("the noise drops nothing outright")
+    left = sum(_survivors(exam, rate) for rate in exam.rates)
+    return Result(left == 0, left, 0, f"{left} entries not the declared value although dropped")
 
 
 def inputs(exam: Exam) -> Result:
-    """Memory layout and type change no mask; empty and 0-d arrays and every type come back as they are."""
-    exact = exam.factor(_RATE, exam.base, exam.key)
-    types = sum(_lost_type(exam, name, exact) for name in exam.subject.dtypes)
-    layouts = sum(_layout_changes(exam, x) for x in _layouts(_normal(exam.base)))
+    """Values and type change no mask; empty and 0-d arrays and every type come back as they are."""
+    values = sum(_moved_by_values(exam, rate) for rate in exam.rates)
+    types = sum(_lost_type(exam, rate, name) for rate in exam.rates for name in exam.subject.dtypes)
     shapes = sum(_lost_shape(exam, shape) for shape in _odd_shapes(exam))
-    sentence = f"{layouts} entries moved by memory layout, {types} by type; {shapes} shapes lost"
-    return Result(layouts + types + shapes == 0, layouts + types + shapes, 0, sentence)
+    wrong = values + types + shapes
+    sentence = f"{values} entries moved by values, {types} by type; {shapes} shapes lost"
+    return Result(wrong == 0, wrong, 0, sentence)
+
+
+def layouts(exam: Exam) -> Result:
+    """Memory layout changes no mask."""
+    moved = sum(_layout_changes(exam, x) for x in _layouts(_normal(exam.base)))
+    return Result(moved == 0, moved, 0, f"{moved} entries moved by memory layout")
 
 
 def twin(exam: Exam) -> Result:
     """The NumPy reference under the same key decides alike at every entry; values agree to the last bits."""
     worst = moved = 0.0
     for shape in (exam.base, *exam.subject.shapes.long):
-        for rate in (0.1, 0.5, 0.9):
+        for rate in exam.rates:
             x = _normal(shape)
             expected = reference.apply(x, exam.drop(rate), exam.key)
             y = exam.at(rate).forward(x, exam.key)
@@ -158,68 +161,152 @@ def description(exam: Exam) -> Result:
 
 
 def schedule(exam: Exam) -> Result:
-    """At each step the rate of the schedule holds at that very step."""
+    """Before, inside and after a schedule the rate holds that the schedule has at that very step."""
     if not exam.subject.schedules:
         raise NotApplicable("the method takes no schedule")
-    shape, wrong = exam.small, 0
-    for plan in (Early(0.9, 2), Linear(0.1, 0.9, 4)):
-        for step in range(5):
-            x = np.ones(shape)
-            wanted = reference.apply(x, exam.drop(plan).at(step), exam.key)
-            y = exam.subject.at(plan, step).forward(x, exam.key)
-            wrong += int((abs(y - wanted) > _ROUNDED * (1 + abs(wanted))).sum())
+    steps = [(plan, step) for plan in _PLANS for step in range(_STEPS)]
+    if exam.subject.drop is None:
+        p = stats.joint([_step_seen(exam, plan, step) for plan, step in steps])
+        return judge("contract.schedule", p, f"rates and values seen at {len(steps)} steps of schedules")
+    wrong = sum(_off_step(exam, plan, step) for plan, step in steps)
     return Result(wrong == 0, wrong, 0, f"{wrong} entries follow the rate of another step")
 
 
 def state(exam: Exam) -> Result:
     """Evaluation moves nothing that the method keeps, nor does a call under an explicit key."""
-    built, x = exam.at(_RATE), _normal(exam.base)
-    before, moved = built.state(), []
-    for mode in ("eval", "train", "mc"):
-        built.forward(x, exam.key, mode)
-        moved += [mode] if built.state() != before else []
-    return Result(not moved, len(moved), 0, f"state moved by calls in mode {', '.join(moved) or 'none'}")
+    x, moved = _normal(exam.base), set()
+    for rate in exam.rates:
+        built = exam.at(rate)
+        before = built.state()
+        for mode in ("eval", "train", "mc"):
+            built.forward(x, exam.key, mode)
+            moved |= {mode} if built.state() != before else set()
+    return Result(
+        not moved, len(moved), 0, f"state moved by calls in mode {', '.join(sorted(moved)) or 'none'}"
+    )
 
 
 def _normal(shape: tuple[int, ...], seed: int = 0) -> Array:
     return np.random.default_rng(_SEED + seed).standard_normal(shape)
 
 
-def _lost_type(exam: Exam, name: str, exact: Array) -> int:
+def _types(exam: Exam) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*exam.subject.dtypes, "float64")))
+
+
+def _unlike(exam: Exam, rate: float) -> int:
+    """Return how many entries differ from the first of their group."""
+    declared = exam.declared(rate, exam.base)
+    m = exam.factor(rate, exam.base, exam.key).reshape(declared.split)
+    first = m[tuple(slice(None) if span else slice(0, 1) for span in declared.spans)]
+    return int((m != first).sum())
+
+
+def _wrong_eval(exam: Exam, rate: float, name: str) -> int:
+    """Return how many entries are not the eval map's, and one more for a copy where it is the identity."""
+    x, factor = _normal(exam.base).astype(name), exam.declared(rate, exam.base).factor
+    y, exact = exam.at(rate).forward(x, exam.key, "eval"), factor * x.astype(np.float64)
+    # Only a map that is the identity at every rate must not even copy.
+    same = exam.subject.identity and exam.declared(0.3, exam.base).factor == 1
+    return _deviating(y, exact, name, abs(exact)) + int(same and y is not x)
+
+
+def _wrong_mc(exam: Exam, rate: float, name: str) -> int:
+    x = _normal(exam.base).astype(name)
+    train, mc = (exam.at(rate).forward(x, exam.key, mode) for mode in _MODES)
+    return int((train != mc).sum())
+
+
+def _gradient_error(exam: Exam, rate: float, key: Key) -> float:
+    """Return by how many roundings backward and the difference quotient differ."""
+    x, grad = _normal(exam.base), _normal(exam.base, 1)
+    built = exam.at(rate)
+    low, high = built.forward(x, key), built.forward(x + 1.0, key)
+    error = abs(built.backward(x, grad, key) - grad * (high - low))
+    # Two sums, each rounded at the size of its largest term, and the product of their difference.
+    return roundings(error, abs(grad) * (abs(high) + abs(low) + abs(high - low)))
+
+
+def _lost_gradient(exam: Exam, rate: float, name: str) -> int:
+    """Return how many entries of a gradient of this type are not those of float64, rounded."""
+    x, grad = _normal(exam.base).astype(name), _normal(exam.base, 1).astype(name)
+    built = exam.at(rate)
+    exact = built.backward(x.astype(np.float64), grad.astype(np.float64), exam.key)
+    return _deviating(built.backward(x, grad, exam.key), exact, name, abs(exact) + abs(grad))
+
+
+def _moved_by_values(exam: Exam, rate: float) -> int:
+    """Return at how many entries the factor of one array is not that of another."""
+    built, x = exam.at(rate), _normal(exam.base)
+    zero, one, low, high = (built.forward(value, exam.key) for value in (0 * x, 0 * x + 1, x, x + 1))
+    size = 1 + abs(zero) + abs(one) + abs(low) + abs(high)
+    return int((abs((high - low) - (one - zero)) > 8 * np.finfo(float).eps * size).sum())
+
+
+def _lost_type(exam: Exam, rate: float, name: str) -> int:
     """Return how many entries of an array of this type are not those of float64, rounded."""
-    y = exam.at(_RATE).forward(np.ones(exam.base, name), exam.key)
-    error = abs(y.astype(np.float64) - exact)
+    x = _normal(exam.base).astype(name)
+    exact = exam.at(rate).forward(x.astype(np.float64), exam.key)
+    size = abs(exact) + abs(x) + abs(exam.declared(rate, exam.base).shift)
+    return _deviating(exam.at(rate).forward(x, exam.key), exact, name, size)
+
+
+def _deviating(y: Array, exact: Array, name: str, size: Array) -> int:
+    """Return how many entries are off by more than three roundings, and one more for another type."""
     # One rounding of m or of each of a x and b, one of their sum, one of the result.
-    return int(y.dtype != name) + int((error > 3 * np.finfo(name).eps * (1 + abs(exact))).sum())
+    bound = 3 * (np.finfo(name).eps * size + float(np.finfo(name).smallest_subnormal))
+    return int(y.dtype != name) + int((abs(y.astype(np.float64) - exact) > bound).sum())
 
 
-def _alike(exam: Exam, mask: Array) -> int:
+def _off_step(exam: Exam, plan: Schedule, step: int) -> int:
+    """Return how many entries are not the reference's at the rate of the step."""
+    x = np.ones(exam.small)
+    wanted = reference.apply(x, exam.drop(plan).at(step), exam.key)
+    y = exam.subject.at(plan, step).forward(x, exam.key)
+    return int((abs(y - wanted) > _ROUNDED * (1 + abs(wanted))).sum())
+
+
+def _step_seen(exam: Exam, plan: Schedule, step: int) -> float:
+    """Return the p-value of what is seen at a step: 0 for a value that is none of the rate of that step."""
+    rate, built = plan(step), exam.subject.at(plan, step)
+    declared = exam.declared(rate, exam.base)
+    keys = [exam.key.fold("step", i) for i in range(math.ceil(_DRAWS / declared.draws))]
+    y = np.stack([declared.per_group(built.forward(np.ones(exam.base), key)) for key in keys])
+    if rate in (0, 1):
+        return float((y == (declared.fill if rate else 1.0)).all())
+    if declared.law is not None:
+        thin = declared.thin(y)
+        return stats.joint([stats.distribution(thin, declared.law), stats.scores(thin, declared.law)])
+    gone, kept = declared.coins(y), declared.scale + declared.shift
+    far = abs(y - np.where(gone, declared.fill, kept)) > _ROUNDED * (1 + abs(kept))
+    hits = declared.thin(gone)
+    return 0.0 if far.any() else stats.binomial(int(hits.sum()), hits.size, rate)
+
+
+def _alike(exam: Exam, rate: float, mask: Array) -> int:
     """Return how many pairs of different keys gave one mask, where that is no matter of chance."""
     word = exam.key.word
     others = [Key(word ^ 1), Key(word ^ 2**63), exam.key.fold("a"), exam.key.fold("a", 1), None, None]
-    masks = [mask, *(exam.factor(_RATE, exam.small, other) for other in others)]
+    masks = [mask, *(exam.factor(rate, exam.small, other) for other in others)]
     pairs = list(itertools.combinations(masks, 2))
-    if _chance_alike(exam) * len(pairs) >= share("contract.key"):
+    if _chance_alike(exam, rate) * len(pairs) >= share("contract.key") / len(exam.rates):
         return 0
     return sum(bool((a == b).all()) for a, b in pairs)
 
 
-def _chance_alike(exam: Exam) -> float:
+def _chance_alike(exam: Exam, rate: float) -> float:
     """Return the probability that two right masks are equal."""
-    declared = exam.declared(_RATE, exam.small)
-    independent = tuple(slice(None, None, span) for span in declared.own_spans)
-    groups = declared.per_group(np.zeros(exam.small))[independent].size
-    return 0.0 if declared.law is not None else (1 - 2 * declared.rate * (1 - declared.rate)) ** groups
+    declared = exam.declared(rate, exam.small)
+    alike: float = 0.0 if declared.law is not None else 1 - 2 * declared.rate * (1 - declared.rate)
+    return alike**declared.draws
 
 
-def _survivors(exam: Exam) -> int:
+def _survivors(exam: Exam, rate: float) -> int:
     """Return how many dropped entries are not the declared value although x was infinite or NaN."""
-    declared = exam.declared(_RATE, exam.base)
-    if declared.law is not None:
-        return 0
-    gone = exam.coins(_RATE, exam.base, exam.key)
+    gone = exam.coins(rate, exam.base, exam.key)
     wild = np.where(gone, np.resize([np.nan, np.inf, -np.inf], exam.base), 1.0)
-    return int((exam.at(_RATE).forward(wild, exam.key)[gone] != declared.fill).sum())
+    y = exam.at(rate).forward(wild, exam.key)
+    return int((y[gone] != exam.declared(rate, exam.base).fill).sum())
 
 
 def _layouts(x: Array) -> list[Array]:

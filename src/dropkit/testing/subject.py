@@ -69,7 +69,7 @@ class Subject:
         schedules: whether `build` takes a schedule.
         identity: whether forward can return the very object that it was given.
         dtypes: types that it takes.
-        waived: traits that it does not have, each with the reason.
+        waived: traits that it does not have, or single checks by name, each with the reason.
     """
 
     name: str
@@ -160,6 +160,7 @@ def _reference(drop: Drop) -> Built:
 
     def backward(x: Array, grad: Array, key: Key) -> Array:
         rate = reference.entry_rate(drop, x.shape)
-        return np.asarray(reference.transform(grad, drop, key.words, rate, linear=True))
+        back = reference.transform(grad, drop, key.words, rate, linear=True)
+        return np.asarray(back, grad.dtype)
 
     return Built(forward, backward)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import torch
 
 import dropkit
+from dropkit.core import address
 from dropkit.core.bind import Window
 from dropkit.core.drop import Drop
 from dropkit.core.key import Key
@@ -21,8 +25,9 @@ from dropkit.testing.subject import Built, Subject
 from dropkit.torch import Drop as DropLayer
 from dropkit.torch import layers
 from dropkit.torch.layer import Layer
+from dropkit.torch.mode import sources
 
-__all__ = ["layer_subject", "method_subject", "torch_subject"]
+__all__ = ["layer_subject", "method_subject", "module_subject", "torch_subject"]
 
 Array = np.ndarray[Any, Any]
 Call = Callable[..., torch.Tensor]
@@ -70,6 +75,51 @@ def layer_subject(
         return _built(layer, call or _plain)
 
     return Subject(name, build, declare, shapes or shapes_for(drop(0.5).groups), drop, **facts)
+
+
+def module_subject(
+    make: Callable[[float], torch.nn.Module],
+    name: str,
+    describe: str | Callable[[float], Drop] = "...",
+    declare: Callable[[float, tuple[int, ...]], Declared] | None = None,
+    shapes: Shapes | None = None,
+    **facts: Any,
+) -> Subject:
+    """Return any torch module as a subject: it need not know of dropkit, and draws from torch's generator.
+
+    A key becomes a seed of that generator, inside of `torch.random.fork_rng`. Mode "mc" is `dropkit.mode`
+    where the module has a source of dropout that this knows, else `train()` of the module alone.
+
+    Args:
+        make: makes the module at a rate.
+        name: what reports call it.
+        describe: what it is to do: a pattern for Bernoulli noise, or a function from the rate to a `Drop`.
+        declare: what it is to do, where no `Drop` says it.
+        shapes: shapes to examine it at; by default they follow from the description.
+        **facts: further fields of `Subject`.
+
+    Raises:
+        DropkitError: the pattern is not one.
+
+    >>> from dropkit.testing import examine
+    >>> subject = module_subject(lambda p: torch.nn.Dropout(p), "torch's own")
+    >>> examine(subject, traits=["rate", "moments", "gradient"]).passed
+    True
+    """
+    drop: Callable[[float], Drop] = (
+        describe if callable(describe) else functools.partial(Drop, groups=describe)
+    )
+    seeds = _Seeds()
+
+    def build(rate: float, step: int = 0) -> Built:
+        return _module_built(make(rate), rate, seeds)
+
+    def declared(rate: float, shape: tuple[int, ...]) -> Declared:
+        return Declared.of(drop(rate), shape)
+
+    sizes = shapes or shapes_for(drop(0.5).groups)
+    known = {"windows": False, "schedules": False, **facts}
+    return Subject(name, build, declare or declared, sizes, **known)
 
 
 def method_subject(method: Method) -> Subject:
@@ -132,5 +182,57 @@ def _in_mode(layer: Layer, mode: Mode, run: Callable[[], torch.Tensor]) -> torch
 
 def _state(layer: Layer) -> Any:
     """Everything that a call could move: buffers, parameters, mode, and torch's generator."""
-    kept = {name: value.numpy().tobytes() for name, value in layer.state_dict().items()}
-    return kept, layer.forced_mode, torch.get_rng_state().numpy().tobytes()
+    return _kept(layer), layer.forced_mode, torch.get_rng_state().numpy().tobytes()
+
+
+def _kept(module: torch.nn.Module) -> dict[str, bytes]:
+    return {name: value.numpy().tobytes() for name, value in module.state_dict().items()}
+
+
+class _Seeds:
+    """One seed for each key: torch's CPU generator reads 32 bits, where two keys must not meet by chance."""
+
+    def __init__(self) -> None:
+        self._given: dict[Key, int] = {}
+        self._taken: set[int] = set()
+
+    def of(self, key: Key) -> int:
+        if key not in self._given:
+            seed = address.fold_word(key.words) % 2**32
+            while seed in self._taken:
+                seed = (seed + 1) % 2**32
+            self._taken.add(seed)
+            self._given[key] = seed
+        return self._given[key]
+
+    @contextlib.contextmanager
+    def under(self, key: Key | None) -> Iterator[None]:
+        """Draw from the seed of a key, and leave the generator as it was; without a key draw on."""
+        if key is None:
+            yield
+            return
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(self.of(key))
+            yield
+
+
+def _module_built(module: torch.nn.Module, rate: float, seeds: _Seeds) -> Built:
+    def forward(x: Array, key: Key | None, mode: Mode = "train", window: Window = _WHOLE_ARRAY) -> Array:
+        tensor = torch.from_numpy(x)
+        with seeds.under(key), _module_mode(module, rate, mode), torch.no_grad():
+            y = module(tensor)
+        return x if y is tensor else y.numpy()
+
+    def backward(x: Array, grad: Array, key: Key) -> Array:
+        tensor = torch.from_numpy(x).requires_grad_()
+        with seeds.under(key), _module_mode(module, rate, "train"):
+            (through,) = torch.autograd.grad(module(tensor), tensor, torch.from_numpy(grad))
+        return through.numpy()
+
+    return Built(forward, backward, lambda: (_kept(module), torch.get_rng_state().numpy().tobytes()))
+
+
+def _module_mode(module: torch.nn.Module, rate: float, mode: Mode) -> AbstractContextManager[None]:
+    known = mode == "mc" and rate > 0 and bool(sources(module))
+    module.train(mode != "eval" and not known)
+    return dropkit.mode(module, "mc") if known else contextlib.nullcontext()

@@ -1,0 +1,194 @@
+"""Strangers for `wrong_methods_test`: methods with a generator of their own, which no twin and no threshold
+judges, and torch modules that know nothing of dropkit. Each defect is one that statistics alone can find, or
+that sits at one rate or in one type only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from dropkit import Blocks, Drop, Key
+from dropkit.core.rate import Schedule
+from dropkit.testing import Built, Declared, Shapes, Subject, module_subject
+from dropkit.testing.exam import RATES
+
+Array = Any
+Gone = Callable[[float, Array, np.random.Generator], Array]
+Factor = Callable[[float, Array], float]
+
+
+def fair(rate: float, x: Array, rng: np.random.Generator) -> Array:
+    return rng.random(x.shape) < rate
+
+
+def inverted(rate: float, x: Array) -> float:
+    return 1 / (1 - rate) if rate < 1 else 0.0
+
+
+def unscaled(rate: float, x: Array) -> float:
+    return 1.0
+
+
+def identity(rate: float, x: Array) -> Array:
+    return x
+
+
+def stranger(
+    gone: Gone = fair,
+    factor: Factor = inverted,
+    back: Factor | None = None,
+    evaluated: Callable[[float, Array], Array] = identity,
+    late: int = 0,
+) -> Subject:
+    """Entrywise dropout from NumPy's generator."""
+
+    def build(rate: Any, step: int) -> Built:
+        now = float(rate(max(step - late, 0)) if isinstance(rate, Schedule) else rate)
+
+        def through(x: Array, mask_of: Array, key: Key | None, scale: Factor) -> Array:
+            rng = np.random.default_rng(None if key is None else [*key.words])
+            return np.where(gone(now, mask_of, rng), x.dtype.type(0), x * scale(now, x))
+
+        def forward(x: Array, key: Key | None, mode: str = "train", window: Any = None) -> Array:
+            return evaluated(now, x) if mode == "eval" else through(x, x, key, factor)
+
+        return Built(forward, lambda x, grad, key: through(grad, x, key, back or factor))
+
+    def declare(rate: float, shape: tuple[int, ...]) -> Declared:
+        return Declared(rate, shape, (1, 1), scale=1.0 if factor is unscaled else inverted(rate, 0))
+
+    return Subject("stranger", build, declare, Shapes((23, 23), ((66, 4), (4, 66))), windows=False)
+
+
+STRANGER = stranger()
+UNSCALED = replace(stranger(factor=unscaled), waived={"mean": "it has no scale"})
+
+
+# Rates
+
+
+def rate_off(error: float, *at: float) -> Subject:
+    """The rate is off by this share of itself, at some rates alone."""
+    return stranger(lambda rate, x, rng: fair(rate * (1 + error * (rate in at)), x, rng))
+
+
+def only_listed_rates() -> Subject:
+    """Who knows the list of examined rates is right there, and 20 % off elsewhere."""
+    listed = (*RATES, 0.0, 1.0)
+    return stranger(lambda rate, x, rng: fair(rate * (1 if rate in listed else 0.8), x, rng))
+
+
+# Dependence
+
+
+def exactly_k_of_n(rate: float, x: Array, rng: np.random.Generator) -> Array:
+    """Marginal rates are right, also where rate times n is no whole number; the count has no variance."""
+    k = math.floor(rate * x.size + rng.random())
+    return (rng.permutation(x.size) < k).reshape(x.shape)
+
+
+def falling_together(rate: float, x: Array, rng: np.random.Generator) -> Array:
+    """Each call has a rate of its own, a few percent up or down: pairs of one call hardly notice."""
+    return fair(rate * (1 + rng.choice([-0.1, 0.1]) * (rate < 0.9)), x, rng)
+
+
+def neighbours_share_at_03(rate: float, x: Array, rng: np.random.Generator) -> Array:
+    coins = fair(rate, x, rng)
+    return np.repeat(coins, 2, axis=-1)[..., : x.shape[-1]] if rate == 0.3 else coins
+
+
+# Values and gradients
+
+
+def doubled_at_07(rate: float, x: Array) -> float:
+    return inverted(rate, x) * (2 if rate == 0.7 else 1)
+
+
+def unscaled_at_05(rate: float, x: Array) -> float:
+    return 1.0 if rate == 0.5 else inverted(rate, x)
+
+
+def unscaled_in_float16(rate: float, x: Array) -> float:
+    return 1.0 if x.dtype == np.float16 else inverted(rate, x)
+
+
+def shrinking_at_07(rate: float, x: Array) -> Array:
+    return x * (1 - rate) if rate == 0.7 else x
+
+
+def shrinking_in_float32(rate: float, x: Array) -> Array:
+    return x * x.dtype.type(1 - rate) if x.dtype == np.float32 else x
+
+
+def sparing_the_large(rate: float, x: Array, rng: np.random.Generator) -> Array:
+    """What is large is never dropped: arrays of ones do not show it."""
+    return fair(rate, x, rng) & (abs(x) < 2.5)
+
+
+# Modules
+
+
+class UnscaledDropPath(torch.nn.Module):
+    """Stochastic depth as many repositories have it: kept branches are not divided by 1 - rate."""
+
+    scaled = False
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return x
+        shape = (x.shape[0],) + (1,) * (x.ndim - 1)
+        kept = torch.rand(shape) >= self.rate
+        return torch.where(kept, x / (1 - self.rate) if self.scaled and self.rate < 1 else x, 0.0)
+
+
+class ScaledDropPath(UnscaledDropPath):
+    """The same with its scale."""
+
+    scaled = True
+
+
+class FirstOrderDropBlock(torch.nn.Module):
+    """DropBlock with the published seed rate p / size**2, which forgets that blocks overlap."""
+
+    def __init__(self, rate: float, size: int = 3) -> None:
+        super().__init__()
+        self.rate, self.size = rate, size
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training or self.rate in (0, 1):
+            return x * (1 - self.rate) if self.training else x
+        seeds = self.seeds(x).double()
+        gone = torch.nn.functional.max_pool2d(seeds, self.size, stride=1) > 0
+        return torch.where(gone, 0.0, x / (1 - self.rate))
+
+    def gamma(self) -> float:
+        return self.rate / self.size**2
+
+    def seeds(self, x: torch.Tensor) -> torch.Tensor:
+        b, c, h, w = x.shape
+        return torch.rand(b, c, h + self.size - 1, w + self.size - 1) < self.gamma()
+
+
+class ExactDropBlock(FirstOrderDropBlock):
+    """The same with the seed rate under which every entry is dropped with the rate that is written."""
+
+    def gamma(self) -> float:
+        return -math.expm1(math.log1p(-self.rate) / self.size**2)
+
+
+def path(make: Callable[[float], torch.nn.Module]) -> Subject:
+    return module_subject(make, "stochastic depth", "b ... -> b")
+
+
+def blocks(make: Callable[[float], torch.nn.Module]) -> Subject:
+    groups = Blocks(3, over="h w", pattern="b c h w -> b c h w")
+    return module_subject(make, "blocks", lambda rate: Drop(rate, groups))
