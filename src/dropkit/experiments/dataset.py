@@ -110,6 +110,13 @@ class Dataset:
         """Classes, or 1 for regression."""
         return len(self.classes) if self.task == CLASSIFICATION else 1
 
+    @property
+    def guess_error(self) -> float:
+        """Error of always saying the commonest class; for regression the RMSE of always saying the mean."""
+        if self.task == CLASSIFICATION:
+            return 1 - float(np.bincount(self.y).max()) / len(self.y)
+        return float(self.y.std())
+
     def parts(self, split: Split) -> Parts:
         """The encoded parts of one split."""
         train, select, test = self.inputs.encode(split)

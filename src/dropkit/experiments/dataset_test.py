@@ -47,3 +47,9 @@ def test_the_digest_follows_inputs_and_target() -> None:
 def test_images_keep_their_shape_and_numbers_become_columns() -> None:
     assert array_dataset(np.zeros((80, 3, 5, 6)), LABELS).inputs.shape == (3, 5, 6)
     assert array_dataset(np.zeros((80, 7)), LABELS).inputs.shape == (7,)
+
+
+def test_the_error_of_a_guess_is_what_learning_has_to_beat() -> None:
+    x, y = np.zeros((80, 2)), np.array(["a"] * 60 + ["b"] * 20)
+    assert array_dataset(x, y).guess_error == 0.25
+    assert array_dataset(x, np.linspace(0, 1, 80)).guess_error == pytest.approx(np.std(np.linspace(0, 1, 80)))

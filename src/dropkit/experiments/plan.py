@@ -106,6 +106,7 @@ def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
         rows=len(data.y),
         input_shape=shape,
         n_outputs=data.n_outputs,
+        guess_error=data.guess_error,
         train_rows=sizes.train,
         select_rows=sizes.select,
         test_rows=sizes.test,

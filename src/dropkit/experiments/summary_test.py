@@ -195,6 +195,13 @@ def test_noise_that_none_keeps_is_said_first_and_not_called_no_regularisation(
     plan: Plan, modes: tuple[str, ...], scored: bool
 ) -> None:
     verdict = answer(dataclasses.replace(plan, random_modes=modes), planted(0.0))
-    assert verdict.caveats[0].startswith(f"Arm none is not free of dropout or other noise: in {modes[0]}")
-    assert ("Scores are taken in eval mode" in verdict.caveats[0]) == scored
+    assert verdict.sentences[0].startswith(f"Arm none is not free of dropout or other noise: in {modes[0]}")
+    assert ("Scores are taken in eval mode" in verdict.sentences[0]) == scored
     assert "without regularisation" not in said(verdict).lower()
+
+
+def test_what_a_guess_would_give_stands_beside_what_was_learned(plan: Plan) -> None:
+    text = said(answer(dataclasses.replace(plan, guess_error=0.45), planted(0.0)))
+    assert "on new ones; always guessing the commonest class would give 45.00 %." in text
+    regression = dataclasses.replace(plan, task="regression", unit="", guess_error=123.0)
+    assert "always guessing the mean would give 123.0." in said(answer(regression, planted(0.0)))

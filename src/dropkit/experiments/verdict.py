@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dropkit.experiments.dataset import CLASSIFICATION
 from dropkit.experiments.summary import BETTER, OPEN
 from dropkit.report.record import ArmSummary, Comparison, Plan, Verdict
 from dropkit.report.words import change, counted, interval, label, listed, move, p_value, quantity
@@ -24,14 +25,14 @@ def judge(
     if not comparisons:
         return Verdict(
             f"No verdict: {counted(complete_pairs, 'pair')} complete, and three are the least for a test.",
-            ("What is finished is kept; repeat the same command to go on.",),
+            ("What is finished is kept; repeat the same command to go on.", *_random_sentence(plan)),
             caveats,
             recommended="none",
         )
     best, beside = (_best([each for each in comparisons if each.metric == metric]) for metric in plan.metrics)
     shown = best or beside
     recommended = _favourite(plan, shown.family, arms).arm.name if shown else "none"
-    sentences = _family_sentences(plan, comparisons, arms)
+    sentences = _random_sentence(plan) + _family_sentences(plan, comparisons, arms)
     sentences += _open_sentences(plan, comparisons) + _fit_sentence(plan, arms)
     return Verdict(_headline(plan, best, beside, recommended), tuple(sentences), caveats, recommended)
 
@@ -59,7 +60,9 @@ def _headline(plan: Plan, best: Comparison | None, beside: Comparison | None, re
 
 
 def _baseline(plan: Plan) -> str:
-    return "the model as its forward runs" if plan.random_modes else "training without regularisation"
+    return (
+        "the model without further regularisation" if plan.random_modes else "training without regularisation"
+    )
 
 
 def _moves(plan: Plan, each: Comparison) -> str:
@@ -123,9 +126,15 @@ def _fit_sentence(plan: Plan, arms: Sequence[ArmSummary]) -> list[str]:
     none = next((each for each in arms if each.arm.name == "none"), None)
     if none is None:
         return []
-    ends = [quantity(plan, "error", none.train.error), quantity(plan, "error", none.select.error)]
+    learnt, new, guessed = (
+        quantity(plan, "error", value) for value in (none.train.error, none.select.error, plan.guess_error)
+    )
     name, start = label(plan, "error"), "With arm none" if plan.random_modes else "Without regularisation"
-    return [f"{start} the {name} was {ends[0]} on training rows and {ends[1]} on new ones."]
+    guess = "commonest class" if plan.task == CLASSIFICATION else "mean"
+    return [
+        f"{start} the {name} was {learnt} on training rows and {new} on new ones; "
+        f"always guessing the {guess} would give {guessed}."
+    ]
 
 
 def _caveats(
@@ -140,7 +149,6 @@ def _caveats(
         "to 1/pairs); it is exact only at the correlation n_test / (n_train + n_test)."
     )
     notes = {
-        _random_note(plan): plan.random_modes,
         f"Stopped early: {counted(complete, 'pair')} of {plan.pairs} complete.": stopped_early,
         shared: plan.overlap > 0,
         "No row is used by two pairs, so the plain paired t test holds.": plan.overlap == 0,
@@ -155,17 +163,19 @@ def _caveats(
     return tuple(note for note, applies in notes.items() if applies)
 
 
-def _random_note(plan: Plan) -> str:
+def _random_sentence(plan: Plan) -> list[str]:
+    if not plan.random_modes:
+        return []
     modes = " and ".join(plan.random_modes)
     scored = (
         " Scores are taken in eval mode, so each holds such a draw." if "eval" in plan.random_modes else ""
     )
-    return (
+    return [
         f"Arm none is not free of dropout or other noise: in {modes} mode the model's outputs change from "
         "pass to pass although its dropout modules are off, as a call of F.dropout inside forward makes them "
         "do. Every arm has that noise, so this is no comparison with training without dropout; "
         f"write such calls as modules to have them switched.{scored}"
-    )
+    ]
 
 
 def _failure_note(arms: Sequence[ArmSummary]) -> str:

@@ -18,6 +18,8 @@ __all__ = ["draw_curves", "draw_effects", "draw_rates"]
 Curve = tuple[list[int], npt.NDArray[np.float64], npt.NDArray[np.float64]]
 RatePoint = tuple[float, ArmSummary]
 
+_ASIDE = 0.005  # of rate, so that bars at one rate do not hide one another
+
 
 def _axis_name(plan: Plan, metric: str) -> str:
     unit = {"nll": " (nats)", "error": " (%)" if plan.unit == "%" else ""}[metric]
@@ -94,7 +96,7 @@ def _rate_line(axes: Axes, at: int, name: str, points: list[RatePoint], metric: 
         for _, each in points
     ]
     colour, marker = SERIES[(at + 1) % len(SERIES)], MARKERS[(at + 1) % len(MARKERS)]
-    rates = [rate for rate, _ in points]
+    rates = [rate + _ASIDE * at for rate, _ in points]
     axes.plot(rates, means, color=colour, marker=marker, linestyle=DASHES[at % len(DASHES)], label=name)
     axes.errorbar(rates, means, errors, color=colour, linestyle="none", capsize=3, elinewidth=1)
 

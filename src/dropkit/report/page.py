@@ -11,7 +11,7 @@ from dropkit.report.figures import draw_curves, draw_effects, draw_rates
 from dropkit.report.record import StudyResult
 from dropkit.report.svg import Picture
 from dropkit.report.terminal import plan_lines
-from dropkit.report.words import NOTHING, counted, difference, interval, label, number, p_cell
+from dropkit.report.words import NOTHING, counted, difference, interval, label, number, numbers, p_cell
 
 __all__ = ["render_page"]
 
@@ -40,6 +40,7 @@ def render_page(result: StudyResult) -> str:
         label=label,
         nothing=NOTHING,
         number=number,
+        numbers=numbers,
         interval=interval,
         p_cell=p_cell,
         plan_lines=plan_lines,

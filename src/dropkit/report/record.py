@@ -52,9 +52,10 @@ class Plan:
     """All that is decided before anything is spent.
 
     `overlap` is what rows shared between pairs add to the variance of a mean difference (test rows / training
-    rows, or 0 where no row is used twice); `detectable` is in standard deviations of the paired difference.
-    `own_dropout` names the dropout modules that the model brings, `random_modes` the modes in which its
-    outputs change from pass to pass though these are off.
+    rows, or 0 where no row is used twice); `guess_error` is the error of always saying the commonest class or
+    the mean; `own_dropout` names the dropout modules that the model brings, `random_modes` the modes in which
+    its outputs change from pass to pass though these are off; `detectable` is in standard deviations of the
+    paired difference.
     """
 
     data: str
@@ -65,6 +66,7 @@ class Plan:
     rows: int
     input_shape: tuple[int, ...]
     n_outputs: int
+    guess_error: float
     train_rows: int
     select_rows: int
     test_rows: int
