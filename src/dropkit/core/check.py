@@ -150,7 +150,8 @@ RATE = Interval(0, 1, mend="write the share that is dropped, e.g. 0.5")
 
 def is_real(value: object) -> bool:
     """Whether the value is a real number and not a bool."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    # A float is recognised at once; the abstract class costs a microsecond.
+    return isinstance(value, float | numbers.Real) and not isinstance(value, bool)
 
 
 def is_whole(value: object) -> bool:

@@ -11,6 +11,7 @@ from torch.autograd import forward_ad
 from dropkit.core.address import Words
 from dropkit.core.rate import ONE
 from dropkit.torch import op as _operators  # registers what torch.ops.dropkit offers
+from dropkit.torch.check import check_shape
 from dropkit.torch.keys import AnyKey, draw, draw_tensor, draw_words, key_tensor, key_words, refuse_trace
 from dropkit.torch.run import Call, run, widen
 
@@ -30,11 +31,14 @@ def dropped(
     inplace: bool = False,
 ) -> Tensor:
     """Return m x + b under a key, drawn if none is given, with its gradient: m for x, 1 - m for `fill`."""
+    # What does not fit is refused before a number is taken; in a graph, where sizes may be symbols, by the
+    # operator.
     if not (x.is_cpu and _eager(x)):
         tensor = draw_tensor(x, generator) if key is None else key_tensor(key, x)
         y = _traced(x, tensor, call, fill, linear=False)
         return x.copy_(y) if inplace else y
     refuse_trace()
+    check_shape(call.law, x.shape)
     words = draw_words(x, generator) if key is None else key_words(key)
     if call.threshold is not None:
         # The schedule may take its step before backward comes: what counts is the rate of now.

@@ -12,7 +12,8 @@ from dropkit.core.check import RATE, is_real
 from dropkit.core.drop import Drop
 from dropkit.core.mode import MODE, Mode, Scale
 from dropkit.core.noise import Noise
-from dropkit.torch.functional import carry_out, check_tensor
+from dropkit.torch.check import check_tensor
+from dropkit.torch.functional import carry_out
 from dropkit.torch.keys import AnyKey
 from dropkit.torch.mode import switch
 from dropkit.torch.run import Call, constant, law_of

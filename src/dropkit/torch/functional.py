@@ -14,21 +14,18 @@ from dropkit.core.bind import WHOLE, Window
 from dropkit.core.check import RATE, DropkitError, check_kind
 from dropkit.core.drop import Drop
 from dropkit.core.mode import MODE, Mode
-from dropkit.core.pattern import PatternError
 from dropkit.core.rate import ONE
 from dropkit.torch.autograd import dropped
-from dropkit.torch.keys import AnyKey, check_key
+from dropkit.torch.check import TensorError, check_shape, check_source, check_tensor
+from dropkit.torch.keys import AnyKey
 from dropkit.torch.run import Call, constant, describe, law_of, widen
 
 __all__ = [
     "FEATURE_PATTERNS",
     "ODD_PATTERN",
-    "ShapeError",
     "Source",
-    "TensorError",
     "alpha_dropout",
     "carry_out",
-    "check_tensor",
     "drop",
     "dropout",
     "dropout1d",
@@ -47,14 +44,6 @@ FEATURE_PATTERNS = {1: "... c l -> ... c", 2: "n c ... -> n c", 3: "... c d h w 
 
 ODD_PATTERN = "c ... -> c"
 """What dropout3d makes of an input that has neither four axes nor five."""
-
-
-class TensorError(DropkitError, RuntimeError):
-    """A tensor was refused; where torch raises a `RuntimeError`, this is one."""
-
-
-class ShapeError(PatternError, TensorError):
-    """A tensor does not fit the groups."""
 
 
 class Source(TypedDict, total=False):
@@ -120,8 +109,10 @@ def carry_out(
 ) -> Tensor:
     """Check everything whatever the mode and the rate, as on NumPy; then draw, or apply the eval map."""
     check_tensor(input)
-    _check_fit(input, call)
-    _check_source(**source)
+    check_source(**source)
+    # In a graph sizes may be symbols; there the operator refuses what does not fit.
+    if not torch.compiler.is_compiling() and torch._C._get_tracing_state() is None:
+        check_shape(call.law, input.shape)
     if mode == "eval":
         return evaluate(input, call, fill=fill, inplace=inplace)
     return perturb(input, call, fill=fill, inplace=inplace, **source)
@@ -141,9 +132,7 @@ def perturb(
         fill = _fitting(fill, input, call)
     if call.rate == 0:
         return input
-    # All is checked before a number is taken: a call that is refused does not move the generator.
-    _check_fit(input, call)
-    _check_source(**source)
+    check_source(**source)
     return dropped(input, call, fill=fill, inplace=inplace, **source)
 
 
@@ -335,45 +324,6 @@ def _named_law(pattern: str, noise: str) -> str:
 @functools.lru_cache(maxsize=64)
 def _named_law_once(pattern: str, noise: str) -> str:
     return law_of(Drop(0.0, pattern, noise))
-
-
-def check_tensor(input: Any, argument: str = "input") -> None:
-    """Refuse what is no dense tensor of a real floating type."""
-    if not isinstance(input, Tensor):
-        mend = "convert it, e.g. torch.as_tensor(input)"
-        raise DropkitError(argument, "is a torch tensor", type(input), mend)
-    if not input.is_floating_point():
-        mend = f"convert it, e.g. {argument}.float()"
-        raise TensorError(argument, "has a real floating type", input.dtype, mend)
-    if input.layout is not torch.strided or input.is_nested:
-        layout = "nested" if input.is_nested else input.layout
-        raise TensorError(argument, "is a dense tensor", layout, "drop its values, or pad it first")
-
-
-def _check_fit(input: Tensor, call: Call) -> None:
-    # In a graph sizes may be symbols; there the operator refuses what does not fit.
-    if not torch.compiler.is_compiling() and torch._C._get_tracing_state() is None:
-        _check_shape(call.law, input.shape)
-
-
-@functools.lru_cache(maxsize=4096)
-def _check_shape(law: str, shape: torch.Size) -> None:
-    description, window = describe(law)
-    try:
-        description.groups.layout(tuple(shape), window)
-        reference.entry_rate(description, tuple(shape))
-    except PatternError as error:
-        raise ShapeError(error.text, error.at, error.rule, error.mend.partition("\n")[0]) from None
-
-
-def _check_source(key: AnyKey | None = None, generator: torch.Generator | None = None) -> None:
-    if generator is not None:
-        check_kind("generator", generator, torch.Generator, "write e.g. torch.Generator().manual_seed(1)")
-        if key is not None:
-            rule = "is left out where key is given"
-            raise DropkitError("generator", rule, generator, "give one of the two")
-    if key is not None:
-        check_key(key)
 
 
 @constant

@@ -29,7 +29,8 @@ from dropkit.methods.token_dropout import protected, token_dropout
 from dropkit.methods.uniform_dropout import uniform_dropout
 from dropkit.methods.zoneout import zoneout
 from dropkit.torch.autograd import multiplied
-from dropkit.torch.functional import FEATURE_PATTERNS, ODD_PATTERN, TensorError, feature_pattern
+from dropkit.torch.check import TensorError
+from dropkit.torch.functional import FEATURE_PATTERNS, ODD_PATTERN, feature_pattern
 from dropkit.torch.layer import Layer, rate_of
 from dropkit.torch.run import law_of
 

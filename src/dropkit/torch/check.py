@@ -1,0 +1,61 @@
+"""What a call of torch is refused for, before anything is drawn."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+
+from dropkit.core import reference
+from dropkit.core.check import DropkitError, check_kind
+from dropkit.core.pattern import PatternError
+from dropkit.torch.keys import AnyKey, check_key
+from dropkit.torch.run import describe
+
+__all__ = ["ShapeError", "TensorError", "check_shape", "check_source", "check_tensor"]
+
+Tensor = torch.Tensor
+
+
+class TensorError(DropkitError, RuntimeError):
+    """A tensor was refused; where torch raises a `RuntimeError`, this is one."""
+
+
+class ShapeError(PatternError, TensorError):
+    """A tensor does not fit the groups."""
+
+
+def check_tensor(input: Any, argument: str = "input") -> None:
+    """Refuse what is no dense tensor of a real floating type."""
+    if not isinstance(input, Tensor):
+        mend = "convert it, e.g. torch.as_tensor(input)"
+        raise DropkitError(argument, "is a torch tensor", type(input), mend)
+    if not input.is_floating_point():
+        mend = f"convert it, e.g. {argument}.float()"
+        raise TensorError(argument, "has a real floating type", input.dtype, mend)
+    if input.layout is not torch.strided or input.is_nested:
+        layout = "nested" if input.is_nested else input.layout
+        raise TensorError(argument, "is a dense tensor", layout, "drop its values, or pad it first")
+
+
+@functools.lru_cache(maxsize=4096)
+def check_shape(law: str, shape: torch.Size) -> None:
+    """Refuse a shape that does not fit the groups, the window or the rates of a law."""
+    description, window = describe(law)
+    try:
+        description.groups.layout(tuple(shape), window)
+        reference.entry_rate(description, tuple(shape))
+    except PatternError as error:
+        raise ShapeError(error.text, error.at, error.rule, error.mend.partition("\n")[0]) from None
+
+
+def check_source(key: AnyKey | None = None, generator: torch.Generator | None = None) -> None:
+    """Refuse what is no key or no generator, and both together."""
+    if generator is not None:
+        check_kind("generator", generator, torch.Generator, "write e.g. torch.Generator().manual_seed(1)")
+        if key is not None:
+            rule = "is left out where key is given"
+            raise DropkitError("generator", rule, generator, "give one of the two")
+    if key is not None:
+        check_key(key)
