@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dropkit.report.record import ArmSummary, Plan, Run, StudyResult
-from dropkit.report.words import NOTHING, counted, difference, interval, label, number, p_cell
+from dropkit.report.words import counted, difference, interval, label, number, p_cell, with_spread
 
 __all__ = ["Quiet", "Terminal", "Watcher", "plan_lines", "print_result"]
 
@@ -137,8 +137,8 @@ def _arm_cells(plan: Plan, each: ArmSummary) -> tuple[str, ...]:
 
 
 def _with_spread(plan: Plan, each: ArmSummary, metric: str) -> str:
-    spread = number(plan, metric, getattr(each.test_sd, metric)) if each.test_sd else NOTHING
-    return f"{number(plan, metric, getattr(each.test, metric))} ± {spread}"
+    sd = getattr(each.test_sd, metric) if each.test_sd else None
+    return with_spread(plan, metric, getattr(each.test, metric), sd)
 
 
 def _comparison_table(result: StudyResult) -> Table:

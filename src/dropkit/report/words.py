@@ -22,6 +22,7 @@ __all__ = [
     "p_value",
     "printable",
     "quantity",
+    "with_spread",
 ]
 
 NOTHING = "\N{EN DASH}"
@@ -81,6 +82,13 @@ def _places_for(step: float) -> int:
 
 def _write(value: float, places: int) -> str:
     return f"{value:z.{places}f}".replace("-", _MINUS)
+
+
+def with_spread(plan: Plan, metric: str, value: float, sd: float | None) -> str:
+    """A score and its standard deviation in equally many places; a dash where one run leaves none."""
+    scale = factor(plan, metric)
+    places = _places(plan, metric, [scale * value])
+    return f"{_write(scale * value, places)} ± {NOTHING if sd is None else _write(scale * sd, places)}"
 
 
 def quantity(plan: Plan, metric: str, value: float) -> str:

@@ -3,7 +3,17 @@ from dataclasses import replace
 import pytest
 
 from dropkit.report.record import Comparison, Plan, StudyResult
-from dropkit.report.words import NOTHING, change, difference, interval, move, number, numbers, quantity
+from dropkit.report.words import (
+    NOTHING,
+    change,
+    difference,
+    interval,
+    move,
+    number,
+    numbers,
+    quantity,
+    with_spread,
+)
 
 
 @pytest.fixture
@@ -81,3 +91,9 @@ def test_a_difference_has_the_places_of_its_interval(percent: Plan, result: Stud
     assert written(2e-5, 3e-5, 4e-5) == ("0.00003", "0.00002 to 0.00004")
     assert written(-0.004, -1e-6, 0.004) == ("0.000", "−0.004 to 0.004")
     assert written(None, 0.25, None) == ("0.250", NOTHING)
+
+
+def test_a_spread_has_the_places_of_its_score(percent: Plan, plain: Plan) -> None:
+    assert with_spread(plain, "error", 55.494, 5.0987) == "55.49 ± 5.10"
+    assert with_spread(percent, "error", 0.05, 0.001) == "5.00 ± 0.10"
+    assert with_spread(percent, "nll", 0.5, None) == "0.500 ± –"
