@@ -63,7 +63,7 @@ def _decode(path: Path) -> tuple[str, tuple[str, ...]]:
     if b"\0" in content:
         raise _no_text(path, "it holds NUL bytes: a binary file, or UTF-16")
     try:
-        return content.decode("utf-8-sig"), ()
+        return content.decode("utf-8"), ()  # pandas passes over a mark of UTF-8
     except UnicodeDecodeError:
         text = content.decode("latin-1")
     if _CONTROL.search(text):
