@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from tests.strangers import STRANGER
 from tools.prove import laws
 
-from dropkit import Blocks, Drop, Key, KofN
+from dropkit import Blocks, Drop, DropkitError, Key, KofN
 from dropkit.methods import catalogue
 from dropkit.testing import Built, Declared, Shapes, Subject, examine, module_subject, numpy_subject, of
 from dropkit.testing.registry import RUNS
@@ -92,6 +93,13 @@ def test_what_a_subject_waives_is_not_examined_and_says_why() -> None:
         found for found in examine(subject, traits=["mean", "groups"]).findings if found.status == "waived"
     ]
     assert [(found.trait, found.sentence) for found in waived] == [("mean", "equation (3)")]
+
+
+def test_a_single_check_can_be_waived_and_a_misspelt_one_is_refused() -> None:
+    waived = replace(STRANGER, waived={"nonfinite": "it multiplies"})
+    assert [found.status for found in examine(waived, traits=["edges"]).findings] == ["passed", "waived"]
+    with pytest.raises(DropkitError, match=r"waived .* did you mean 'nonfinite'"):
+        examine(replace(STRANGER, waived={"nonfinit": "it multiplies"}))
 
 
 def test_a_stranger_needs_no_description_of_ours() -> None:

@@ -13,9 +13,11 @@ import numpy as np
 import torch
 
 from dropkit import Blocks, Drop, Key
-from dropkit.core.rate import Schedule
+from dropkit.core.rate import Linear, Schedule
 from dropkit.testing import Built, Declared, Shapes, Subject, module_subject
 from dropkit.testing.exam import RATES
+
+_TAPE = np.random.default_rng(7).random(2**16)
 
 Array = Any
 Gone = Callable[[float, Array, np.random.Generator], Array]
@@ -44,15 +46,16 @@ def stranger(
     back: Factor | None = None,
     evaluated: Callable[[float, Array], Array] = identity,
     late: int = 0,
+    stale: int = 0,
 ) -> Subject:
-    """Entrywise dropout from NumPy's generator."""
+    """Entrywise dropout from NumPy's generator; along a ramp its draws may be late and its scale stale."""
 
     def build(rate: Any, step: int) -> Built:
-        now = float(rate(max(step - late, 0)) if isinstance(rate, Schedule) else rate)
+        now, scaled = _rate(rate, step, late), _rate(rate, step, stale)
 
         def through(x: Array, mask_of: Array, key: Key | None, scale: Factor) -> Array:
             rng = np.random.default_rng(None if key is None else [*key.words])
-            return np.where(gone(now, mask_of, rng), x.dtype.type(0), x * scale(now, x))
+            return np.where(gone(now, mask_of, rng), x.dtype.type(0), x * scale(scaled, x))
 
         def forward(x: Array, key: Key | None, mode: str = "train", window: Any = None) -> Array:
             return evaluated(now, x) if mode == "eval" else through(x, x, key, factor)
@@ -63,6 +66,12 @@ def stranger(
         return Declared(rate, shape, (1, 1), scale=1.0 if factor is unscaled else inverted(rate, 0))
 
     return Subject("stranger", build, declare, Shapes((23, 23), ((66, 4), (4, 66))), windows=False)
+
+
+def _rate(rate: Any, step: int, behind: int) -> float:
+    return float(
+        rate(max(step - behind * isinstance(rate, Linear), 0)) if isinstance(rate, Schedule) else rate
+    )
 
 
 STRANGER = stranger()
@@ -95,6 +104,12 @@ def exactly_k_of_n(rate: float, x: Array, rng: np.random.Generator) -> Array:
 def falling_together(rate: float, x: Array, rng: np.random.Generator) -> Array:
     """Each call has a rate of its own, a few percent up or down: pairs of one call hardly notice."""
     return fair(rate * (1 + rng.choice([-0.1, 0.1]) * (rate < 0.9)), x, rng)
+
+
+def short_period(rate: float, x: Array, rng: np.random.Generator) -> Array:
+    """The generator repeats itself after 2**16 numbers: two calls often walk the same stretch."""
+    places = np.arange(x.size) + rng.integers(_TAPE.size)
+    return (np.take(_TAPE, places, mode="wrap") < rate).reshape(x.shape)
 
 
 def neighbours_share_at_03(rate: float, x: Array, rng: np.random.Generator) -> Array:

@@ -71,6 +71,7 @@ from tests.strangers import (
     only_listed_rates,
     path,
     rate_off,
+    short_period,
     shrinking_at_07,
     shrinking_in_float32,
     sparing_the_large,
@@ -172,6 +173,7 @@ STRANGERS = [
     Wrong("20 % off at 0.3 alone", "rate", "rate_at_every_position", rate_off(0.2, 0.3), STRANGER),
     Wrong("right at a list of rates", "rate", "rate_at_every_position", only_listed_rates(), STRANGER),
     Wrong("exactly k of n", "independence", "counts", stranger(exactly_k_of_n), STRANGER),
+    Wrong("short period", "independence", "independence", stranger(short_period), STRANGER),
     Wrong("calls with a rate of their own", "independence", "counts", stranger(falling_together), STRANGER),
     Wrong(
         "neighbours share at 0.3 alone",
@@ -191,6 +193,7 @@ STRANGERS = [
         "eval shrinks in float32", "eval", "evaluation", stranger(evaluated=shrinking_in_float32), STRANGER
     ),
     Wrong("a step late", "moments", "schedule", stranger(late=1), STRANGER),
+    Wrong("scale a step late", "moments", "schedule", stranger(stale=1), STRANGER),
     Wrong(
         "a step late, no scale to tell", "moments", "schedule", stranger(factor=no_scale, late=1), UNSCALED
     ),

@@ -41,6 +41,8 @@ CHECKS: tuple[tuple[str, Callable[[Exam], Result]], ...] = (
 )
 """What examines each trait."""
 
+_WAIVABLE = OneOf((*TRAITS, *(check.__name__ for _, check in CHECKS)))
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -97,8 +99,8 @@ def examine(subject: Subject, key: int | Key = 0, traits: Iterable[str] = tuple(
     """Examine a method by the traits that it declares.
 
     Args:
-        subject: the method, as `Subject` describes it; `numpy_subject` and `of` make one, and so does
-            `torch_subject` in `dropkit.testing.torch`.
+        subject: the method, as `Subject` describes it; `numpy_subject`, `torch_subject`, `layer_subject`,
+            `module_subject` and `of` make one.
         key: the key of the examination. All tests together raise a false alarm with probability 1e-6 over
             keys.
         traits: which traits to examine, by default all.
@@ -107,7 +109,7 @@ def examine(subject: Subject, key: int | Key = 0, traits: Iterable[str] = tuple(
         The findings; `report.check()` raises where one failed.
 
     Raises:
-        DropkitError: a trait is unknown.
+        DropkitError: a trait is unknown, or what the subject waives is neither a trait nor a check.
 
     >>> from dropkit import Drop
     >>> from dropkit.testing import numpy_subject
@@ -115,6 +117,8 @@ def examine(subject: Subject, key: int | Key = 0, traits: Iterable[str] = tuple(
     True
     """
     wanted = {OneOf(tuple(TRAITS)).check("traits", trait) for trait in traits}
+    for name in subject.waived:
+        _WAIVABLE.check("waived", name)
     exam = Exam(subject, Key.of(key))
     return Report(
         subject.name, tuple(_find(exam, trait, check) for trait, check in CHECKS if trait in wanted)

@@ -85,12 +85,12 @@ class Declared:
         """Return the probability of a coin: that an entry is dropped, or that m lies below its median."""
         return self.rate if self.law is None else 0.5
 
-    def coins(self, m: Array) -> Array:
-        """Return a coin for each m: whether the entry was dropped, or m lies below its median."""
+    def coins(self, m: Array, x: float = 1.0) -> Array:
+        """Return a coin for each output m of x: whether it was dropped, or m lies below its median."""
         if self.law is not None:
             return np.asarray(self.law(m) < 0.5)
         # Close to the dropped value, and not merely closer to it: a wrong scale must not pass for a drop.
-        return abs(m - self.fill) <= _CLOSE * abs(self.scale + self.shift - self.fill)
+        return abs(m - self.fill) <= _CLOSE * abs(self.scale * x + self.shift - self.fill)
 
 
 class Shapes(NamedTuple):

@@ -46,7 +46,7 @@ def rate_at_every_position(exam: Exam) -> Result:
         sentences = [f"power against {_ERROR:.0%} of the rarer outcome: {powers}"]
     hits, draws = _positions(exam, 0.5)
     seen = _resolution(0.5, draws, share("contract.rate") / (len(tests) * hits.size))
-    sentences += [f"at every position over {draws} draws each: power 0.99 against an error of {seen:.1%}"]
+    sentences += [f"at every position over {draws} draws each: power 0.99 against {seen:.1%} at 0.5"]
     return judge("contract.rate", stats.joint(tests), "; ".join(sentences))
 
 
@@ -65,7 +65,7 @@ def values(exam: Exam) -> Result:
     if exam.declared(0.5, exam.base).law is not None:
         raise NotApplicable("the noise has a continuous law")
     worst = max(_value_error(exam, rate, x) for rate in exam.rates for x in (0.0, 1.0, -2.0))
-    return Result(worst <= 2, worst, 2, f"outputs lie within {worst:.1f} ulp of the two declared values")
+    return Result(worst <= 2, worst, 2, f"outputs lie within {worst:.3g} ulp of the two declared values")
 
 
 def law(exam: Exam) -> Result:
@@ -85,7 +85,7 @@ def law(exam: Exam) -> Result:
 def mean(exam: Exam) -> Result:
     """The expected output equals the output of evaluation."""
     error = max(_mean_error(exam, rate) for rate in exam.rates)
-    return Result(error <= 4, error, 4, f"mean in training and output in eval differ by {error:.1f} ulp")
+    return Result(error <= 4, error, 4, f"mean in training and output in eval differ by {error:.3g} ulp")
 
 
 def independence(exam: Exam) -> Result:
@@ -235,7 +235,7 @@ def _mean_error(exam: Exam, rate: float) -> float:
     x = 0.0 if declared.shift else 1.0
     keys = [exam.key.fold("mean", i) for i in range(math.ceil(_SEEDS / declared.draws))]
     y = np.stack([exam.at(rate).forward(np.full(exam.base, x), key) for key in keys])
-    gone = abs(y - declared.fill) < abs(y - (declared.scale * x + declared.shift))
+    gone = declared.coins(y, x)
     if gone.all() or not gone.any():
         return math.inf  # of that many draws at a declared rate some are dropped and some kept
     train = (1 - declared.rate) * _middle(y[~gone]) + declared.rate * _middle(y[gone])

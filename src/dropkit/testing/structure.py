@@ -69,7 +69,7 @@ def gradient(exam: Exam) -> Result:
     keys = exam.key, exam.key.fold("gradient")
     worst = max(_gradient_error(exam, rate, key) for rate in exam.rates for key in keys)
     lost = sum(_lost_gradient(exam, rate, name) for rate in exam.rates for name in exam.subject.dtypes)
-    sentence = f"backward and the difference quotient differ by {worst:.1f} roundings, {lost} entries by type"
+    sentence = f"backward and the difference quotient differ by {worst:.3g} roundings, {lost} entries by type"
     return Result(worst <= 4 and lost == 0, worst, 4, sentence)
 
 
