@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NoReturn, Self, Unpack
 
@@ -139,15 +140,18 @@ class Layer(nn.Module):
         self, like: Tensor, shape: tuple[int, ...], window: Window = WHOLE, **source: Unpack[Source]
     ) -> Callable[[], Tensor] | None:
         """Return what makes the factors of an array of this shape, always alike; None where they are 1."""
-        ones = torch.ones(shape, dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)
-        call = self._call(self._law_for(ones, window))
+        kind = torch.promote_types(like.dtype, torch.float32)
+        # What is returned outlives the pass, so it holds numbers and no array.
+        ones = functools.partial(torch.ones, shape, dtype=kind, device=like.device)
+        call = self._call(self._law_for(like, window))
         if not self.drawing:
-            factors = functional.evaluate(ones, call)
-            return None if factors is ones else lambda: factors
+            given = ones()
+            same = functional.evaluate(given, call) is given
+            return None if same else lambda: functional.evaluate(ones(), call)
         if call.rate == 0:
             return None
         call, key = fixed(like, call, **self._source(source))
-        return lambda: functional.perturb(ones, call, key=key)
+        return lambda: functional.perturb(ones(), call, key=key)
 
     def _law_for(self, input: Tensor, window: Window = WHOLE) -> str:
         """The law for this input; layers whose pattern depends on the rank override it."""

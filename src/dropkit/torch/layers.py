@@ -284,13 +284,13 @@ class TokenDropout(Layer):
             raise DropkitError("ids", "is given where keep names tokens", ids, "call layer(x, ids=ids)")
         if not (self.prefix or self.keep or padding is not None):
             return super().forward(input, **source)
-        shape = input.shape[:2]
+        shape, device = input.shape[:2], input.device
         factor = self._factor(input, (*shape, 1), **source)
         if factor is None:
             return input
 
         def spared(ids: Tensor | None, padding: Tensor | None) -> Tensor:
-            numbers = torch.zeros(shape, dtype=torch.int64, device=input.device) if ids is None else ids
+            numbers = torch.zeros(shape, dtype=torch.int64, device=device) if ids is None else ids
             return torch.where(protected(numbers, self.keep, self.prefix, padding)[..., None], 1.0, factor())
 
         return multiplied(input, spared, ids, padding)

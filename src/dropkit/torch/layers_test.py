@@ -1,4 +1,6 @@
+import gc
 import inspect
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -262,6 +264,17 @@ class TestSelectedTokens:
         assert {tuple(tensor.shape) for tensor in kept} == {tuple(self.IDS.shape)}
         assert {tensor.dtype for tensor in kept} <= {torch.int64, torch.bool}
         assert sum(torch.equal(tensor, self.IDS == 0) for tensor in kept) == (x.dim() == 3)
+
+    def test_nothing_else_lives_on_behind_the_result(self, call: Any, x: Tensor) -> None:
+        hidden = x + 0
+        gone, factors = weakref.ref(hidden), {(2, 6, 1), (10, 1)}
+        result = call(hidden)
+        del hidden
+        gc.collect()
+        assert gone() is None
+        tensors = [item for item in gc.get_objects() if issubclass(type(item), Tensor)]
+        assert not [tensor for tensor in tensors if tuple(tensor.shape) in factors]
+        assert result.grad_fn is not None
 
     def test_backward_has_the_mask_of_forward_though_the_schedule_steps(
         self, layer: Layer, call: Any, x: Tensor
