@@ -30,7 +30,7 @@ _CALLS = LAGS + 2  # calls of each kind: enough for every lag
 _GROUPS = 512  # with fewer groups in a call there are more calls,
 _MOST = 660  # but not more than this
 _ENTRIES = 2**20  # of an array that takes the place of many calls
-_SINGLE = 5_000  # calls at most where one call has few draws and no array can have more
+_SINGLE = 1_000  # calls at most where one call has few draws and no array can have more
 _TWINNED = 2  # rates at which draws are looked at that equal the reference's anyway
 
 

@@ -43,7 +43,7 @@ _RATE = 0.5
 _SEED = 20_141
 _PLANS: tuple[Schedule, ...] = (Early(0.9, 2), Late(0.6, 3), Linear(0.1, 0.9, 4))
 _STEPS = 6  # two of them after the end of the longest plan
-_DRAWS = 4096  # tell neighbouring steps apart, 0.2 or more, where no value shows the rate
+_DRAWS = 768  # tell steps whose rates are 0.2 apart from each other with power 0.9999
 _MODES: tuple[Mode, ...] = ("train", "mc")
 # A scheduled rate may be kept as a threshold, rounded by 2**-33 at most. Between rates 0.1 and 0.9 no factor
 # or offset of any noise moves by more than 16 times that.
