@@ -182,7 +182,10 @@ def state(exam: Exam) -> Result:
             built.forward(x, exam.key, mode)
             moved |= {mode} if built.state() != before else set()
     return Result(
-        not moved, len(moved), 0, f"state moved by calls in mode {', '.join(sorted(moved)) or 'none'}"
+        not moved,
+        len(moved),
+        0,
+        f"calls in {len(moved)} modes moved the state {', '.join(sorted(moved))}".rstrip(),
     )
 
 
