@@ -223,6 +223,7 @@ class TestSelectedTokens:
 
     @pytest.fixture(params=[{}, {"key": KEY}], ids=["seed", "key"])
     def source(self, request: pytest.FixtureRequest) -> Any:
+        torch.manual_seed(0)
         return request.param
 
     @pytest.fixture(params=[0.6, dropkit.linear_schedule(0.6, 0.2, 4)], ids=["rate", "schedule"])
