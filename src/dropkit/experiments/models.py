@@ -75,14 +75,22 @@ class ModelSource:
             self.source if isinstance(self.source, str) else getattr(self.source, "__qualname__", "callable")
         )
 
-    def digest(self) -> str:
-        """Hash of the text that makes the model, so that a changed model is another study."""
-        text = self.name
+    def digest(self, model: nn.Module) -> str:
+        """Hash of the text that makes the model and of the layers made, so that a changed model is another.
+
+        The text alone would miss a width that comes from a closure or from a file that the text imports.
+        """
+        named = (*model.named_parameters(), *model.named_buffers())
+        shapes = {name: tuple(values.shape) for name, values in named}
+        return hashlib.sha256(f"{self._text()}\n{model!r}\n{shapes}".encode()).hexdigest()[:16]
+
+    def _text(self) -> str:
         if callable(self.source):
-            text += _source_text(self.source)
-        elif self.source not in BUILT_IN:
-            text += _split_spec(self.source)[0].read_text(encoding="utf-8", errors="replace")
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+            return self.name + _source_text(self.source)
+        if self.source in BUILT_IN:
+            return self.source
+        path, name = _split_spec(self.source)
+        return name + path.read_text(encoding="utf-8", errors="replace")
 
     def factory(self) -> Callable[..., Any]:
         """The callable, loaded from its file if need be."""

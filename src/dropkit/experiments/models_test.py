@@ -1,4 +1,6 @@
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -47,10 +49,24 @@ def test_the_cnn_takes_any_image(shape: tuple[int, ...]) -> None:
     assert cnn(shape, 5)(torch.zeros(2, *shape)).shape == (2, 5)
 
 
-def test_the_digest_follows_the_text_of_the_file(file: Path) -> None:
-    before = ModelSource(f"{file}:plain").digest()
-    file.write_text(FILE.replace("8", "9"))
-    assert ModelSource(f"{file}:plain").digest() != before
+def digest(factory: Any) -> str:
+    source = ModelSource(factory)
+    return source.digest(source.build((4,), 3))
+
+
+def test_the_digest_follows_the_text_of_the_file_wherever_it_lies(file: Path) -> None:
+    before = digest(f"{file}:plain")
+    assert digest(f"{file.rename(file.with_name('moved.py'))}:plain") == before
+    file.write_text(FILE + "# the same layers")
+    assert digest(f"{file}:plain") != before
+
+
+def test_the_digest_follows_what_the_text_does_not_say() -> None:
+    def wide(width: int) -> Callable[[], nn.Module]:
+        return lambda: nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 3))
+
+    assert digest(wide(8)) == digest(wide(8))
+    assert digest(wide(8)) != digest(wide(9))
 
 
 def test_checking_leaves_the_models_mode_alone() -> None:

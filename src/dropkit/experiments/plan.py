@@ -90,7 +90,7 @@ def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
     """
     shape = data.inputs.shape
     model = check_model(source, shape, data.n_outputs)
-    sites, own = find_sites(model, shape), own_dropout(model)
+    model_digest, sites, own = source.digest(model), find_sites(model, shape), own_dropout(model)
     switch_off(model)
     random = random_modes(model, shape)
     arms = options.arms or default_arms(own_dropout=bool(own))
@@ -112,7 +112,7 @@ def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
         test_rows=sizes.test,
         overlap=sizes.overlap,
         model=source.name,
-        model_digest=source.digest(),
+        model_digest=model_digest,
         sites=sites,
         own_dropout=own,
         random_modes=random,
