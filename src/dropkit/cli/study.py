@@ -17,8 +17,20 @@ DONE, NO_VERDICT, INTERRUPTED = 0, 3, 130
 
 
 def study(
-    data: Annotated[str, typer.Option(help="digits, fashion-mnist or FILE.csv.")] = "digits",
-    target: Annotated[str | None, typer.Option(help="The CSV column to predict.")] = None,
+    data: Annotated[
+        str, typer.Option(help="digits, fashion-mnist, breast-cancer, a file or a folder: see below.")
+    ] = "digits",
+    target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Column whose rows of one value stay in one part.")
+    ] = None,
+    time: Annotated[str | None, typer.Option(help="Column by which parts go forward in time.")] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help="Column to leave out; may be given several times.")
+    ] = None,
+    keep_columns: Annotated[
+        bool, typer.Option("--keep-columns", help="Take the group or time column as an input as well.")
+    ] = False,
     model: Annotated[str, typer.Option(help="mlp, cnn or FILE.py:make_model.")] = "mlp",
     task: Annotated[str, typer.Option(help="auto, classification or regression.")] = "auto",
     metric: Annotated[str, typer.Option(help="error or nll: what settings are chosen by.")] = "error",
@@ -47,7 +59,11 @@ def study(
     Examples:
       dropkit study                                      handwritten digits, in a minute or two
       dropkit study --data fashion-mnist --model cnn     images of clothes
-      dropkit study --data FILE.csv --target COLUMN      your own table
+      dropkit study --data FILE.csv --target COLUMN      your own table (or FILE.parquet)
+      dropkit study --data FILE.csv --target COLUMN --group PATIENT
+      dropkit study --data FILE.npz                      your own arrays x and y
+      dropkit study --data FOLDER                        your own images, FOLDER/class/*.png
+      dropkit study --data FILE.py:make_data             whatever a function of yours returns
       dropkit study --data FILE.csv --target COLUMN --model FILE.py:make_model
 
     \b
@@ -62,6 +78,10 @@ def study(
     result = conduct(
         data,
         target=target,
+        group=group,
+        time=time,
+        ignore=ignore or (),
+        keep_columns=keep_columns,
         model=model,
         task=task,
         metric=metric,

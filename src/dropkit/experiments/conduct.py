@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import joblib
 
-from dropkit.core.check import DropkitError, suggest
-from dropkit.experiments.dataset import Dataset, array_dataset
-from dropkit.experiments.images import digits, fashion_mnist
+from dropkit.core.check import DropkitError
+from dropkit.experiments.columns import Columns
+from dropkit.experiments.dataset import Dataset
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
 from dropkit.experiments.runner import run_all
+from dropkit.experiments.sources import load_data
 from dropkit.experiments.split import Sizes, make_splits
 from dropkit.experiments.store import RunLog, prepare_folder
 from dropkit.experiments.summary import compare, complete_pairs, summarise
-from dropkit.experiments.table import csv_dataset
 from dropkit.experiments.train import Task
 from dropkit.experiments.verdict import judge
 from dropkit.report.page import render_page
@@ -31,9 +31,13 @@ __all__ = ["study"]
 
 
 def study(
-    data: str | tuple[Any, Any] = "digits",
+    data: Any = "digits",
     *,
     target: str | None = None,
+    group: Any = None,
+    time: Any = None,
+    ignore: Sequence[str] = (),
+    keep_columns: bool = False,
     model: str | Callable[..., Any] = "mlp",
     task: str = "auto",
     metric: str = "error",
@@ -54,8 +58,13 @@ def study(
     select part and judged on its test part by a paired test with Holm's correction.
 
     Args:
-        data: `digits`, `fashion-mnist`, a CSV file, or arrays (x, y).
-        target: the CSV column to predict.
+        data: `digits`, `fashion-mnist`, `breast-cancer`, a .csv, .parquet or .npz file, a folder with one
+            folder of images a class, `FILE.py:make_data`, arrays (x, y), a DataFrame or a torch Dataset.
+        target: the column to predict; of an .npz file the array, `y` by default.
+        group: a column (for arrays: one value a row) whose rows of one value stay together in one part.
+        time: a column of numbers or ISO dates (for arrays: one a row); parts then go forward in time.
+        ignore: columns to leave out.
+        keep_columns: take the group or time column as an input as well.
         model: `mlp`, `cnn`, `FILE.py:make_model` or a function; called with `input_shape` and `n_outputs`
             where it takes them.
         task: `classification`, `regression`, or `auto` to decide from the target.
@@ -78,7 +87,7 @@ def study(
     Raises:
         DropkitError: an argument, the data, the model or the output folder is refused before work starts.
     """
-    began = time.perf_counter()
+    began = perf_counter()
     options = Options(
         task,
         metric,
@@ -90,7 +99,8 @@ def study(
         arms,
     )
     place = prepare_folder(out)
-    loaded, source = load_data(data, target, options.task, folder), ModelSource(model)
+    columns = Columns(target, group, time, ignore, keep_columns)
+    loaded, source = load_data(data, columns, options.task, folder), ModelSource(model)
     plan = make_plan(loaded, source, options)
     watcher: Watcher = Quiet() if quiet else Terminal()
     log = RunLog(place)
@@ -99,21 +109,7 @@ def study(
     runs, stopped = _run(
         plan, _tasks(plan, loaded, source, done), list(done.values()), log, watcher, options.workers
     )
-    return _write(_conclude(plan, runs, stopped, time.perf_counter() - began, place), place)
-
-
-def load_data(data: str | tuple[Any, Any], target: str | None, task: str, folder: str | None) -> Dataset:
-    """The data set that a name, a file or a pair of arrays means."""
-    if isinstance(data, tuple) and len(data) == 2:
-        return array_dataset(*data, task)
-    if data == "digits":
-        return digits()
-    if data == "fashion-mnist":
-        return fashion_mnist(folder)
-    if isinstance(data, str | Path) and str(data).lower().endswith(".csv"):
-        return csv_dataset(data, target, task)
-    rule = "must be 'digits', 'fashion-mnist', a file ending in .csv, or a pair of arrays (x, y)"
-    raise DropkitError("data", rule, data, suggest(data, ["digits", "fashion-mnist", "FILE.csv"]))
+    return _write(_conclude(plan, runs, stopped, perf_counter() - began, place), place)
 
 
 def _tasks(plan: Plan, data: Dataset, source: ModelSource, done: dict[tuple[str, int], Run]) -> list[Task]:

@@ -1,21 +1,20 @@
-"""A stranger's CSV file as a table; what is no text or no table is refused in words a terminal can show."""
+"""A stranger's CSV or Parquet file as a table; what is none is refused in words a terminal can show."""
 
 from __future__ import annotations
 
 import codecs
 import io
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from dropkit.core.check import DropkitError
+from dropkit.core.check import DropkitError, try_import
+from dropkit.experiments.columns import check_width
 from dropkit.report.words import printable
 
-__all__ = ["in_short", "read_table"]
+__all__ = ["read_parquet", "read_table"]
 
-_NAMES, _NAME_LENGTH = 12, 40
 _MARKS = {  # the longer first: that of UTF-32 begins like that of UTF-16
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -35,6 +34,7 @@ def read_table(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
         DropkitError: the file cannot be read, is not text, or its lines make no table.
     """
     text, notes = _decode(path)
+    check_width(text.partition("\n")[0].count(",") + 1)  # before pandas spends minutes on a million columns
     try:
         frame = pd.read_csv(io.StringIO(text), low_memory=False)
     except pd.errors.EmptyDataError:
@@ -48,6 +48,26 @@ def read_table(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     if not frame.columns.is_unique:
         raise _no_table(path, "two columns have one name")
     return frame, notes
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read a Parquet file; row names that pandas stored in it become columns if they have a name.
+
+    Raises:
+        MissingPackage: pyarrow is not installed.
+        DropkitError: the file cannot be read or is not Parquet.
+    """
+    parquet = try_import("pyarrow.parquet", extra="parquet")
+    try:
+        check_width(len(parquet.read_schema(path).names))
+        frame = pd.read_parquet(path, engine="pyarrow")
+    except (OSError, ValueError) as error:
+        if isinstance(error, DropkitError):
+            raise
+        rule = f"must be a Parquet file ({printable(str(error).partition(chr(10))[0], 200)})"
+        raise DropkitError("data", rule, str(path), "write it again, or save the table as CSV") from error
+    named = any(name is not None for name in frame.index.names)
+    return frame.reset_index(drop=not named)
 
 
 def _no_table(path: Path, reason: str) -> DropkitError:
@@ -81,13 +101,3 @@ def _content(path: Path) -> bytes:
 
 def _no_text(path: Path, reason: str) -> DropkitError:
     return DropkitError("data", f"must be text ({reason})", str(path), _MEND_TEXT)
-
-
-def in_short(names: Sequence[str]) -> str:
-    """The first names of a list, each cut, and how many more there are.
-
-    >>> in_short([f"c{i}" for i in range(100)])
-    'c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11 and 88 more'
-    """
-    first = ", ".join(printable(name, _NAME_LENGTH) for name in names[:_NAMES])
-    return first if len(names) <= _NAMES else f"{first} and {len(names) - _NAMES} more"

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from dropkit.core.check import DropkitError
-from dropkit.experiments.reading import in_short, read_table
-from dropkit.experiments.table import csv_dataset
+from dropkit.experiments.columns import Columns, in_short
+from dropkit.experiments.reading import read_table
+from dropkit.experiments.sources import load_data
 
 GOOD = "\n".join(["x,y", *(f"{i},{'ab'[i % 2]}" for i in range(80))])
 
@@ -77,7 +78,7 @@ def test_names_from_strangers_keep_an_error_short_and_printable(
     path = tmp_path / "table.csv"
     path.write_text(f"{header}\n{header}")
     with pytest.raises(DropkitError) as caught:
-        csv_dataset(path, "y")
+        load_data(path, Columns("y"))
     assert rule in str(caught.value)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 500
@@ -87,7 +88,7 @@ def test_a_long_target_name_is_cut_in_errors(tmp_path: Path) -> None:
     name, path = "n" * 100_000, tmp_path / "table.csv"
     path.write_text(f"x,{name}\n" + "1,2\n" * 80)
     with pytest.raises(DropkitError, match="at least two classes") as caught:
-        csv_dataset(path, name)
+        load_data(path, Columns(name))
     assert len(str(caught.value)) < 300
 
 

@@ -22,7 +22,7 @@ CSV: dict[str, tuple[list[str], str]] = {
     "too few rows": (GOOD[:30], "target 'y' needs at least 60 rows"),
     "an unknown target": (
         ["x,z", *GOOD[1:]],
-        "target must be a column of the file, got 'y'; choose from x, z",
+        "target must be a column of the table, got 'y'; choose from x, z",
     ),
     "a target alone": ([line.split(",")[1] for line in GOOD], "must have a column beside the target"),
     "a target without values": (["x,y", *(f"{i}," for i in range(80))], "target 'y' must hold values"),

@@ -6,7 +6,7 @@ import pytest
 
 from dropkit.experiments import run_id as module
 from dropkit.experiments.arms import NONE
-from dropkit.experiments.dataset import array_dataset
+from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.dataset import Split
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan

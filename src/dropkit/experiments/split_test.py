@@ -3,7 +3,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dropkit.experiments.dataset import Dataset, Split, array_dataset
+from dropkit.experiments.arrays import array_dataset
+from dropkit.experiments.dataset import Dataset, Split
 from dropkit.experiments.split import make_splits, pair_seeds, plan_sizes
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dropkit.experiments.arms import NONE
-from dropkit.experiments.dataset import array_dataset
+from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
 from dropkit.experiments.summary import choose, compare, complete_pairs, summarise

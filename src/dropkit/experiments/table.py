@@ -1,9 +1,9 @@
-"""Tables: CSV files and arrays of numbers, encoded by scikit-learn fitted on the training part only."""
+"""Tables: named columns or arrays of numbers, encoded by scikit-learn fitted on the training part only."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,23 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from dropkit.core.check import DropkitError, suggest
-from dropkit.experiments.dataset import Dataset, Floats, Split, decide_target
-from dropkit.experiments.reading import in_short, read_table
+from dropkit.core.check import DropkitError
+from dropkit.experiments.columns import (
+    Columns,
+    check_width,
+    group_codes,
+    in_short,
+    quoted,
+    time_ranks,
+    time_values,
+)
+from dropkit.experiments.dataset import CLASSIFICATION, Dataset, Floats, Index, Split
+from dropkit.experiments.target import decide_target
 from dropkit.report.words import printable
 
-__all__ = ["TableInputs", "csv_dataset", "table_inputs"]
+__all__ = ["TableInputs", "breast_cancer", "frame_dataset", "table_inputs"]
 
 MAX_LEVELS = 50
-_NAME_LENGTH = 40
 _OTHER, _MISSING = "(other)", "(missing)"
 
 
@@ -51,8 +59,12 @@ class TableInputs:
 
     def content(self) -> bytes:
         """Hashes of the rows and the names of the columns."""
-        rows: npt.NDArray[Any] = pd.util.hash_pandas_object(self.frame, index=False).to_numpy()
-        return rows.tobytes() + repr(list(self.frame.columns)).encode()
+        return self.row_hashes().tobytes() + repr(list(self.frame.columns)).encode()
+
+    def row_hashes(self) -> npt.NDArray[np.uint64]:
+        """Of the cleaned cells of each row."""
+        hashes: npt.NDArray[np.uint64] = pd.util.hash_pandas_object(self.frame, index=False).to_numpy()
+        return hashes
 
     def _encoder(self) -> ColumnTransformer:
         numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
@@ -65,55 +77,90 @@ class TableInputs:
         return ColumnTransformer([(name, step, names) for name, step, names in columns if names])
 
 
-def csv_dataset(path: str | Path, target: str | None, task: str = "auto") -> Dataset:
-    """Read a CSV file with a header line; `target` names the column to predict.
+def frame_dataset(
+    frame: pd.DataFrame,
+    name: str,
+    columns: Columns,
+    task: str = "auto",
+    notes: tuple[str, ...] = (),
+) -> Dataset:
+    """A data set from a table with named columns.
 
     Args:
-        path: of the file; UTF-8, else read as Latin-1 with a note.
-        target: a column's name.
+        frame: one row an example; numbers, text, booleans, missing cells.
+        name: what the data set is called.
+        columns: which column is the target, which one cuts the parts, which are left out.
         task: `auto`, `classification` or `regression`.
+        notes: what reading it had to say.
 
     Raises:
-        DropkitError: the file cannot be read, holds no rows, or its target cannot be learned.
+        DropkitError: a column is not there or cannot do its part, or the target cannot be learned.
     """
-    frame, notes = read_table(Path(path))
-    column = _check_target(frame, target)
-    name = f"target {_quoted(column)}"
-    values, frame, dropped = _take_target(frame, column, name)
-    decided = decide_target(name, values, task)
+    frame, target = frame.rename(columns=lambda name: printable(str(name))), columns.target
+    _check_columns(frame, columns)
+    title = f"target {quoted(str(target))}"
+    values, frame, dropped = _take_target(frame.drop(columns=list(columns.ignore)), str(target), title)
+    decided = decide_target(title, values, task)
+    frame, groups, times = _take_order(frame, columns)
     inputs, cleaned = _clean(frame)
-    notes = (*notes, *dropped, decided.note, *cleaned)
-    return Dataset(Path(path).name, decided.task, inputs, decided.y, decided.classes, notes=notes)
+    return Dataset(
+        name,
+        decided.task,
+        inputs,
+        decided.y,
+        decided.classes,
+        notes=(*notes, *dropped, decided.note, *cleaned),
+        groups=groups,
+        times=times,
+    )
 
 
-def table_inputs(x: npt.NDArray[Any]) -> TableInputs:
+def table_inputs(x: npt.NDArray[Any], names: Sequence[str] | None = None) -> TableInputs:
     """Inputs from a two-dimensional array of numbers.
 
     >>> table_inputs(np.eye(3)).shape
     (3,)
     """
     if not np.issubdtype(x.dtype, np.number) and x.dtype != bool:
-        raise DropkitError("data x", "must hold real numbers", x.dtype, "give text columns in a CSV file")
-    return _clean(pd.DataFrame(x).rename(columns=str))[0]
+        raise DropkitError("data x", "must hold real numbers", x.dtype, "give text columns in a table")
+    check_width(x.shape[1])
+    return _clean(pd.DataFrame(x, columns=names).rename(columns=str))[0]
 
 
-def _check_target(frame: pd.DataFrame, target: str | None) -> str:
+def breast_cancer() -> Dataset:
+    """The 569 biopsies with 30 measures of cell nuclei that scikit-learn carries (Wisconsin, 1995).
+
+    >>> breast_cancer().inputs.shape
+    (30,)
+    """
+    from sklearn.datasets import load_breast_cancer
+
+    data = load_breast_cancer()
+    inputs, classes = table_inputs(data.data, data.feature_names), tuple(map(str, data.target_names))
+    return Dataset("breast-cancer", CLASSIFICATION, inputs, data.target.astype(np.int64), classes)
+
+
+def _check_columns(frame: pd.DataFrame, columns: Columns) -> None:
     names = list(frame.columns)
-    if target is None:
-        raise DropkitError(
-            "target", "must name the column to predict", None, f"choose from {in_short(names)}"
-        )
-    if target not in names:
+    check_width(len(names))
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise DropkitError("data", "must have columns of different names", twice, "rename one")
+    if columns.target is None:
+        rule = "must name the column to predict"
+        raise DropkitError("target", rule, None, f"choose from {in_short(names)}")
+    if columns.target not in names:
         _refuse_separator(names)
-        mend = suggest(target, names, otherwise=f"choose from {in_short(names)}")
-        raise DropkitError("target", "must be a column of the file", target, mend)
-    if len(names) == 1:
-        raise DropkitError(
-            "data", "must have a column beside the target", names, "bring columns to learn from"
-        )
+    columns.check(names)
+    if not set(names) - {*_roles(columns), *columns.ignore}:
+        rule = "must have a column beside the target"
+        raise DropkitError("data", rule, names, "bring columns to learn from")
     if frame.empty:
         raise DropkitError("data", "must hold rows below its header", "0 rows", "add rows")
-    return target
+
+
+def _roles(columns: Columns) -> tuple[str, ...]:
+    return tuple(name for name in (columns.target, columns.group, columns.time) if name is not None)
 
 
 def _refuse_separator(names: list[str]) -> None:
@@ -123,8 +170,15 @@ def _refuse_separator(names: list[str]) -> None:
         raise DropkitError("data", rule, names[0], "save it again with commas")
 
 
-def _quoted(name: str) -> str:
-    return f"'{printable(name, _NAME_LENGTH)}'"
+def _take_order(frame: pd.DataFrame, columns: Columns) -> tuple[pd.DataFrame, Index | None, Index | None]:
+    groups = times = None
+    if columns.group is not None:
+        groups = group_codes(columns.group, frame[columns.group])
+    if columns.time is not None:
+        seconds = time_values(columns.time, frame[columns.time])
+        times, frame = time_ranks(seconds), frame.assign(**{columns.time: seconds})
+    used = [name for name in (columns.group, columns.time) if name is not None and not columns.keep]
+    return frame.drop(columns=used), groups, times
 
 
 def _take_target(
@@ -156,7 +210,7 @@ def _clean(frame: pd.DataFrame) -> tuple[TableInputs, tuple[str, ...]]:
         )
     numbers = {name: frame[name] for name in frame.columns if types.is_numeric_dtype(frame[name])}
     for name, column in numbers.items():
-        _refuse_infinite(f"column {_quoted(name)}", column)
+        _refuse_infinite(f"column {quoted(name)}", column)
     numeric = {name: column.astype(float) for name, column in numbers.items()} | _missing_flags(numbers)
     texts = {name: _limit_levels(frame[name]) for name in frame.columns if name not in numbers}
     levels = {name: tuple(sorted(column.unique())) for name, column in texts.items()}

@@ -4,8 +4,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION, Split
-from dropkit.experiments.table import MAX_LEVELS, csv_dataset, table_inputs
+from dropkit.experiments.columns import Columns
+from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION, Dataset, Split
+from dropkit.experiments.sources import load_data
+from dropkit.experiments.table import MAX_LEVELS, table_inputs
 
 ROWS = 80
 
@@ -15,6 +17,10 @@ def write(tmp_path: Path, columns: dict[str, Any], encoding: str = "utf-8") -> P
     lines = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
     path.write_text("\n".join(lines) + "\n", encoding=encoding)
     return path
+
+
+def csv_dataset(path: Path, target: str) -> Dataset:
+    return load_data(path, Columns(target))
 
 
 def halves() -> Split:

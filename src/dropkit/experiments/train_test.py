@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from dropkit.experiments.arms import NONE
-from dropkit.experiments.dataset import Dataset, array_dataset
+from dropkit.experiments.arrays import array_dataset
+from dropkit.experiments.dataset import Dataset
 from dropkit.experiments.models import ModelSource, mlp
 from dropkit.experiments.plan import Options, make_plan
 from dropkit.experiments.split import Sizes, make_splits

@@ -1,0 +1,149 @@
+"""What in the data would make a study say something untrue: looked for before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.feature_selection import f_classif, f_regression
+from sklearn.model_selection import KFold, cross_val_score
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from dropkit.experiments.columns import quoted
+from dropkit.experiments.dataset import CLASSIFICATION, Dataset, Index, Split
+from dropkit.experiments.table import TableInputs
+from dropkit.report.words import counted
+
+__all__ = ["copies_note", "warnings_about"]
+
+PERFECT = 0.999
+UNEQUAL = 5
+Floats = npt.NDArray[np.float64]
+Columns = dict[str, Floats]
+
+_MOST_ROWS, _MOST_COLUMNS, _FOLDS = 2000, 50, 3
+
+
+def warnings_about(data: Dataset) -> tuple[str, ...]:
+    """Sentences about columns that give the target away or number the rows, and about unequal classes.
+
+    A column is said to give the target away if a decision tree that sees nothing else predicts new rows
+    nearly perfectly (three folds; accuracy or R2 of 0.999) while most columns do not. Of a wide table the 50
+    columns that are most strongly related to the target are tried.
+    """
+    notes = _class_notes(data)
+    if isinstance(data.inputs, TableInputs):
+        notes += [*_row_number_notes(data.inputs), *_leak_notes(data, data.inputs)]
+    return tuple(notes)
+
+
+def _class_notes(data: Dataset) -> list[str]:
+    if data.task != CLASSIFICATION:
+        return []
+    counts = np.bincount(data.y, minlength=len(data.classes))
+    most, least = int(counts.argmax()), int(counts.argmin())
+    if counts[most] < UNEQUAL * counts[least]:
+        return []
+    shares = [f"{100 * counts[at] / counts.sum():.1f} % are {data.classes[at]}" for at in (most, least)]
+    return [
+        f"classes are unequal ({shares[0]}, {shares[1]}): the error counts every row alike; "
+        "class weights ('balanced') make the loss count every class alike"
+    ]
+
+
+def _row_number_notes(inputs: TableInputs) -> list[str]:
+    names = [name for name in inputs.numeric if _numbers_rows(inputs.frame[name])]
+    mend = "leave it out unless their order means something"
+    return [
+        f"column {quoted(name)} numbers the rows (a step of one from each to the next): {mend}"
+        for name in names
+    ]
+
+
+def _numbers_rows(column: pd.Series) -> bool:
+    steps = np.diff(column.to_numpy(dtype=float))
+    return bool(len(steps) and abs(steps[0]) == 1 and (steps == steps[0]).all())
+
+
+def _leak_notes(data: Dataset, inputs: TableInputs) -> list[str]:
+    rows = np.random.default_rng(0).permutation(len(data.y))[:_MOST_ROWS]
+    y = data.y[rows]
+    columns = _strongest(_columns(inputs, rows), y, data.task)
+    same = [name for name, column in columns.items() if _renamed(column, y, data.task)]
+    alone = [name for name in _perfect_alone(columns, y, data.task) if name not in same]
+    mend = "leave it out if it is known only after the target"
+    return [
+        *(
+            f"column {quoted(name)} is the target under other names or in another unit: {mend}"
+            for name in same
+        ),
+        *(f"column {quoted(name)} alone predicts the target nearly perfectly: {mend}" for name in alone),
+    ]
+
+
+def _columns(inputs: TableInputs, rows: Index) -> Columns:
+    frame = inputs.frame.iloc[rows]
+    numbers = {name: _filled(frame[name].to_numpy(dtype=float)) for name in inputs.numeric}
+    texts = {name: pd.factorize(frame[name], sort=True)[0].astype(float) for name in inputs.levels}
+    return numbers | texts
+
+
+def _filled(values: Floats) -> Floats:
+    """Missing as one number below all others."""
+    return np.where(np.isnan(values), np.nanmin(values, initial=0.0) - 1, values)
+
+
+def _strongest(columns: Columns, y: npt.NDArray[Any], task: str) -> Columns:
+    columns = {name: column for name, column in columns.items() if np.ptp(column) > 0}
+    if len(columns) <= _MOST_COLUMNS:
+        return columns
+    score = f_classif if task == CLASSIFICATION else f_regression
+    with np.errstate(divide="ignore", invalid="ignore"):
+        strength = np.nan_to_num(score(np.column_stack([*columns.values()]), y)[0])
+    order = np.argsort(-strength, kind="stable")[:_MOST_COLUMNS]
+    names = [*columns]
+    return {names[at]: columns[names[at]] for at in sorted(order)}
+
+
+def _renamed(column: Floats, y: npt.NDArray[Any], task: str) -> bool:
+    if task != CLASSIFICATION:
+        with np.errstate(divide="ignore", invalid="ignore"):  # the sample may hold one target only
+            return bool(abs(np.corrcoef(column, y)[0, 1]) > 1 - 1e-12)
+    pairs = len(np.unique(np.column_stack([column, y]), axis=0))
+    return pairs == len(np.unique(column)) == len(np.unique(y))
+
+
+def _perfect_alone(columns: Columns, y: npt.NDArray[Any], task: str) -> Sequence[str]:
+    perfect = [name for name, column in columns.items() if _skill(column, y, task) >= PERFECT]
+    return perfect if 2 * len(perfect) < len(columns) else ()
+
+
+def _skill(column: Floats, y: npt.NDArray[Any], task: str) -> float:
+    tree = (DecisionTreeClassifier if task == CLASSIFICATION else DecisionTreeRegressor)(random_state=0)
+    folds = KFold(_FOLDS, shuffle=True, random_state=0)
+    return float(cross_val_score(tree, column[:, None], y, cv=folds).mean())
+
+
+def copies_note(data: Dataset, splits: Sequence[Split]) -> tuple[str, ...]:
+    """One sentence if test rows are copies of training rows: how many, and how many disagree."""
+    _, rows = np.unique(data.inputs.row_hashes(), return_inverse=True)
+    shared = [int(np.isin(rows[split.test], rows[split.train]).sum()) for split in splits]
+    if not any(shared):
+        return ()
+    total = sum(len(split.test) for split in splits)
+    copies = counted(int((np.bincount(rows)[rows] > 1).sum()), "row")
+    return (
+        f"{copies} of {len(rows)} are equal to another in every input{_disagreement(data, rows)}: "
+        f"{100 * sum(shared) / total:.2g} % of the test rows have a copy among the training rows",
+    )
+
+
+def _disagreement(data: Dataset, rows: npt.NDArray[np.int64]) -> str:
+    lowest, highest = np.full(rows.max() + 1, np.inf), np.full(rows.max() + 1, -np.inf)
+    np.minimum.at(lowest, rows, data.y)
+    np.maximum.at(highest, rows, data.y)
+    differ = int((lowest != highest)[rows].sum())
+    return f", {differ} of them with different targets" if differ else ""

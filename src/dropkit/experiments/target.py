@@ -1,0 +1,92 @@
+"""What is to be predicted: classes or values, decided from the target and said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dropkit.core.check import DropkitError
+from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION
+from dropkit.report.words import counted
+
+__all__ = ["Target", "check_finite", "decide_target"]
+
+MAX_CLASSES = 20
+MIN_ROWS = 60
+MIN_CLASS_ROWS = 10
+
+
+@dataclass(frozen=True)
+class Target:
+    """A decided target: the task, the encoded values and, for classes, their names."""
+
+    task: str
+    y: npt.NDArray[Any]
+    classes: tuple[str, ...]
+    note: str
+
+
+def decide_target(name: str, values: npt.NDArray[Any], task: str = "auto") -> Target:
+    """Decide classification or regression from the target, and refuse one that nothing can be learned from.
+
+    Text, booleans and whole numbers of at most 20 different values are classes; other numbers are values.
+
+    >>> decide_target("price", np.linspace(0, 1, 80)).task
+    'regression'
+    """
+    check_rows(name, len(values))
+    numeric = np.issubdtype(values.dtype, np.number)
+    chosen = _guess_task(values, numeric) if task == "auto" else task
+    how = "decided from its values" if task == "auto" else "as asked"
+    if chosen == CLASSIFICATION:
+        return _classes(name, values, how)
+    return _values(name, values, numeric, how)
+
+
+def check_rows(name: str, rows: int) -> None:
+    """Refuse fewer rows than three parts can be cut from."""
+    if rows < MIN_ROWS:
+        rule = f"needs at least {MIN_ROWS} rows with a target, for three parts that mean something"
+        raise DropkitError(name, rule, rows, "bring more rows")
+
+
+def _guess_task(values: npt.NDArray[Any], numeric: bool) -> str:
+    if not numeric:
+        return CLASSIFICATION
+    whole = bool(np.all(np.mod(values, 1) == 0))
+    return CLASSIFICATION if whole and len(np.unique(values)) <= MAX_CLASSES else REGRESSION
+
+
+def _classes(name: str, values: npt.NDArray[Any], how: str) -> Target:
+    levels, y, counts = np.unique(values.astype(str), return_inverse=True, return_counts=True)
+    if len(levels) < 2:
+        rule = "must hold at least two classes"
+        raise DropkitError(name, rule, str(levels[0]), "name another column, or add rows of another class")
+    if counts.min() < MIN_CLASS_ROWS:
+        rare = levels[counts.argmin()]
+        rule = f"needs at least {MIN_CLASS_ROWS} rows of every class"
+        mend = "merge or remove rare classes, or ask for task=regression if the target is a quantity"
+        raise DropkitError(name, rule, f"{rare}: {counted(int(counts.min()), 'row')}", mend)
+    note = f"{name} has {len(levels)} classes: a classification, {how}"
+    return Target(CLASSIFICATION, y.astype(np.int64), tuple(str(level) for level in levels), note)
+
+
+def _values(name: str, values: npt.NDArray[Any], numeric: bool, how: str) -> Target:
+    if not numeric:
+        first = values[0]
+        raise DropkitError(name, "must be numeric for a regression", first, "ask for task=classification")
+    if np.ptp(values) == 0:
+        rule = "must vary: a constant target leaves nothing to learn"
+        raise DropkitError(name, rule, values[0], "name another column")
+    note = f"{name} has {len(np.unique(values))} different numbers: a regression, {how}"
+    return Target(REGRESSION, values.astype(np.float64), (), note)
+
+
+def check_finite(name: str, values: npt.NDArray[Any]) -> None:
+    """Refuse NaN and infinity."""
+    if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+        bad = values[~np.isfinite(values)][0]
+        raise DropkitError(name, "must be finite", bad, "remove or replace such entries")
