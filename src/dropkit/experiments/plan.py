@@ -13,13 +13,13 @@ from importlib import metadata
 import numpy as np
 import torch
 
-from dropkit.core.check import DropkitError, Interval, OneOf, Whole
+from dropkit.core.check import DropkitError, Interval, OneOf, Whole, suggest
 from dropkit.experiments.arms import NONE, default_arms
 from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION, Dataset
 from dropkit.experiments.inference import detectable_effect
 from dropkit.experiments.models import ModelSource, check_model
 from dropkit.experiments.own import own_dropout, random_modes, switch_off
-from dropkit.experiments.sites import find_sites
+from dropkit.experiments.sites import places_for
 from dropkit.experiments.split import plan_sizes
 from dropkit.report.record import Arm, Plan
 from dropkit.report.words import listed
@@ -82,6 +82,14 @@ def check_arms(arms: Sequence[Arm]) -> None:
         _DECAY.check(f"weight_decay of arm {arm.name!r}", arm.weight_decay)
 
 
+def _check_places(arms: Sequence[Arm], places: dict[str, tuple[str, ...]]) -> None:
+    """Refuse an arm whose method stands nowhere in the model: it would be none under another name."""
+    for arm in arms:
+        if arm.rate and arm.method not in places:
+            rule = f"must use a method that fits into the model: {', '.join(places)}"
+            raise DropkitError(f"method of arm {arm.name!r}", rule, arm.method, suggest(arm.method, places))
+
+
 def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
     """Look at the data and the model, and fix everything.
 
@@ -90,10 +98,11 @@ def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
     """
     shape = data.inputs.shape
     model = check_model(source, shape, data.n_outputs)
-    model_digest, sites, own = source.digest(model), find_sites(model, shape), own_dropout(model)
+    model_digest, sites, own = source.digest(model), places_for(model, shape), own_dropout(model)
     switch_off(model)
     random = random_modes(model, shape)
-    arms = options.arms or default_arms(own_dropout=bool(own))
+    arms = options.arms or default_arms(sites, own_dropout=bool(own))
+    _check_places(arms, sites)
     train_rows = options.train_rows or data.train_rows
     sizes = plan_sizes(len(data.y), options.pairs, train_rows)
     comparisons = 2 * len({arm.family for arm in arms} - {"none"})

@@ -1,108 +1,64 @@
-"""Where dropout goes in a model: behind hidden activations, never behind the output."""
+"""Where the arms of a study drop: which method stands behind which modules of the model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 from torch import nn
 
+import dropkit.torch
 from dropkit.core.check import DropkitError
 from dropkit.experiments.models import try_forward
 from dropkit.experiments.own import switch_off
+from dropkit.methods import catalogue
 from dropkit.report.record import Arm
-from dropkit.torch import Dropout, GaussianDropout, InputDropout
+from dropkit.surgery.sites import Site, find_sites, fits, put
 
-__all__ = ["find_sites", "with_arm"]
+__all__ = ["INSIDE", "places_for", "with_arm"]
 
-ACTIVATIONS = (
-    nn.ReLU,
-    nn.ReLU6,
-    nn.LeakyReLU,
-    nn.PReLU,
-    nn.ELU,
-    nn.CELU,
-    nn.SELU,
-    nn.GELU,
-    nn.SiLU,
-    nn.Mish,
-    nn.Softplus,
-    nn.Tanh,
-    nn.Sigmoid,
-    nn.Hardtanh,
-    nn.Hardswish,
-    nn.Hardsigmoid,
-)
-
-_LAYERS: dict[str, Callable[[float], nn.Module]] = {
-    "bernoulli": Dropout,
-    "gaussian": GaussianDropout,
-    "input": InputDropout,
-}
+INSIDE = ("dropout", "gaussian_dropout", "spatial_dropout", "drop_block", "drop_path")
+"""The methods of the catalogue that a study tries inside a model, where they fit."""
 
 
-def find_sites(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Names of the activation modules that always run between two layers with parameters.
+def places_for(
+    model: nn.Module, input_shape: tuple[int, ...], methods: Iterable[str] = INSIDE
+) -> dict[str, tuple[str, ...]]:
+    """Names of the modules behind which each method fits, in the order of a forward pass.
 
-    The order is that of one forward in eval mode: what runs, not what is written.
-
-    >>> find_sites(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2), nn.Softplus()), (4,))
-    ('1',)
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2), nn.Softplus())
+    >>> places_for(model, (4,))
+    {'dropout': ('1',), 'gaussian_dropout': ('1',)}
     """
-    called = _call_order(model, input_shape)
-    layers = [at for at, (_, module) in enumerate(called) if _has_parameters(module)]
-    first, last = (layers[0], layers[-1]) if layers else (0, 0)
-    outside = {name for at, (name, _) in enumerate(called) if not first < at < last}
-    names = [name for name, module in called if isinstance(module, ACTIVATIONS) and name not in outside]
-    if not names:
-        rule = "must have a hidden activation module (such as nn.ReLU()) for dropout to stand behind"
+    try_forward(model, input_shape)
+    sites = find_sites(model, torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0)))
+    found = {name: _names(name, sites) for name in methods}
+    if not any(found.values()):
+        rule = "must have a hidden activation module (such as nn.ReLU()) or a branch to drop at"
         mend = "write activations as modules, not as functions such as F.relu"
         raise DropkitError("model", rule, type(model).__name__, mend)
-    return tuple(dict.fromkeys(names))
+    return {name: names for name, names in found.items() if names}
 
 
-def _call_order(model: nn.Module, input_shape: tuple[int, ...]) -> list[tuple[str, nn.Module]]:
-    called: list[tuple[str, nn.Module]] = []
-
-    def note(name: str) -> Any:
-        return lambda module, *_: called.append((name, module))
-
-    leaves = [(name, module) for name, module in model.named_modules() if not any(module.children())]
-    handles = [module.register_forward_hook(note(name)) for name, module in leaves]
-    try:
-        try_forward(model, input_shape)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return called
+def _names(method: str, sites: Iterable[Site]) -> tuple[str, ...]:
+    record = catalogue()[method]
+    return tuple(site.name for site in sites if site.name and fits(record, site))
 
 
-def _has_parameters(module: nn.Module) -> bool:
-    return not isinstance(module, ACTIVATIONS) and any(True for _ in module.parameters())
-
-
-def with_arm(model: nn.Module, arm: Arm, sites: tuple[str, ...]) -> nn.Module:
+def with_arm(model: nn.Module, arm: Arm, places: dict[str, tuple[str, ...]]) -> nn.Module:
     """The model with an arm's dropout put in: its own dropout is switched off unless the arm keeps it."""
     if not arm.keeps_own:
         switch_off(model)
-    for site in sites if arm.rate else ():
-        _put_behind(model, site, make_dropout(arm.noise, arm.rate))
-    return nn.Sequential(make_dropout("input", arm.input_rate), model) if arm.input_rate else model
+    for name in places[arm.method] if arm.rate else ():
+        put(model, name, make_dropout(arm.method, arm.rate))
+    return nn.Sequential(make_dropout("input_dropout", arm.input_rate), model) if arm.input_rate else model
 
 
-def _put_behind(model: nn.Module, site: str, drop: nn.Module) -> None:
-    # A child that a hook calls keeps the module's own class and name, so that code reading `self.act.weight`,
-    # or using one activation in several places, goes on working.
-    activation = model.get_submodule(site)
-    activation.add_module("dropkit_drop", drop)
-    activation.register_forward_hook(_drop_output)
+def make_dropout(method: str, rate: float) -> nn.Module:
+    """The layer of a method at a rate.
 
-
-def _drop_output(module: nn.Module, _inputs: Any, output: torch.Tensor) -> Any:
-    return module.get_submodule("dropkit_drop")(output)
-
-
-def make_dropout(kind: str, rate: float) -> nn.Module:
-    """The layer of an arm: `bernoulli`, `gaussian` or `input`."""
-    return _LAYERS[kind](rate)
+    >>> make_dropout("gaussian_dropout", 0.2)
+    GaussianDropout(p=0.2, inplace=False)
+    """
+    layer: nn.Module = vars(dropkit.torch)[catalogue()[method].layers["torch"]](rate)
+    return layer

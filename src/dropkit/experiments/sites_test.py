@@ -8,9 +8,9 @@ from torch.nn import functional as F
 
 import dropkit.torch
 from dropkit.core.check import DropkitError
-from dropkit.experiments.arms import NONE
+from dropkit.experiments.arms import NONE, default_arms
 from dropkit.experiments.models import cnn, mlp
-from dropkit.experiments.sites import find_sites, with_arm
+from dropkit.experiments.sites import places_for, with_arm
 from dropkit.report.record import Arm
 from dropkit.testing.registry import share
 from dropkit.testing.stats import binomial, joint
@@ -54,7 +54,7 @@ class Functional(nn.Module):
 def test_sites_are_the_hidden_activations_in_running_order(
     model: nn.Module, shape: tuple[int, ...], sites: tuple[str, ...]
 ) -> None:
-    assert find_sites(model, shape) == sites
+    assert places_for(model, shape)["dropout"] == sites
 
 
 @pytest.mark.parametrize(
@@ -62,12 +62,41 @@ def test_sites_are_the_hidden_activations_in_running_order(
     [Functional(), nn.Sequential(nn.Linear(4, 3), nn.ReLU()), nn.Sequential(nn.ReLU(), nn.Linear(4, 3))],
 )
 def test_a_model_without_a_site_is_refused(model: nn.Module) -> None:
-    with pytest.raises(DropkitError, match="must have a hidden activation module"):
-        find_sites(model, (4,))
+    with pytest.raises(DropkitError, match=r"must have a hidden activation module .* or a branch"):
+        places_for(model, (4,))
+
+
+def test_channels_get_spatial_and_block_dropout_and_branches_get_drop_path() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.body, self.act = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()
+            self.head = nn.Linear(4 * 36, 3)
+
+        def forward(self, x: Tensor) -> Any:
+            h = self.act(self.stem(x))
+            return self.head((h + self.body(h)).flatten(1))
+
+    assert places_for(Net(), (1, 8, 8)) == {
+        "dropout": ("act",),
+        "gaussian_dropout": ("act",),
+        "spatial_dropout": ("act",),
+        "drop_block": ("act",),
+        "drop_path": ("body",),
+    }
+
+
+def test_a_model_with_channels_has_arms_for_them() -> None:
+    families = {arm.family for arm in default_arms(places_for(cnn((1, 8, 8), 3), (1, 8, 8)))}
+    assert families - {arm.family for arm in default_arms()} == {"spatial dropout", "block dropout"}
+
+
+def test_an_arm_that_fits_nowhere_is_left_out() -> None:
+    assert {arm.method for arm in default_arms(["drop_path"]) if arm.rate} == {"drop_path"}
 
 
 def test_dropout_stands_behind_every_use_and_only_in_training() -> None:
-    model = with_arm(Shared(), HALF, ("act",))
+    model = with_arm(Shared(), HALF, {"dropout": ("act",)})
     seen = []
     second, head = model.get_submodule("second"), model.get_submodule("head")
     second.register_forward_hook(lambda _, args, out: seen.append(args[0]))
@@ -85,18 +114,22 @@ def test_the_arm_leaves_the_weights_as_they_were() -> None:
     torch.manual_seed(0)
     plain = mlp((4,), 3)
     torch.manual_seed(0)
-    dropped = with_arm(mlp((4,), 3), HALF, ("2", "4"))
+    dropped = with_arm(mlp((4,), 3), HALF, {"dropout": ("2", "4")})
     assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), dropped.parameters(), strict=True))
 
 
 def test_input_dropout_hits_the_input_alone() -> None:
-    model = with_arm(nn.Sequential(nn.Identity()), Arm("input 0.5", "input dropout", input_rate=0.5), ())
+    model = with_arm(nn.Sequential(nn.Identity()), Arm("input 0.5", "input dropout", input_rate=0.5), {})
     assert binomial(int((model(torch.ones(1000)) == 0).sum()), 1000, 0.5) > share("study")
 
 
 def test_gaussian_noise_has_the_mean_and_variance_that_our_own_layer_declares() -> None:
-    arm = Arm("Gaussian 0.5", "Gaussian dropout", rate=0.5, noise="gaussian")
-    draws = with_arm(nn.Sequential(nn.ReLU()), arm, ("0",))(torch.ones(100_000)).double().numpy()
+    arm = Arm("Gaussian 0.5", "Gaussian dropout", rate=0.5, method="gaussian_dropout")
+    draws = (
+        with_arm(nn.Sequential(nn.ReLU()), arm, {"gaussian_dropout": ("0",)})(torch.ones(100_000))
+        .double()
+        .numpy()
+    )
     variance = dropkit.torch.GaussianDropout(0.5).description.noise.moments(0.5).variance
     # Sums and sums of squares of normal draws have these laws at every size.
     mean = stats.norm.sf(abs(draws.mean() - 1) / (variance / draws.size) ** 0.5)
@@ -111,7 +144,9 @@ def test_the_models_own_dropout_is_off_unless_the_arm_keeps_it(own: Any) -> None
         return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), own(0.3), nn.Linear(8, 3))
 
     torch.manual_seed(0)
-    off, kept = (with_arm(build(), arm, ("1",)) for arm in (NONE, Arm("as brought", "b", keeps_own=True)))
+    off, kept = (
+        with_arm(build(), arm, {"dropout": ("1",)}) for arm in (NONE, Arm("as brought", "b", keeps_own=True))
+    )
     x = torch.randn(64, 4)
     assert torch.equal(off(x), off(x))
     assert not torch.equal(kept(x), kept(x))

@@ -84,7 +84,7 @@ def _rate_lines(arms: Sequence[ArmSummary]) -> dict[str, list[RatePoint]]:
     lines: dict[str, list[RatePoint]] = {}
     for each in arms:
         if rate := max(each.arm.rate, each.arm.input_rate):
-            name = "Gaussian, hidden" if each.arm.noise == "gaussian" else each.arm.place
+            name = each.arm.place if each.arm.method == "dropout" else each.arm.family
             lines.setdefault(name, []).append((rate, each))
     return {name: sorted(points, key=lambda point: point[0]) for name, points in lines.items()}
 

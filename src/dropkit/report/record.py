@@ -26,7 +26,7 @@ class Arm:
     """One setting that is tried: a member of a family, with its rates and its weight decay.
 
     `rate` is the probability of being dropped behind hidden activations, `input_rate` the one at the input;
-    `noise` says which layer draws the hidden one.
+    `method` is the name of the hidden one in the catalogue.
 
     >>> Arm("dropout 0.5", "dropout", rate=0.5).place
     'hidden'
@@ -36,7 +36,7 @@ class Arm:
     family: str
     rate: float = 0.0
     input_rate: float = 0.0
-    noise: str = "bernoulli"
+    method: str = "dropout"
     weight_decay: float = 0.0
     keeps_own: bool = False
 
@@ -51,6 +51,7 @@ class Arm:
 class Plan:
     """All that is decided before anything is spent.
 
+    `sites` names, for each method that is tried inside the model, the modules behind which it stands;
     `overlap` is what rows shared between pairs add to the variance of a mean difference (test rows / training
     rows, or 0 where no row is used twice); `guess_error` is the error of always saying the commonest class or
     the mean; `own_dropout` names the dropout modules that the model brings, `random_modes` the modes in which
@@ -73,7 +74,7 @@ class Plan:
     overlap: float
     model: str
     model_digest: str
-    sites: tuple[str, ...]
+    sites: dict[str, tuple[str, ...]]
     own_dropout: tuple[str, ...]
     random_modes: tuple[str, ...]
     arms: tuple[Arm, ...]

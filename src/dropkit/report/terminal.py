@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dropkit.report.record import ArmSummary, Plan, Run, StudyResult
-from dropkit.report.words import counted, difference, interval, label, number, p_cell, with_spread
+from dropkit.report.words import counted, difference, interval, label, number, p_cell, places, with_spread
 
 __all__ = ["Quiet", "Terminal", "Watcher", "plan_lines", "print_result"]
 
@@ -92,7 +92,7 @@ def plan_lines(plan: Plan) -> list[str]:
         f"Plan {plan.fingerprint}: {plan.data} ({plan.rows} rows, {plan.task}), model {plan.model}.",
         *(f"  {note}." for note in plan.notes),
         f"  Arms: {', '.join(arm.name for arm in plan.arms)}.",
-        f"  Dropout stands behind: {', '.join(plan.sites)}.",
+        *(f"  {place}." for place in places(plan)),
         f"  {plan.pairs} pairs of (split, seed), the same for every arm: {rows}; {sharing}.",
         f"  {plan.n_runs} networks, {plan.epochs} epochs each, batches of {plan.batch}, AdamW "
         f"at {plan.learning_rate:g}.",

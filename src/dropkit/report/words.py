@@ -20,6 +20,7 @@ __all__ = [
     "numbers",
     "p_cell",
     "p_value",
+    "places",
     "printable",
     "quantity",
     "with_spread",
@@ -143,6 +144,14 @@ def p_cell(p: float) -> str:
     ('< 0.0001', '0.0340')
     """
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def places(plan: Plan) -> list[str]:
+    """Which methods stand behind which modules, one sentence for each list of modules."""
+    behind: dict[tuple[str, ...], list[str]] = {}
+    for method, names in plan.sites.items():
+        behind.setdefault(names, []).append(method)
+    return [f"{listed(methods)} stand behind: {', '.join(names)}" for names, methods in behind.items()]
 
 
 def listed(words: list[str], most: int = _MOST_NAMES) -> str:

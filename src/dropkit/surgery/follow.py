@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import itertools
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
@@ -11,11 +9,10 @@ from typing import NoReturn
 
 import torch
 from torch import fx, nn
-from torch.nn.modules.dropout import _DropoutNd
 
 from dropkit.core.check import DropkitError
 from dropkit.surgery.homogeneous import LINEAR, overwrites, passes, reads_shape, takes
-from dropkit.torch.layer import Layer
+from dropkit.surgery.trace import trace, twin
 
 __all__ = ["Follower"]
 
@@ -34,8 +31,7 @@ class Follower:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        # A forward pass may leave things behind in its module: let it be a twin's, which shares the tensors.
-        self._model = copy.deepcopy(model, {id(tensor): tensor for tensor in _tensors(model)})
+        self._model = twin(model)
 
     def linears(self, name: str) -> tuple[str, ...]:
         """Return the names of the linear maps to which a factor on the output of a layer can be handed over.
@@ -58,7 +54,7 @@ class Follower:
 
     @cached_property
     def _graphs(self) -> tuple[fx.Graph, fx.Graph]:
-        return _trace(self._model.train()), _trace(self._model.eval())
+        return trace(self._model.train()), trace(self._model.eval())
 
     def _walks(self, graph: fx.Graph, name: str) -> Counter[str]:
         layer = self._model.get_submodule(name)
@@ -146,44 +142,8 @@ class _Walk:
         return f"{type(module).__name__} {node.target}" if module else f"{node.op} {node.name}"
 
 
-class _Tracer(fx.Tracer):
-    """Enters a module only where there is something to see; `coarse` leaves out what holds no dropout."""
-
-    def __init__(self, coarse: bool) -> None:
-        super().__init__()
-        self.coarse = coarse
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        if isinstance(m, Layer) or super().is_leaf_module(m, module_qualified_name):
-            return True
-        return self.coarse and not any(isinstance(part, Layer | _DropoutNd) for part in m.modules())
-
-
-def _trace(model: nn.Module) -> fx.Graph:
-    """Return the graph of a forward pass; parts that cannot be traced do no harm if they hold no dropout."""
-    try:
-        return _Tracer(coarse=False).trace(model)
-    except Exception:  # whatever a forward pass raises when it meets a stand-in for a tensor
-        return _trace_coarsely(model)
-
-
-def _trace_coarsely(model: nn.Module) -> fx.Graph:
-    try:
-        return _Tracer(coarse=True).trace(model)
-    except Exception as error:
-        mend = f"convert the parts of the model that can be ({type(error).__name__}: {error})"
-        raise DropkitError("model", "can be traced by torch.fx", type(model).__name__, mend) from error
-
-
 def _module(model: nn.Module, node: fx.Node) -> nn.Module | None:
     return model.get_submodule(str(node.target)) if node.op == "call_module" else None
-
-
-def _tensors(model: nn.Module) -> Iterator[torch.Tensor]:
-    """Parameters, buffers, and weights computed by hooks, which no copy may be made of."""
-    yield from itertools.chain(model.parameters(), model.buffers())
-    for module in model.modules():
-        yield from (value for value in vars(module).values() if isinstance(value, torch.Tensor))
 
 
 def _held(model: nn.Module, graph: fx.Graph) -> Iterator[int]:

@@ -1,0 +1,149 @@
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dropkit.core.check import DropkitError
+from dropkit.methods import catalogue
+from dropkit.surgery.sites import Site, find_sites, fits, put
+from dropkit.torch import Dropout, DropPath
+
+
+class Residual(nn.Module):
+    """x + f(x), written in one of the ways in which people write it."""
+
+    def __init__(self, how: str, shortcut: nn.Module | None = None) -> None:
+        super().__init__()
+        self.inner, self.act, self.outer = nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 4)
+        self.shortcut, self.how = shortcut or nn.Identity(), how
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch, kept = self.outer(self.act(self.inner(x))), self.shortcut(x)
+        if self.how == "iadd":
+            branch += kept
+            return branch  # type: ignore[no-any-return]  # modules are untyped
+        if self.how == "torch":
+            return torch.add(branch, kept)
+        return kept + branch if self.how == "add" else kept.add(branch)  # type: ignore[no-any-return]  # untyped
+
+
+class Parallel(nn.Module):
+    """Two branches of equal depth: neither is a shortcut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other, self.head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.head(self.one(x) + self.other(x))
+
+
+class Untraceable(nn.Module):
+    """Its way depends on values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.act, self.head = nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Any:
+        h = self.first(x)
+        return self.head(self.act(h) if h.sum() > -1e9 else h)
+
+
+def names(model: nn.Module, place: str, shape: tuple[int, ...] = (4,)) -> list[str]:
+    return [site.name for site in find_sites(model, torch.ones(2, *shape)) if site.place == place]
+
+
+@pytest.mark.parametrize("how", ["add", "iadd", "torch", "method"])
+@pytest.mark.parametrize("shortcut", [None, nn.Linear(4, 4)])
+def test_the_end_of_a_branch_is_found_however_the_sum_is_written(
+    how: str, shortcut: nn.Module | None
+) -> None:
+    model = nn.Sequential(Residual(how, shortcut), nn.Linear(4, 2))
+    assert names(model, "branch") == ["0.outer"]
+    assert names(model, "activation") == ["0.act"]
+
+
+@pytest.mark.parametrize(
+    "model", [Parallel(), Untraceable(), nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))]
+)
+def test_no_branch_is_made_up(model: nn.Module) -> None:
+    assert names(model, "branch") == []
+
+
+def test_a_model_that_cannot_be_traced_keeps_its_activations() -> None:
+    assert names(Untraceable(), "activation") == ["act"]
+
+
+def test_shapes_are_those_of_one_sample_and_the_order_is_that_of_the_pass() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.SiLU(), nn.Flatten(), nn.Linear(72, 5), nn.SELU(), nn.Linear(5, 2)
+    )
+    assert find_sites(model, torch.ones(2, 3, 5, 5)) == (
+        Site("input", "", (3, 5, 5)),
+        Site("activation", "1", (8, 3, 3), "SiLU"),
+        Site("activation", "4", (5,), "SELU"),
+    )
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2)).train()
+    model[1].eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    find_sites(model, torch.randn(8, 4))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert [module.training for module in model] == [True, False, True, True]
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("site", "methods"),
+    [
+        (Site("input", "", (4,)), {"input_dropout"}),
+        (Site("activation", "a", (4,), "ReLU"), {"dropout", "gaussian_dropout", "uniform_dropout"}),
+        (
+            Site("activation", "a", (4,), "SELU"),
+            {"alpha_dropout", "dropout", "gaussian_dropout", "uniform_dropout"},
+        ),
+        (
+            Site("activation", "a", (6, 4), "GELU"),
+            {"dropout", "gaussian_dropout", "locked_dropout", "uniform_dropout"},
+        ),
+        (Site("branch", "a", (8, 4, 4), "Conv2d"), {"drop_path"}),
+    ],
+)
+def test_methods_fit_by_place_axes_and_noise(site: Site, methods: set[str]) -> None:
+    assert {name for name, method in catalogue().items() if fits(method, site)} == methods
+
+
+def test_what_is_put_acts_in_training_and_goes_where_the_model_goes() -> None:
+    model = Residual("add")
+    put(model, "outer", DropPath(1.0))
+    x = torch.randn(3, 4)
+    assert torch.equal(model(x), x)
+    assert not torch.equal(model.eval()(x), x)
+    assert isinstance(model.outer, nn.Linear)
+
+
+def test_a_container_that_would_call_its_child_too_is_refused() -> None:
+    with pytest.raises(DropkitError, match="name is that of no container, got '0'"):
+        put(nn.Sequential(nn.Sequential(nn.ReLU())), "0", Dropout(0.5))
+
+
+@pytest.mark.parametrize("name", ["", "2", "act", None])
+def test_a_module_that_is_not_there_is_refused(name: Any) -> None:
+    with pytest.raises(DropkitError, match="name is that of a module of the model"):
+        put(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), name, Dropout(0.5))
+
+
+def test_a_second_layer_behind_one_module_is_refused() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    put(model, "1", Dropout(0.5))
+    with pytest.raises(DropkitError, match="with no layer behind it yet"):
+        put(model, "1", Dropout(0.5))
+
+
+def test_something_else_than_a_model_is_refused() -> None:
+    with pytest.raises(DropkitError, match="model must be a Module"):
+        find_sites("model", torch.ones(2, 4))  # type: ignore[arg-type]  # the point
