@@ -17,10 +17,11 @@ from dropkit.core.check import DropkitError, Interval, OneOf, Whole, suggest
 from dropkit.experiments.arms import NONE, default_arms
 from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION, Dataset
 from dropkit.experiments.inference import detectable_effect
+from dropkit.experiments.leaks import copies_note
 from dropkit.experiments.models import ModelSource, check_model
 from dropkit.experiments.own import own_dropout, random_modes, switch_off
 from dropkit.experiments.sites import places_for
-from dropkit.experiments.split import plan_sizes
+from dropkit.experiments.split import cut_notes, plan_splits
 from dropkit.report.record import Arm, Plan
 from dropkit.report.words import listed
 
@@ -104,7 +105,7 @@ def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
     arms = options.arms or default_arms(sites, own_dropout=bool(own))
     _check_places(arms, sites)
     train_rows = options.train_rows or data.train_rows
-    sizes = plan_sizes(len(data.y), options.pairs, train_rows)
+    sizes, splits = plan_splits(data, options.pairs, train_rows, options.seed)
     comparisons = 2 * len({arm.family for arm in arms} - {"none"})
     plan = Plan(
         data=data.name,
@@ -136,7 +137,12 @@ def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
         comparisons=comparisons,
         detectable=detectable_effect(options.pairs, sizes.overlap, comparisons, ALPHA, POWER),
         versions=_versions(),
-        notes=(*data.notes, *_model_notes(own, random, arms)),
+        notes=(
+            *data.notes,
+            *cut_notes(data, splits),
+            *copies_note(data, splits),
+            *_model_notes(own, random, arms),
+        ),
     )
     return replace(plan, fingerprint=_fingerprint(plan))
 

@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments.dataset import CLASSIFICATION, Dataset, Index, Split
+from dropkit.experiments.forward_split import forward_sizes, forward_splits
+from dropkit.experiments.group_split import check_groups, group_split
+from dropkit.report.words import printable
 
 MIN_HELD = 10
 
-__all__ = ["Sizes", "make_splits", "pair_seeds", "plan_sizes"]
+__all__ = [
+    "Rows",
+    "Sizes",
+    "check_parts",
+    "cut_notes",
+    "make_splits",
+    "pair_seeds",
+    "plan_splits",
+    "row_sizes",
+    "size_and_cut",
+]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What rows are cut by: class, group and time, each None where there is none."""
+
+    count: int
+    labels: Index | None = None
+    groups: Index | None = None
+    times: Index | None = None
+
+    @classmethod
+    def of(cls, data: Dataset) -> Rows:
+        """The rows of a data set."""
+        labels = data.y if data.task == CLASSIFICATION else None
+        return cls(len(data.y), labels, data.groups, data.times)
+
+    def take(self, rows: Index) -> Rows:
+        """Some of the rows, numbered anew."""
+        labels, groups, times = (
+            None if each is None else each[rows] for each in (self.labels, self.groups, self.times)
+        )
+        return Rows(len(rows), labels, groups, times)
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Rows of the parts of one pair, and whether the pairs can do without sharing any."""
+    """Rows of the parts of one pair, and whether the pairs can do without sharing any.
+
+    Under groups held parts have so many rows or more; forward in time `train` is that of the first pair.
+    """
 
     train: int
     select: int
@@ -32,12 +70,59 @@ class Sizes:
         return 0.0 if self.disjoint else self.test / self.train
 
 
-def plan_sizes(rows: int, pairs: int, train_rows: int | None) -> Sizes:
+def plan_splits(data: Dataset, pairs: int, train_rows: int | None, seed: int) -> tuple[Sizes, list[Split]]:
+    """The sizes of the parts and the splits themselves, fixed before anything is spent.
+
+    Args:
+        data: groups and times in it decide how it is cut.
+        pairs: of split and seed.
+        train_rows: rows to learn from; by default all that choosing and judging leave.
+        seed: of the study.
+
+    Raises:
+        DropkitError: rows, groups, times or classes do not suffice for the parts.
+    """
+    rows = Rows.of(data)
+    if rows.groups is not None:
+        check_groups(rows.groups, rows.labels, data.classes)
+    sizes, splits = size_and_cut(rows, pairs, train_rows, seed)
+    check_parts(data, splits)
+    return sizes, splits
+
+
+def size_and_cut(rows: Rows, pairs: int, train_rows: int | None, seed: int) -> tuple[Sizes, list[Split]]:
+    """What `plan_splits` does, for rows without their data and without a look at the classes."""
+    if rows.groups is not None:
+        return _size_groups(_group_splits(rows, rows.groups, pairs, seed), train_rows, seed)
+    if rows.times is not None:
+        first, held = forward_sizes(rows.count, pairs, train_rows, MIN_HELD)
+        sizes = Sizes(first, held, held, disjoint=False)
+    else:
+        classes = 1 if rows.labels is None else len(np.unique(rows.labels))
+        sizes = row_sizes(rows.count, pairs, train_rows, classes)
+    return sizes, _cut_rows(rows, sizes, pairs, seed)
+
+
+def _size_groups(splits: list[Split], train_rows: int | None, seed: int) -> tuple[Sizes, list[Split]]:
+    train, select, test = (
+        min(len(getattr(split, part)) for split in splits) for part in ("train", "select", "test")
+    )
+    if min(select, test) < MIN_HELD:
+        rule = f"must leave {MIN_HELD} rows for choosing and {MIN_HELD} for judging"
+        raise DropkitError("group", rule, min(select, test), "bring larger groups, or more rows")
+    if train_rows is not None and train_rows > train:
+        rule = "must leave whole groups for choosing and judging"
+        raise DropkitError("train_rows", rule, train_rows, f"ask for at most {train}, or leave it out")
+    sizes = Sizes(train_rows or train, select, test, disjoint=False)
+    return sizes, _trimmed(splits, sizes.train, seed)
+
+
+def row_sizes(rows: int, pairs: int, train_rows: int | None, classes: int = 1) -> Sizes:
     """70 / 15 / 15 per cent, or the training rows asked for; then pairs share no rows if there are enough.
 
-    >>> plan_sizes(1000, 10, None)
+    >>> row_sizes(1000, 10, None)
     Sizes(train=700, select=150, test=150, disjoint=False)
-    >>> plan_sizes(70000, 10, 1000)
+    >>> row_sizes(70000, 10, 1000)
     Sizes(train=1000, select=1000, test=1000, disjoint=True)
     """
     if train_rows is None:
@@ -48,9 +133,10 @@ def plan_sizes(rows: int, pairs: int, train_rows: int | None) -> Sizes:
         held = min(own, max(1000, train_rows // 10))
         return Sizes(train_rows, held, held, disjoint=True)
     held = min(train_rows // 5, (rows - train_rows) // 2)
-    if held < MIN_HELD:
-        rule = f"must leave {MIN_HELD} of the {rows} rows for choosing and {MIN_HELD} for judging"
-        mend = f"ask for {5 * MIN_HELD} to {rows - 2 * MIN_HELD}, or leave it out"
+    least = max(MIN_HELD, classes)
+    if held < least:
+        rule = f"must leave {least} of the {rows} rows for choosing and {least} for judging"
+        mend = f"ask for {5 * least} to {rows - 2 * least}, or leave it out"
         raise DropkitError("train_rows", rule, train_rows, mend)
     return Sizes(train_rows, held, held, disjoint=False)
 
@@ -63,22 +149,80 @@ def pair_seeds(seed: int, pair: int) -> tuple[int, int, int, int]:
 
 
 def make_splits(data: Dataset, sizes: Sizes, pairs: int, seed: int) -> list[Split]:
-    """One split a pair, stratified by class; disjoint blocks of rows where there are rows enough."""
-    labels = data.y if data.task == CLASSIFICATION else None
-    blocks = _blocks(labels, len(data.y), pairs if sizes.disjoint else 1, seed)
+    """One split a pair.
+
+    Rows with groups: whole groups; with times: forward in time, over expanding windows; else stratified by
+    class, disjoint blocks of rows where there are rows enough.
+    """
+    return _cut_rows(Rows.of(data), sizes, pairs, seed)
+
+
+def _cut_rows(rows: Rows, sizes: Sizes, pairs: int, seed: int) -> list[Split]:
+    if rows.times is not None:
+        return forward_splits(rows.times, sizes.train, sizes.test, pairs, MIN_HELD)
+    if rows.groups is not None:
+        return _trimmed(_group_splits(rows, rows.groups, pairs, seed), sizes.train, seed)
+    blocks = _blocks(rows.labels, rows.count, pairs if sizes.disjoint else 1, seed)
     return [
-        _cut(blocks[pair % len(blocks)], labels, sizes, pair_seeds(seed, pair)[0]) for pair in range(pairs)
+        _cut(blocks[pair % len(blocks)], rows.labels, sizes, pair_seeds(seed, pair)[0])
+        for pair in range(pairs)
     ]
 
 
-def _blocks(labels: npt.NDArray[Any] | None, rows: int, count: int, seed: int) -> list[Index]:
+def _group_splits(rows: Rows, groups: Index, pairs: int, seed: int) -> list[Split]:
+    return [group_split(groups, rows.labels, pair_seeds(seed, pair)[0]) for pair in range(pairs)]
+
+
+def _trimmed(splits: list[Split], train: int, seed: int) -> list[Split]:
+    # Every pair trains on equally many rows, as the plan says and the test assumes.
+    orders = [np.random.default_rng(pair_seeds(seed, pair)[0]) for pair in range(len(splits))]
+    rows = [np.sort(rng.permutation(split.train)[:train]) for rng, split in zip(orders, splits, strict=True)]
+    return [replace(split, train=kept) for split, kept in zip(splits, rows, strict=True)]
+
+
+def check_parts(data: Dataset, splits: Sequence[Split]) -> None:
+    """Refuse splits of which a part lacks a class: it could not be learned, chosen or judged.
+
+    Raises:
+        DropkitError: with the class, the part and the pair.
+    """
+    if data.task != CLASSIFICATION:
+        return
+    for pair, split in enumerate(splits):
+        for part, rows in vars(split).items():
+            counts = np.bincount(data.y[rows], minlength=len(data.classes))
+            if counts.min() == 0:
+                name = printable(data.classes[int(counts.argmin())], 40)
+                rule = f"must hold every class in every part: the {part} part of pair {pair + 1} lacks one"
+                mend = "merge rare classes, bring more rows, or ask for fewer pairs"
+                raise DropkitError("data", rule, name, mend)
+
+
+def cut_notes(data: Dataset, splits: Sequence[Split]) -> tuple[str, ...]:
+    """How the parts were cut, where it was not row by row.
+
+    >>> from dropkit.experiments.arrays import array_dataset
+    >>> data = array_dataset(np.zeros((150, 1)), np.arange(150) % 2, time=np.arange(150))
+    >>> cut_notes(data, plan_splits(data, 6, None, 0)[1])
+    ('parts go forward in time: the first pair trains on 80 rows, the last on 130',)
+    """
+    if data.groups is not None:
+        count = len(np.unique(data.groups))
+        return (f"parts share none of the {count} groups",)
+    if data.times is None:
+        return ()
+    first, last = len(splits[0].train), len(splits[-1].train)
+    return (f"parts go forward in time: the first pair trains on {first} rows, the last on {last}",)
+
+
+def _blocks(labels: Index | None, rows: int, count: int, seed: int) -> list[Index]:
     if count == 1:
         return [np.arange(rows)]
     fold = (KFold if labels is None else StratifiedKFold)(count, shuffle=True, random_state=seed)
     return [block for _, block in fold.split(np.zeros(rows), labels)]
 
 
-def _cut(rows: Index, labels: npt.NDArray[Any] | None, sizes: Sizes, seed: int) -> Split:
+def _cut(rows: Index, labels: Index | None, sizes: Sizes, seed: int) -> Split:
     def cut(rows: Index, first: int, second: int) -> tuple[Index, Index]:
         stratify = None if labels is None else labels[rows]
         one, two = train_test_split(

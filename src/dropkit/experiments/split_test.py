@@ -3,9 +3,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dropkit.core.check import DropkitError
 from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.dataset import Dataset, Split
-from dropkit.experiments.split import make_splits, pair_seeds, plan_sizes
+from dropkit.experiments.split import make_splits, pair_seeds, plan_splits, row_sizes
 
 
 def labelled(rows: int, classes: int = 4) -> Dataset:
@@ -18,7 +19,7 @@ def parts_of(split: Split) -> list[Any]:
 
 @pytest.mark.parametrize("data", [labelled(200), array_dataset(np.zeros((200, 2)), np.arange(200) / 7)])
 def test_the_parts_of_a_pair_are_disjoint_and_cover_the_sizes(data: Dataset) -> None:
-    sizes = plan_sizes(200, 6, None)
+    sizes = row_sizes(200, 6, None)
     for split in make_splits(data, sizes, 6, seed=0):
         rows = np.concatenate(parts_of(split))
         assert len(np.unique(rows)) == len(rows) == 200
@@ -26,7 +27,7 @@ def test_the_parts_of_a_pair_are_disjoint_and_cover_the_sizes(data: Dataset) -> 
 
 
 def test_with_rows_enough_no_row_stands_in_two_pairs() -> None:
-    sizes = plan_sizes(30_100, 10, 1000)
+    sizes = row_sizes(30_100, 10, 1000)
     assert sizes.disjoint
     assert sizes.overlap == 0
     splits = make_splits(labelled(30_100), sizes, 10, seed=0)
@@ -35,20 +36,20 @@ def test_with_rows_enough_no_row_stands_in_two_pairs() -> None:
 
 
 def test_blocks_that_fill_the_data_exactly_are_cut_all_the_same() -> None:
-    sizes = plan_sizes(30_000, 10, 1000)
+    sizes = row_sizes(30_000, 10, 1000)
     splits = make_splits(labelled(30_000, classes=7), sizes, 10, seed=0)
     assert all(len(part) == 1000 for split in splits for part in parts_of(split))
 
 
 def test_every_part_holds_the_classes_in_proportion() -> None:
-    for split in make_splits(labelled(400), plan_sizes(400, 6, None), 6, seed=3):
+    for split in make_splits(labelled(400), row_sizes(400, 6, None), 6, seed=3):
         for part in parts_of(split):
             counts = np.bincount(part % 4)
             assert counts.max() - counts.min() <= 1
 
 
 def test_pairs_and_seeds_give_other_splits_and_the_same_seed_the_same() -> None:
-    data, sizes = labelled(200), plan_sizes(200, 6, None)
+    data, sizes = labelled(200), row_sizes(200, 6, None)
     first, again, other = (make_splits(data, sizes, 6, seed) for seed in (0, 0, 1))
     assert all(np.array_equal(a.test, b.test) for a, b in zip(first, again, strict=True))
     tests = {tuple(sorted(split.test)) for split in (*first, *other)}
@@ -56,7 +57,7 @@ def test_pairs_and_seeds_give_other_splits_and_the_same_seed_the_same() -> None:
 
 
 def test_a_later_pair_does_not_depend_on_how_many_there_are() -> None:
-    data, sizes = labelled(200), plan_sizes(200, 6, None)
+    data, sizes = labelled(200), row_sizes(200, 6, None)
     assert np.array_equal(make_splits(data, sizes, 6, 0)[5].train, make_splits(data, sizes, 9, 0)[5].train)
 
 
@@ -78,5 +79,18 @@ def test_the_seeds_of_pairs_are_all_different() -> None:
 def test_sizes_share_no_rows_where_they_need_not(
     rows: int, train_rows: int | None, expected: tuple[int, int, int, bool]
 ) -> None:
-    sizes = plan_sizes(rows, 10, train_rows)
+    sizes = row_sizes(rows, 10, train_rows)
     assert (sizes.train, sizes.select, sizes.test, sizes.disjoint) == expected
+
+
+def test_more_classes_than_a_held_part_has_rows_are_refused_before_the_cut() -> None:
+    with pytest.raises(DropkitError, match="train_rows must leave 20 of the 400 rows for choosing"):
+        plan_splits(labelled(400, classes=20), 6, 60, seed=0)
+
+
+def test_a_class_that_a_part_lacks_is_named_with_the_part() -> None:
+    data = array_dataset(np.zeros((1010, 2)), np.array(["common"] * 1000 + ["rare"] * 10))
+    with pytest.raises(
+        DropkitError, match=r"every class in every part: the select part of pair 1 .*got 'rare'"
+    ):
+        plan_splits(data, 6, 60, seed=0)
