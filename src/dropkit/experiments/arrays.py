@@ -145,7 +145,9 @@ def _member(path: Path, file: Any, part: str, name: str) -> npt.NDArray[Any]:
         argument, rule = ("target" if part == "y" else part), f"must be an array of {path.name}"
         argument = "data" if part == "x" or name == "y" else argument
         raise DropkitError(argument, rule, name, f"it holds {in_short(file.files) or 'none'}; {_MEND_NPZ}")
-    array: npt.NDArray[Any] = file[name]
+    array = file[name]
+    if not isinstance(array, np.ndarray):  # NumPy hands out the bytes of a member that is none
+        raise ValueError(f"{name} is no array")
     return array
 
 

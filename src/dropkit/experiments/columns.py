@@ -88,13 +88,13 @@ def _check_name(argument: str, name: Any, names: Sequence[str]) -> None:
 
 
 def group_codes(name: str, values: pd.Series) -> Index:
-    """Number the groups; a row without one is refused.
+    """Number the groups as they come; a row without one is refused.
 
     >>> group_codes("patient", pd.Series(["b", "a", "b"])).tolist()
-    [1, 0, 1]
+    [0, 1, 0]
     """
     _refuse_missing("group", name, values, "write who they belong to, or remove the rows")
-    codes, _ = pd.factorize(values.astype(str), sort=True)
+    codes, _ = pd.factorize(values.astype(str))
     return np.asarray(codes, dtype=np.int64)
 
 

@@ -57,7 +57,9 @@ def read_parquet(path: Path) -> pd.DataFrame:
         MissingPackage: pyarrow is not installed.
         DropkitError: the file cannot be read or is not Parquet.
     """
-    parquet = try_import("pyarrow.parquet", extra="parquet")
+    try_import("pyarrow", extra="parquet")
+    from pyarrow import parquet
+
     try:
         check_width(len(parquet.read_schema(path).names))
         frame = pd.read_parquet(path, engine="pyarrow")

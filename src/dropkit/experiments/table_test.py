@@ -2,7 +2,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from dropkit.experiments.columns import Columns
 from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION, Dataset, Split
@@ -34,6 +37,36 @@ def test_numbers_are_standardised_by_the_training_part_alone(tmp_path: Path) -> 
     assert train.mean() == pytest.approx(0, abs=1e-6)
     assert train.std() == pytest.approx(1, abs=1e-6)
     assert test.min() > 1000
+
+
+def test_every_step_of_the_preparation_is_fitted_on_training_rows_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = {
+        "x": range(ROWS),
+        "hole": [*range(ROWS - 1), ""],
+        "kind": list("pq" * 40),
+        "y": list("ab" * 40),
+    }
+    data = csv_dataset(write(tmp_path, columns), "y")
+    fitted: list[list[int]] = []
+    for step in (SimpleImputer, StandardScaler, OneHotEncoder):
+        spy_on(monkeypatch, step, fitted)
+    split = Split(np.arange(0, 80, 2), np.arange(1, 40, 2), np.arange(41, 80, 2))
+    data.inputs.encode(split)
+    assert len(fitted) == 3
+    assert all(rows == split.train.tolist() for rows in fitted)
+
+
+def spy_on(monkeypatch: pytest.MonkeyPatch, step: Any, fitted: list[list[int]]) -> None:
+    """Note the rows that a step is fitted on: the first column holds their numbers, or the index does."""
+    honest = step.fit
+
+    def fit(self: Any, x: Any, *rest: Any, **named: Any) -> Any:
+        fitted.append(x.index.tolist() if isinstance(x, pd.DataFrame) else x[:, 0].astype(int).tolist())
+        return honest(self, x, *rest, **named)
+
+    monkeypatch.setattr(step, "fit", fit)
 
 
 def test_missing_numbers_become_the_training_median_with_a_flag(tmp_path: Path) -> None:

@@ -1,0 +1,118 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dropkit.experiments.arrays import array_dataset
+from dropkit.experiments.columns import Columns
+from dropkit.experiments.leaks import copies_note
+from dropkit.experiments.sources import load_data
+from dropkit.experiments.split import plan_splits
+
+ROWS = 200
+RNG = np.random.default_rng(0)
+Y = RNG.integers(0, 2, ROWS)
+PRICE = RNG.normal(size=ROWS)
+NOISE = {f"n{i}": RNG.normal(size=ROWS) for i in range(4)}
+
+
+def notes(target: Any = Y, **columns: Any) -> str:
+    frame = pd.DataFrame(NOISE | columns).assign(y=target)
+    return "\n".join(load_data(frame, Columns("y")).notes)
+
+
+LEAKS: dict[str, tuple[Any, Any]] = {
+    "the target itself": (Y, Y),
+    "other numbers": (Y, 7 - 3 * Y),
+    "names": (Y, np.where(Y == 1, "ill", "well")),
+    "another unit": (PRICE, 0.9 * PRICE + 30),
+}
+
+
+@pytest.mark.parametrize("case", LEAKS)
+def test_the_target_under_another_name_is_warned_of_by_name(case: str) -> None:
+    target, column = LEAKS[case]
+    assert "column 'copy' is the target under other names or in another unit" in notes(target, copy=column)
+
+
+ALONE: dict[str, tuple[Any, Any]] = {
+    "a threshold": (Y, Y + 0.4 * RNG.random(ROWS)),
+    "two thresholds": (Y, np.where(Y == 1, RNG.choice([-3, 3], ROWS), 0) + 0.4 * RNG.random(ROWS)),
+    "many names for each class": (Y, [f"{'ab'[y]}{i % 5}" for i, y in enumerate(Y)]),
+    "missing means one class": (Y, np.where(Y == 1, np.nan, RNG.normal(size=ROWS))),
+    "a curve": (np.linspace(-1, 1, ROWS), np.exp(np.linspace(-1, 1, ROWS))),
+}
+
+
+@pytest.mark.parametrize("case", ALONE)
+def test_a_column_that_predicts_alone_is_warned_of_by_name(case: str) -> None:
+    target, column = ALONE[case]
+    assert "column 'told' alone predicts the target nearly perfectly" in notes(target, told=column)
+
+
+def test_a_good_column_and_an_easy_table_are_not_accused() -> None:
+    good = Y + RNG.normal(scale=0.4, size=ROWS)
+    assert "column" not in notes(good=good)
+    easy = {f"n{i}": Y + 0.4 * RNG.random(ROWS) for i in range(4)}
+    assert "alone predicts" not in notes(**easy)
+
+
+def test_a_leak_is_found_in_a_wide_table() -> None:
+    wide = {f"w{i}": RNG.normal(size=ROWS) for i in range(300)}
+    assert "'told' alone predicts" in notes(**wide, told=Y + 0.4 * RNG.random(ROWS))
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (np.arange(ROWS), True),
+        (np.arange(ROWS)[::-1] + 5, True),
+        (RNG.permutation(ROWS), False),
+        (np.arange(ROWS) // 2, False),
+        (np.arange(ROWS) * 0.5, False),
+    ],
+)
+def test_a_column_that_numbers_the_rows_is_named(column: Any, said: bool) -> None:
+    assert ("'Unnamed: 0' numbers the rows" in notes(**{"Unnamed: 0": column})) == said
+
+
+@pytest.mark.parametrize(("rare", "said"), [(20, True), (33, True), (34, False), (100, False)])
+def test_unequal_classes_are_said_with_their_shares(rare: int, said: bool) -> None:
+    text = notes(np.where(np.arange(ROWS) < rare, "ill", "well"))
+    assert ("classes are unequal" in text) == said
+    assert not said or f"{100 * rare / ROWS:.1f} % are ill" in text
+
+
+def copied(y: Callable[[Any], Any]) -> tuple[str, ...]:
+    rows = np.concatenate([np.arange(160), np.arange(40)])
+    data = array_dataset(RNG.normal(size=(160, 3))[rows], y(rows))
+    return copies_note(data, plan_splits(data, 6, None, seed=0)[1])
+
+
+def test_copies_of_training_rows_in_test_parts_are_counted() -> None:
+    (said,) = copied(lambda rows: rows % 2)
+    assert said.startswith("80 rows of 200 are equal to another in every input: ")
+    (told,) = copied(lambda rows: np.arange(len(rows)) // 50 % 2)
+    assert "of them with different targets" in told
+
+
+def test_the_share_of_test_rows_with_a_copy_is_exact() -> None:
+    rows = np.arange(200) // 2
+    data = array_dataset(RNG.normal(size=(100, 3))[rows], np.arange(200) % 2)
+    splits = plan_splits(data, 6, None, seed=0)[1]
+    shares = [np.mean([np.isin(row ^ 1, split.train) for row in split.test]) for split in splits]
+    (said,) = copies_note(data, splits)
+    assert f"{100 * np.mean(shares):.2g} % of the test rows" in said
+
+
+def test_without_copies_nothing_is_said() -> None:
+    data = array_dataset(RNG.normal(size=(100, 3)), np.arange(100) % 2)
+    assert copies_note(data, plan_splits(data, 6, None, seed=0)[1]) == ()
+
+
+def test_equal_images_are_copies() -> None:
+    pixels = np.repeat(RNG.normal(size=(50, 1, 4, 4)), 2, axis=0)
+    data = array_dataset(pixels, np.arange(100) % 2)
+    assert copies_note(data, plan_splits(data, 6, None, seed=0)[1])[0].startswith("100 rows of 100")
