@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tools.prove import battery, cells, generators, laws, layers, page
+from tools.prove import battery, cells, generators, laws, layers, page, selftest
 from tools.prove.__main__ import parts
 from tools.prove.proof import Measured, NotMeasured, Proof, load, run, save
 
 from dropkit import Drop
+from dropkit.experiments import simulate
 from dropkit.methods import catalogue
 from dropkit.testing import Declared
 from dropkit.testing.registry import RUNS
@@ -32,6 +34,7 @@ SAMPLED: dict[str, Callable[[], Measured]] = {
     "9 half types": lambda: layers.half_types((0.3,)),
     "10 golden values": layers.golden,
     "10 address version": layers.metadata,
+    "11 simulated studies": lambda: selftest.design(10, selftest.SHARED),
 }
 
 
@@ -98,6 +101,12 @@ def test_a_wrong_rate_breaks_promise_5(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not laws.law(catalogue()["dropout"], draws=2**20).passed
 
 
+def test_a_study_that_forgets_the_shared_rows_breaks_promise_11(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgetful = functools.partial(simulate.errors, truth=simulate.Truth(correlation=0.18))
+    monkeypatch.setattr(selftest, "errors", forgetful)
+    assert not selftest.design(10, 0.0, studies=2000).passed
+
+
 def test_verdicts_of_dieharder_are_read() -> None:
     output = " sts_serial|  1|  100000|  100|0.00012345|  WEAK  \n diehard_runs|  0| 100000| 100|0.7| PASSED "
     assert list(battery._verdicts(output)) == [
@@ -121,6 +130,7 @@ def test_what_cannot_run_says_so_and_the_page_shows_it(tmp_path: Path) -> None:
 
 
 def test_every_promise_is_measured_and_counted() -> None:
-    assert {promise for promise, *_ in parts()} == set(page.PROMISES) == set(range(1, 11))
+    assert {promise for promise, *_ in parts()} == set(page.PROMISES) == set(range(1, 12))
     assert sum(promise == 5 for promise, *_ in parts()) <= RUNS["prove.rate"]
     assert sum(promise == 6 for promise, *_ in parts()) <= RUNS["prove.independence"]
+    assert 3 * len(selftest.DESIGNS) + 3 + 4 <= RUNS["prove.study"]

@@ -1,4 +1,4 @@
-"""Measure the promises and write docs/proof.md: `python -m tools.prove [NUMBER ...]`, by default all ten.
+"""Measure the promises and write docs/proof.md: `python -m tools.prove [NUMBER ...]`, by default all.
 
 What is measured is kept below build/prove, so that one promise can be measured again alone.
 """
@@ -22,7 +22,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from tools.prove import battery, cells, generators, laws, layers
+from tools.prove import battery, cells, generators, laws, layers, selftest
 from tools.prove.page import write
 from tools.prove.proof import Measured, Proof, load, run, save
 
@@ -51,6 +51,12 @@ def parts() -> list[Part]:
         (9, "half types", layers.half_types, ()),
         (10, "golden values", layers.golden, ()),
         (10, "address version", layers.metadata, ()),
+        *(
+            (11, f"{pairs} pairs, overlap {overlap:.2f}", selftest.design, (pairs, overlap))
+            for pairs, overlap in selftest.DESIGNS
+        ),
+        (11, "other correlations", selftest.other_correlations, ()),
+        (11, "other tails", selftest.other_tails, ()),
     ]
 
 

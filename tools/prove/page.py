@@ -27,6 +27,7 @@ PROMISES = {
     8: "Eval of an inverted dropout is the identity: the same object.",
     9: "Gradients are right, and half types are within 2 ulp of float32.",
     10: "The stream is stable.",
+    11: "The study claims no more often than it says what is not true, and finds what it says it can find.",
 }
 
 _PACKAGES = "numpy", "scipy", "torch"

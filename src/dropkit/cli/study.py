@@ -34,6 +34,10 @@ def study(
     model: Annotated[str, typer.Option(help="mlp, cnn or FILE.py:make_model.")] = "mlp",
     task: Annotated[str, typer.Option(help="auto, classification or regression.")] = "auto",
     metric: Annotated[str, typer.Option(help="error or nll: what settings are chosen by.")] = "error",
+    margin: Annotated[
+        str,
+        typer.Option(help="A smaller difference counts as none: points of error, else % of none's score."),
+    ] = "0.5%",
     pairs: Annotated[int, typer.Option(help="Pairs of (split, seed), 6 or more.")] = 10,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the training part; default by size.")
@@ -85,6 +89,7 @@ def study(
         model=model,
         task=task,
         metric=metric,
+        margin=margin,
         pairs=pairs,
         epochs=epochs,
         train_rows=train_rows,

@@ -14,6 +14,7 @@ import joblib
 from dropkit.core.check import DropkitError
 from dropkit.experiments.columns import Columns
 from dropkit.experiments.dataset import Dataset
+from dropkit.experiments.margin import MARGIN
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
 from dropkit.experiments.runner import run_all
@@ -41,6 +42,7 @@ def study(
     model: str | Callable[..., Any] = "mlp",
     task: str = "auto",
     metric: str = "error",
+    margin: str = MARGIN,
     pairs: int = 10,
     epochs: int | None = None,
     train_rows: int | None = None,
@@ -69,6 +71,8 @@ def study(
             where it takes them.
         task: `classification`, `regression`, or `auto` to decide from the target.
         metric: `error` (RMSE for a regression) or `nll`: what settings are chosen by.
+        margin: a smaller difference counts as none: `0.5%` is half a point of error, or half a per cent of
+            none's score otherwise; `off` for no test of equivalence.
         pairs: of split and seed, 6 to 1,000.
         epochs: passes over the training part, the same for every arm; default by size.
         train_rows: rows each network learns from; default 70 %, for Fashion-MNIST 1,000.
@@ -97,6 +101,7 @@ def study(
         seed,
         joblib.cpu_count() if workers is None else workers,
         arms,
+        margin,
     )
     place = prepare_folder(out)
     columns = Columns(target, group, time, ignore, keep_columns)

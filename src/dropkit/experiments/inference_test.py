@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dropkit.experiments.inference import Paired, detectable_effect, holm, paired_test
+from dropkit.experiments.inference import Paired, estimate, holm, paired_test
 from dropkit.testing.registry import share
 from dropkit.testing.stats import binomial
 
@@ -90,16 +90,20 @@ def test_holm_steps_down_and_keeps_the_order_given(p_values: list[float], adjust
     assert holm(p_values) == pytest.approx(adjusted)
 
 
-@pytest.mark.parametrize(("pairs", "overlap", "comparisons"), [(10, 0.0, 1), (10, 0.2, 8), (6, 0.0, 4)])
-def test_the_detectable_effect_is_found_four_times_in_five(
-    pairs: int, overlap: float, comparisons: int
-) -> None:
-    effect = detectable_effect(pairs, overlap, comparisons)
-    rng = np.random.default_rng(2)
-    correlation = overlap / (1 + overlap)
-    shared = rng.normal(size=(STUDIES, 1)) * np.sqrt(correlation)
-    spread = np.sqrt(1 - correlation)
-    # The sample sd of such pairs estimates `spread`; the effect is in those units.
-    d = effect * spread + shared + rng.normal(size=(STUDIES, pairs)) * spread
-    found = sum(paired_test(row, overlap).p < ALPHA / comparisons for row in d)
-    assert binomial(found, STUDIES, 0.8) > share("study")
+def test_holm_corrects_each_row_alone() -> None:
+    p = np.random.default_rng(0).random((4, 3))
+    assert holm(p).tolist() == [holm(row).tolist() for row in p]
+
+
+def test_one_sided_p_values_are_scipys_and_mirror_each_other() -> None:
+    d = np.random.default_rng(0).normal(0.3, 1.0, (4, 12))
+    found = estimate(d)
+    assert found.below(0.5) == pytest.approx(stats.ttest_1samp(d, 0.5, axis=-1, alternative="less").pvalue)
+    assert found.above(0.5) == pytest.approx(1 - found.below(0.5))
+
+
+def test_comparisons_with_and_without_spread_stand_side_by_side() -> None:
+    found = estimate([[1.0, 2.0, 4.0, 3.0], [0.5] * 4, [0.0] * 4])
+    assert found.p()[0] == pytest.approx(paired_test([1.0, 2.0, 4.0, 3.0]).p)
+    assert found.p()[1:].tolist() == pytest.approx([2 / 16, 1.0])
+    assert found.below(1.0)[1:].tolist() == pytest.approx([1 / 16, 1 / 16])

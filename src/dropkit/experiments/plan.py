@@ -16,10 +16,11 @@ import torch
 from dropkit.core.check import DropkitError, Interval, OneOf, Whole, suggest
 from dropkit.experiments.arms import NONE, default_arms
 from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION, Dataset
-from dropkit.experiments.inference import detectable_effect
 from dropkit.experiments.leaks import copies_note
+from dropkit.experiments.margin import MARGIN, parse_margin
 from dropkit.experiments.models import ModelSource, check_model
 from dropkit.experiments.own import own_dropout, random_modes, switch_off
+from dropkit.experiments.power import MOST_PAIRS, Design
 from dropkit.experiments.sites import places_for
 from dropkit.experiments.split import cut_notes, plan_splits
 from dropkit.report.record import Arm, Plan
@@ -32,7 +33,7 @@ LEARNING_RATE = 1e-3
 ALPHA, POWER = 0.05, 0.8
 MIN_PAIRS = 6
 
-_PAIRS = Whole(MIN_PAIRS, "fewer cannot tell chance from effect: give 10 or more", below=1001)
+_PAIRS = Whole(MIN_PAIRS, "fewer cannot tell chance from effect: give 10 or more", below=MOST_PAIRS + 1)
 _EPOCHS = Whole(1, "give the passes over the training part, e.g. 30", below=100_001)
 _WORKERS = Whole(1, "give the number of processes, e.g. 2", below=257)
 _SEED = Whole(0, "give a whole number, e.g. 0", below=2**32)
@@ -55,6 +56,7 @@ class Options:
     seed: int = 0
     workers: int = 2
     arms: tuple[Arm, ...] | None = None
+    margin: str = MARGIN
 
     def __post_init__(self) -> None:
         _TASK.check("task", self.task)
@@ -62,6 +64,7 @@ class Options:
         _PAIRS.check("pairs", self.pairs)
         _SEED.check("seed", self.seed)
         _WORKERS.check("workers", self.workers)
+        parse_margin(self.margin)
         if self.epochs is not None:
             _EPOCHS.check("epochs", self.epochs)
         if self.train_rows is not None:
@@ -107,6 +110,7 @@ def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
     train_rows = options.train_rows or data.train_rows
     sizes, splits = plan_splits(data, options.pairs, train_rows, options.seed)
     comparisons = 2 * len({arm.family for arm in arms} - {"none"})
+    design = Design(options.pairs, sizes.overlap, comparisons, ALPHA, POWER)
     plan = Plan(
         data=data.name,
         data_digest=data.digest(),
@@ -135,7 +139,9 @@ def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
         alpha=ALPHA,
         power=POWER,
         comparisons=comparisons,
-        detectable=detectable_effect(options.pairs, sizes.overlap, comparisons, ALPHA, POWER),
+        detectable=design.detectable,
+        floor=design.floor,
+        margin=parse_margin(options.margin),
         versions=_versions(),
         notes=(
             *data.notes,

@@ -22,7 +22,7 @@ RECIPE = 1
 _APART = frozenset(
     (
         *("data", "model", "notes", "fingerprint", "unit", "guess_error", "own_dropout", "random_modes"),
-        *("metric", "alpha", "power", "comparisons", "detectable", "overlap"),
+        *("metric", "alpha", "power", "comparisons", "detectable", "floor", "margin", "overlap"),
         *("rows", "train_rows", "select_rows", "test_rows", "arms", "pairs", "seed"),
     )
 )

@@ -44,6 +44,8 @@ APART: dict[str, Any] = {
     "power": 0.9,
     "comparisons": 9,
     "detectable": 9.0,
+    "floor": 9.0,
+    "margin": 0.1,
     "overlap": 0.5,
     "rows": 81,
     "train_rows": 41,

@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from dropkit.experiments.inference import detectable_effect, holm, paired_test
+from dropkit.experiments.decision import OPEN, Decision, carriers, decide
+from dropkit.experiments.evidence import effect_size, sign_flips, wins
+from dropkit.experiments.inference import Paired, paired_test
+from dropkit.experiments.power import MOST_PAIRS, Design
 from dropkit.report.record import Arm, ArmSummary, Comparison, Plan, Run, Scores
 
-__all__ = ["BETTER", "OPEN", "WORSE", "Pairs", "choose", "compare", "complete_pairs", "summarise"]
+__all__ = ["Pairs", "choose", "compare", "complete_pairs", "summarise"]
 
 MIN_TESTED = 3
-BETTER, WORSE, OPEN = "better", "worse", "not shown"
 
 Pairs = Mapping[int, Mapping[str, Run]]
 
@@ -55,34 +58,71 @@ def compare(plan: Plan, pairs: Pairs) -> tuple[Comparison, ...]:
     """
     if len(pairs) < MIN_TESTED:
         return ()
-    found = [_compare(plan, family, metric, pairs) for metric in plan.metrics for family in plan.families]
-    adjusted = holm([each.p for each in found])
-    return tuple(_judge(each, p, plan.alpha) for each, p in zip(found, adjusted, strict=True))
-
-
-def _compare(plan: Plan, family: str, metric: str, pairs: Pairs) -> Comparison:
-    none = [_score(runs["none"].test, metric) for runs in pairs.values()]
-    other = [_score(choose(plan, family, runs).test, metric) for runs in pairs.values()]
-    differences = [b - a for a, b in zip(none, other, strict=True)]
-    test = paired_test(differences, plan.overlap)
-    seen = detectable_effect(len(pairs), plan.overlap, plan.comparisons, plan.alpha, plan.power) * test.sd
-    return Comparison(
-        family=family,
-        metric=metric,
-        pairs=len(pairs),
-        none=float(np.mean(none)),
-        **dataclasses.asdict(test),
-        p_adjusted=1.0,
-        detectable=seen or None,
-        outcome=OPEN,
-        differences=tuple(differences),
+    rows = [_row(plan, family, metric, pairs) for metric in plan.metrics for family in plan.families]
+    differences = [row.differences for row in rows]
+    margins = [np.nan if row.margin is None else row.margin for row in rows]
+    decision = decide(differences, margins, plan.overlap, plan.alpha)
+    carried = carriers(differences, margins, plan.overlap, plan.alpha)
+    return tuple(
+        _comparison(plan, row, decision, at, tuple([*pairs][pair] for pair in carried[at]))
+        for at, row in enumerate(rows)
     )
 
 
-def _judge(comparison: Comparison, adjusted: float, alpha: float) -> Comparison:
-    shown = adjusted < alpha
-    outcome = (BETTER if comparison.mean < 0 else WORSE) if shown else OPEN
-    return dataclasses.replace(comparison, p_adjusted=adjusted, outcome=outcome)
+@dataclass(frozen=True)
+class _Row:
+    """What is compared: one family with none in one metric."""
+
+    family: str
+    metric: str
+    none: float
+    margin: float | None
+    differences: tuple[float, ...]
+
+
+def _row(plan: Plan, family: str, metric: str, pairs: Pairs) -> _Row:
+    none = [_score(runs["none"].test, metric) for runs in pairs.values()]
+    other = [_score(choose(plan, family, runs).test, metric) for runs in pairs.values()]
+    mean = float(np.mean(none))
+    differences = tuple(b - a for a, b in zip(none, other, strict=True))
+    return _Row(family, metric, mean, plan.margin_of(metric, mean), differences)
+
+
+def _comparison(plan: Plan, row: _Row, decision: Decision, at: int, carried: tuple[int, ...]) -> Comparison:
+    design = Design(len(row.differences), plan.overlap, plan.comparisons, plan.alpha, plan.power)
+    test = paired_test(row.differences, plan.overlap)
+    effect, low, high = effect_size(row.differences, plan.overlap) or (None, None, None)
+    outcome = str(decision.outcome[at])
+    return Comparison(
+        **dataclasses.asdict(row),
+        **dataclasses.asdict(test),
+        pairs=design.pairs,
+        p_adjusted=float(decision.p_adjusted[at]),
+        detectable=design.detectable * test.sd or None,
+        outcome=outcome,
+        p_equivalent=_known(decision.p_equivalent[at]),
+        p_no_better=_known(decision.p_no_better[at]),
+        effect=effect,
+        effect_low=low,
+        effect_high=high,
+        wins=wins(row.differences),
+        p_flips=None if plan.overlap else sign_flips(row.differences),
+        carried_by=carried,
+        more_pairs=_more_pairs(plan, design, test, row.margin) if outcome == OPEN else None,
+    )
+
+
+def _known(p: float) -> float | None:
+    return None if np.isnan(p) else float(p)
+
+
+def _more_pairs(plan: Plan, design: Design, test: Paired, margin: float | None) -> int | None:
+    if test.sd == 0:
+        return None
+    most = MOST_PAIRS if plan.room is None else min(plan.room, MOST_PAIRS)
+    scaled = None if margin is None else margin / test.sd
+    needed = design.pairs_to_decide(test.mean / test.sd, scaled, most)
+    return None if needed is None else max(needed - design.pairs, 1)
 
 
 def summarise(plan: Plan, runs: Sequence[Run], pairs: Pairs) -> tuple[ArmSummary, ...]:

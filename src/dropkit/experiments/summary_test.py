@@ -23,7 +23,7 @@ ARMS = (NONE, LOW, HIGH, DECAY)
 @pytest.fixture
 def plan(arrays: Any) -> Plan:
     made = make_plan(array_dataset(*arrays), ModelSource("mlp"), Options(arms=ARMS, pairs=10, epochs=1))
-    return dataclasses.replace(made, overlap=0.0)
+    return dataclasses.replace(made, overlap=0.0, margin=None)
 
 
 def run(arm: Arm, pair: int, select: float, test: float, nll: float = 1.0) -> Run:

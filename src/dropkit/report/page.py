@@ -11,7 +11,18 @@ from dropkit.report.figures import draw_curves, draw_effects, draw_rates
 from dropkit.report.record import StudyResult
 from dropkit.report.svg import Picture
 from dropkit.report.terminal import plan_lines
-from dropkit.report.words import NOTHING, counted, difference, interval, label, number, numbers, p_cell
+from dropkit.report.words import (
+    NOTHING,
+    counted,
+    difference,
+    effect,
+    interval,
+    label,
+    number,
+    numbers,
+    p_cell,
+    wins,
+)
 
 __all__ = ["render_page"]
 
@@ -37,6 +48,7 @@ def render_page(result: StudyResult) -> str:
         curves=_pictures(result, draw_curves),
         counted=counted,
         difference=difference,
+        effect=effect,
         label=label,
         nothing=NOTHING,
         number=number,
@@ -44,6 +56,7 @@ def render_page(result: StudyResult) -> str:
         interval=interval,
         p_cell=p_cell,
         plan_lines=plan_lines,
+        wins=wins,
     )
 
 

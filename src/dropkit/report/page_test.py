@@ -3,6 +3,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 from dropkit.report.page import render_page
 from dropkit.report.record import StudyResult
@@ -100,11 +101,19 @@ def test_a_failed_run_is_listed_with_its_reason(result: StudyResult) -> None:
 
 
 def test_what_cannot_be_measured_is_a_dash(result: StudyResult) -> None:
-    equal = replace(result.comparisons[0], low=None, high=None, detectable=None, sd=0.0)
+    none: dict[str, Any] = {
+        "low": None,
+        "high": None,
+        "detectable": None,
+        "effect_low": None,
+        "effect_high": None,
+    }
+    equal = replace(result.comparisons[0], **none)
     single = replace(result.arms[0], test_sd=None, runs=1)
     page = render_page(
         replace(result, comparisons=(equal, *result.comparisons[1:]), arms=(single, *result.arms[1:]))
     )
     (row,) = re.findall(rf'<th scope="row">{equal.family}</th>\n<td>error</td>.*?</tr>', page, re.DOTALL)
-    assert row.count("<td>–</td>") == 2
+    # Interval, effect size, detectable effect, and sign flips, which rows that are shared forbid.
+    assert row.count("<td>–</td>") == 4
     assert page.count('<td class="soft">–</td>') == 2

@@ -56,7 +56,8 @@ class Plan:
     rows, or 0 where no row is used twice); `guess_error` is the error of always saying the commonest class or
     the mean; `own_dropout` names the dropout modules that the model brings, `random_modes` the modes in which
     its outputs change from pass to pass though these are off; `detectable` is in standard deviations of the
-    paired difference.
+    paired difference, and `floor` is what it would be with endlessly many pairs (0 where no row is shared).
+    `margin` is a share: points of error for a classification, of none's value otherwise; None if it is off.
     """
 
     data: str
@@ -87,6 +88,8 @@ class Plan:
     power: float
     comparisons: int
     detectable: float
+    floor: float
+    margin: float | None
     versions: dict[str, str]
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
@@ -100,6 +103,24 @@ class Plan:
     def metrics(self) -> tuple[str, str]:
         """The two scores that are tested, the primary one first."""
         return ("error", "nll") if self.metric == "error" else ("nll", "error")
+
+    @property
+    def room(self) -> int | None:
+        """How many pairs that share no row these data hold; None where pairs share rows."""
+        if self.overlap:
+            return None
+        return self.rows // (self.train_rows + self.select_rows + self.test_rows)
+
+    def margin_of(self, metric: str, none: float) -> float | None:
+        """The margin of equivalence in units of a score, where `none` is the mean score without any family.
+
+        None where it is off, and for the NLL of a regression: its zero moves with the units of the target.
+        """
+        if self.margin is None or (metric == "nll" and self.unit != "%"):
+            return None
+        if metric == "error" and self.unit == "%":
+            return self.margin
+        return self.margin * none if none > 0 else None
 
     @property
     def n_runs(self) -> int:
@@ -174,7 +195,13 @@ class Comparison:
 
     `mean`, `low` and `high` are differences (family minus none: negative is better) with the 95 % interval of
     this comparison alone; `p_adjusted` is Holm's over all comparisons; `detectable` is in units of the score.
-    Where all pairs were equal there is no spread, hence no interval and no detectable effect: these are None.
+    Where all pairs were equal there is no spread, hence no interval, no effect size and no detectable effect:
+    these are None. `effect` is mean / sd with its 95 % interval; `wins` the share of pairs in which it was
+    better, ties half; `p_flips` that of a sign-flip test, None where pairs share rows. `margin` is in
+    units of the score; `p_equivalent` and `p_no_better` are Holm's for "the difference is smaller than the
+    margin" and "a gain is smaller than the margin". `carried_by` names the pairs (from 0) without which the
+    outcome would be another one; `more_pairs` is about how many would decide what is not shown, if the true
+    difference is the one seen, and None where no number would.
     """
 
     family: str
@@ -190,6 +217,16 @@ class Comparison:
     detectable: float | None
     outcome: str
     differences: tuple[float, ...]
+    margin: float | None
+    p_equivalent: float | None
+    p_no_better: float | None
+    effect: float | None
+    effect_low: float | None
+    effect_high: float | None
+    wins: float
+    p_flips: float | None
+    carried_by: tuple[int, ...]
+    more_pairs: int | None
 
 
 @dataclass(frozen=True)

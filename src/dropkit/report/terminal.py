@@ -12,7 +12,20 @@ from rich.table import Table
 from rich.text import Text
 
 from dropkit.report.record import ArmSummary, Plan, Run, StudyResult
-from dropkit.report.words import counted, difference, interval, label, number, p_cell, places, with_spread
+from dropkit.report.words import (
+    NOTHING,
+    counted,
+    difference,
+    effect_size,
+    interval,
+    label,
+    margins,
+    number,
+    p_cell,
+    places,
+    wins,
+    with_spread,
+)
 
 __all__ = ["Quiet", "Terminal", "Watcher", "plan_lines", "print_result"]
 
@@ -99,8 +112,13 @@ def plan_lines(plan: Plan) -> list[str]:
         f"  Settings are chosen by {label(plan, plan.metric)}; {len(plan.families)} families are compared "
         f"with none in {label(plan, 'error')} and NLL, Holm over {plan.comparisons} comparisons.",
         f"  Smallest detectable effect: {plan.detectable:.2f} standard deviations of a paired difference "
-        f"({100 * plan.power:.0f} % power, level {plan.alpha:g}).",
+        f"({100 * plan.power:.0f} % power, level {plan.alpha:g}){_floor_words(plan)}.",
+        f"  Margin of equivalence: {' or '.join(margins(plan)) or 'off'}.",
     ]
+
+
+def _floor_words(plan: Plan) -> str:
+    return f"; {plan.floor:.2f} with any number of pairs, as they share rows" if plan.overlap else ""
 
 
 def print_result(result: StudyResult, console: Console) -> None:
@@ -113,6 +131,7 @@ def print_result(result: StudyResult, console: Console) -> None:
         console.print(_arm_table(result))
     if result.comparisons:
         console.print(_comparison_table(result))
+        console.print(_evidence_table(result))
     # A path that is broken over two lines cannot be opened by a click.
     files = f"{result.files['report.html']}  {result.files['study.json']}  {result.seconds:g} s"
     console.print(Text(files), soft_wrap=True)
@@ -158,6 +177,29 @@ def _comparison_table(result: StudyResult) -> Table:
     table = _table("Change on the test parts, each pair's setting chosen on its select part", columns, rows)
     table.caption = "Each interval is of its comparison alone; p and the last column are corrected for all."
     return table
+
+
+def _evidence_table(result: StudyResult) -> Table:
+    plan = result.plan
+    columns = ("against none", "score", "d", "better in", "flips' p", "equivalence p")
+    rows = [
+        (
+            each.family,
+            label(plan, each.metric),
+            effect_size(each),
+            wins(each),
+            _p(each.p_flips),
+            _p(each.p_equivalent),
+        )
+        for each in result.comparisons
+    ]
+    table = _table("How large, how often, and is it small enough not to matter?", columns, rows)
+    table.caption = "d: mean / sd of the paired differences. Equivalence: within the margin, Holm's p."
+    return table
+
+
+def _p(p: float | None) -> str:
+    return NOTHING if p is None else p_cell(p)
 
 
 def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:

@@ -11,10 +11,13 @@ __all__ = [
     "change",
     "counted",
     "difference",
+    "effect",
+    "effect_size",
     "factor",
     "interval",
     "label",
     "listed",
+    "margins",
     "move",
     "number",
     "numbers",
@@ -23,6 +26,7 @@ __all__ = [
     "places",
     "printable",
     "quantity",
+    "wins",
     "with_spread",
 ]
 
@@ -126,6 +130,34 @@ def interval(plan: Plan, comparison: Comparison) -> str:
     if comparison.low is None or comparison.high is None:
         return NOTHING
     return "{} to {}".format(*numbers(plan, comparison.metric, comparison.low, comparison.high))
+
+
+def effect_size(comparison: Comparison) -> str:
+    """The mean over the standard deviation of the paired differences, or a dash where all were equal."""
+    return NOTHING if comparison.effect is None else _write(comparison.effect, 2)
+
+
+def effect(comparison: Comparison) -> str:
+    """The effect size with its 95 % interval, or a dash where all pairs were equal."""
+    low, high = comparison.effect_low, comparison.effect_high
+    if low is None or high is None:
+        return NOTHING
+    return f"{effect_size(comparison)} ({_write(low, 2)} to {_write(high, 2)})"
+
+
+def wins(comparison: Comparison) -> str:
+    """In how many pairs the family was better than none; ties count half."""
+    return f"{comparison.wins * comparison.pairs:g} of {comparison.pairs}"
+
+
+def margins(plan: Plan) -> list[str]:
+    """What the margin of equivalence means for each score that has one."""
+    if plan.margin is None:
+        return []
+    share = f"{100 * plan.margin:g}"
+    if plan.unit == "%":
+        return [f"{share} points of error", f"{share} % of none's NLL"]
+    return [f"{share} % of none's RMSE"]
 
 
 def p_value(p: float) -> str:

@@ -26,10 +26,11 @@ RUNS: Mapping[str, int] = {
     "contract.key": 250,
     "mathematics": 20,
     "torch": 20,
-    "study": 20,
+    "study": 40,
     "prove.rate": 60,
     "prove.independence": 60,
     "prove.alarms": 8_000,
+    "prove.study": 40,
 }
 """How often each registered test is run at most when all tests run once and `make prove` runs once."""
 

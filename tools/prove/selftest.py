@@ -1,0 +1,93 @@
+"""Promise 11: the verdicts of the study err no more often than they say."""
+
+from __future__ import annotations
+
+from scipy import stats
+
+from dropkit.experiments.power import Design
+from dropkit.experiments.simulate import Errors, Truth, errors
+from dropkit.testing.registry import share
+from tools.prove.proof import Measured
+
+__all__ = ["DESIGNS", "design", "other_correlations", "other_tails"]
+
+STUDIES = 20_000
+COMPARISONS = 8
+SHARED = 0.15 / 0.70
+"""Test rows over training rows in a study that redraws its splits from all rows."""
+
+DESIGNS = [(pairs, overlap) for overlap in (0.0, SHARED) for pairs in (6, 10, 20, 30)]
+
+_FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0)
+_TAILS = (3.0, 5.0)
+
+
+def design(pairs: int, overlap: float, studies: int = STUDIES) -> Measured:
+    """Simulate studies of one design: wrong claims, coverage of intervals, power at the stated effect."""
+    found = errors(Design(pairs, overlap, COMPARISONS), studies)
+    wrong = (found.false_difference, found.false_equivalent, found.false_no_better)
+    holds = all(_within(count, studies) for count in wrong)
+    holds &= 0.94 <= found.covered / studies <= 0.96 and 0.78 <= found.found / studies <= 0.82
+    return Measured(holds, f"{pairs} pairs, {_rows(overlap)}, {studies:,} studies: {_figures(found)}")
+
+
+def other_correlations(pairs: int = 10, studies: int = STUDIES) -> Measured:
+    """Report the errors where pairs go together less, or more, than the correction assumes.
+
+    The promise is that of a smaller correlation; a larger one is reported, since nothing can promise it.
+    """
+    assumed, plan = SHARED / (1 + SHARED), Design(pairs, SHARED, COMPARISONS)
+    counts = {
+        factor: errors(plan, studies, Truth(correlation=factor * assumed)).false_difference
+        for factor in _FACTORS
+    }
+    holds = all(_within(count, studies) for factor, count in counts.items() if factor <= 1)
+    rates = ", ".join(
+        f"{_percent(count, studies)} at {factor * assumed:.2f}" for factor, count in counts.items()
+    )
+    return Measured(
+        holds, f"{pairs} pairs, {_rows(SHARED)}: any false difference {rates} (assumed: {assumed:.2f})"
+    )
+
+
+def other_tails(pairs: int = 10, studies: int = STUDIES) -> Measured:
+    """Differences that are not normal but t distributed with few degrees of freedom."""
+    plan = Design(pairs, 0.0, COMPARISONS)
+    found = {freedom: errors(plan, studies, Truth(freedom=freedom)) for freedom in _TAILS}
+    holds = all(
+        _within(max(each.false_difference, each.false_equivalent), studies) for each in found.values()
+    )
+    rates = "; ".join(
+        f"t with {freedom:g} degrees of freedom: any false difference "
+        f"{_percent(each.false_difference, studies)}, false equivalent "
+        f"{_percent(each.false_equivalent, studies)}, coverage {_percent(each.covered, studies)}"
+        for freedom, each in found.items()
+    )
+    return Measured(holds, f"{pairs} pairs, {_rows(0.0)}, heavy tails: {rates}")
+
+
+def _within(count: int, studies: int) -> bool:
+    """So many errors are no proof of a rate above 5 %, by the one-sided binomial test."""
+    return bool(stats.binom.sf(count - 1, studies, 0.05) > share("prove.study"))
+
+
+def _rows(overlap: float) -> str:
+    return f"n_test / n_train {overlap:.2f} shared" if overlap else "no row shared"
+
+
+def _figures(found: Errors) -> str:
+    figures = {
+        "any false better": found.false_better,
+        "any false difference": found.false_difference,
+        "(plain t test of one comparison": found.plain_difference,
+        "any false equivalent at the margin's edge": found.false_equivalent,
+        "any false no better there": found.false_no_better,
+        "coverage": found.covered,
+        "power at the stated effect": found.found,
+    }
+    told = [f"{name} {_percent(count, found.studies)}" for name, count in figures.items()]
+    return ", ".join(told).replace(", (", " (").replace(", any false equivalent", "), any false equivalent")
+
+
+def _percent(count: int, studies: int) -> str:
+    return f"{100 * count / studies:.2f} %"
