@@ -52,7 +52,7 @@ def parts() -> list[Part]:
         (10, "golden values", layers.golden, ()),
         (10, "address version", layers.metadata, ()),
         *(
-            (11, f"{pairs} pairs, overlap {overlap:.2f}", selftest.design, (pairs, overlap))
+            (11, f"{pairs:02} pairs, overlap {overlap:.2f}", selftest.design, (pairs, overlap))
             for pairs, overlap in selftest.DESIGNS
         ),
         (11, "other correlations", selftest.other_correlations, ()),

@@ -91,8 +91,9 @@ def carriers(
     if pairs < 4:
         return [()] * len(d)
     whole = decide(d, margins, overlap, alpha).outcome
-    left = np.stack([np.delete(d, pair, axis=-1) for pair in range(pairs)])
-    changed = (decide(left, margins, overlap, alpha).outcome != whole) & (whole != OPEN)
+    left = decide(np.stack([np.delete(d, pair, axis=-1) for pair in range(pairs)]), margins, overlap, alpha)
+    # Equal differences leave no spread to judge by: that says nothing about the pair that is gone.
+    changed = (left.outcome != whole) & (whole != OPEN) & (left.estimate.sd > 0)
     return [tuple(np.flatnonzero(column).tolist()) for column in changed.T]
 
 

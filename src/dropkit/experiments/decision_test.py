@@ -105,6 +105,13 @@ def test_a_clear_or_an_open_result_is_carried_by_nobody() -> None:
     assert carriers([[-1.0, -1.1, -1.2]], [OFF]) == [()]
 
 
+def test_a_pair_without_which_all_others_are_equal_carries_nothing() -> None:
+    d = [-0.02] + [0.0] * 5
+    assert decide([d], [0.5], 0.2).outcome.tolist() == [EQUIVALENT]
+    assert decide([d[1:]], [0.5], 0.2).outcome.tolist() != [EQUIVALENT]
+    assert carriers([d], [0.5], 0.2) == [()]
+
+
 def test_the_simpler_is_as_good_only_where_it_is_shown() -> None:
     best = around(-2.0, 0.5)
     near, far, noisy = (

@@ -134,7 +134,7 @@ def _why_never(plan: Plan, metric: str, never: Sequence[Comparison]) -> str:
         least = change(plan, metric, min(plan.floor * each.sd for each in never))
         return (
             f"pairs share rows, so that even endlessly many would find a true one of {least} with no more "
-            f"than {100 * plan.power:.0f} % probability; other rows would"
+            f"than {100 * plan.power:.0f} % probability; only more rows would"
         )
     if plan.room < MOST_PAIRS:
         return f"they hold no more than {plan.room} pairs without shared rows"

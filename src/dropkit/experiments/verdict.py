@@ -70,7 +70,7 @@ def _headline(plan: Plan, main: Sequence[Comparison], other: Sequence[Comparison
         return f"{answer}. {end}"
     name = "probabilities" if beside.metric == "nll" else label(plan, beside.metric)
     gain = f"{beside.family} improves test {moves(plan, beside)}"
-    return f"{answer}, but {gain}. Take {recommended!r} if {name} matter, else none."
+    return f"{answer}. But {gain}: take {recommended!r} if {name} matter, else none."
 
 
 def _gain(plan: Plan, best: Comparison, taken: Comparison, recommended: str) -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from dropkit.report.record import ArmSummary, Comparison, Plan, Run, StudyResult
-from dropkit.report.svg import DASHES, INK, MARKERS, SERIES, Picture, axes_of
+from dropkit.report.svg import DASHES, FAINT, INK, MARKERS, SERIES, Picture, axes_of
 from dropkit.report.words import difference, factor, interval, label
 
 __all__ = ["draw_curves", "draw_effects", "draw_rates"]
@@ -37,11 +37,14 @@ def draw_effects(result: StudyResult, metric: str) -> Picture | None:
         for at, each in enumerate(rows):
             _interval(axes, at, each, scale)
         axes.axvline(0, color=INK, linewidth=1)
+        if margin := rows[0].margin:
+            axes.axvspan(-scale * margin, scale * margin, color=FAINT, linewidth=0)
         axes.set_yticks(range(len(rows)), [each.family for each in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(f"change of test {label(plan, metric)} against none ({unit})")
-        title = f"Change of test {label(plan, metric)} against none (left of the line is better)"
+        shade = "; shaded: within the margin" if rows[0].margin else ""
+        title = f"Change of test {label(plan, metric)} against none (left of the line is better{shade})"
         words = "; ".join(_effect_words(plan, each) for each in rows)
         return Picture(f"effect-{metric}", title, words, figure)
 

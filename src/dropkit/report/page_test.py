@@ -75,6 +75,14 @@ def test_the_page_says_verdict_caveats_and_every_run(result: StudyResult) -> Non
     assert page.count("<tr>") + page.count('<tr class="better">') >= len(result.runs) + len(result.arms)
 
 
+def test_the_margin_is_shaded_and_named_where_there_is_one(result: StudyResult) -> None:
+    off = tuple(
+        replace(each, margin=None, p_equivalent=None, p_no_better=None) for each in result.comparisons
+    )
+    pages = [render_page(result), render_page(replace(result, comparisons=off))]
+    assert ["shaded: within the margin" in page for page in pages] == [True, False]
+
+
 def test_pictures_follow_the_page_in_dark_and_light(result: StudyResult) -> None:
     page = render_page(result)
     drawn = "".join(re.findall(r"<svg.*?</svg>", page, re.DOTALL))
@@ -113,7 +121,7 @@ def test_what_cannot_be_measured_is_a_dash(result: StudyResult) -> None:
     page = render_page(
         replace(result, comparisons=(equal, *result.comparisons[1:]), arms=(single, *result.arms[1:]))
     )
-    (row,) = re.findall(rf'<th scope="row">{equal.family}</th>\n<td>error</td>.*?</tr>', page, re.DOTALL)
-    # Interval, effect size, detectable effect, and sign flips, which rows that are shared forbid.
-    assert row.count("<td>–</td>") == 4
+    rows = re.findall(rf'<th scope="row">{equal.family}</th>\n<td>error</td>.*?</tr>', page, re.DOTALL)
+    # Interval and detectable effect; effect size, and sign flips, which rows that are shared forbid.
+    assert [row.count("<td>–</td>") for row in rows] == [2, 2]
     assert page.count('<td class="soft">–</td>') == 2

@@ -13,7 +13,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["DASHES", "INK", "MARKERS", "SERIES", "Picture", "axes_of"]
+__all__ = ["DASHES", "FAINT", "INK", "MARKERS", "SERIES", "Picture", "axes_of"]
 
 # Placeholders that the page's style sheet replaces by its own ink and lines.
 INK, FAINT = "#010203", "#010204"

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from dropkit.report.record import ArmSummary, Plan, Run, StudyResult
+from dropkit.report.record import ArmSummary, Comparison, Plan, Run, StudyResult
 from dropkit.report.words import (
     NOTHING,
     counted,
@@ -180,22 +180,18 @@ def _comparison_table(result: StudyResult) -> Table:
 
 
 def _evidence_table(result: StudyResult) -> Table:
-    plan = result.plan
-    columns = ("against none", "score", "d", "better in", "flips' p", "equivalence p")
-    rows = [
-        (
-            each.family,
-            label(plan, each.metric),
-            effect_size(each),
-            wins(each),
-            _p(each.p_flips),
-            _p(each.p_equivalent),
-        )
-        for each in result.comparisons
-    ]
+    flipped = any(each.p_flips is not None for each in result.comparisons)
+    columns = ("against none", "score", "d", "better in", *(["flips' p"] if flipped else []), "equivalence p")
+    rows = [_evidence_cells(result.plan, each, flipped=flipped) for each in result.comparisons]
     table = _table("How large, how often, and is it small enough not to matter?", columns, rows)
     table.caption = "d: mean / sd of the paired differences. Equivalence: within the margin, Holm's p."
     return table
+
+
+def _evidence_cells(plan: Plan, each: Comparison, *, flipped: bool) -> tuple[str, ...]:
+    flips = [_p(each.p_flips)] if flipped else []
+    score = label(plan, each.metric)
+    return (each.family, score, effect_size(each), wins(each), *flips, _p(each.p_equivalent))
 
 
 def _p(p: float | None) -> str:

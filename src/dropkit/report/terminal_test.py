@@ -60,6 +60,16 @@ def test_one_run_has_no_spread(result: StudyResult, console: Console) -> None:
     assert said(console).count("± –") == 2
 
 
+def test_sign_flips_have_a_column_where_pairs_share_no_row(result: StudyResult, console: Console) -> None:
+    print_result(result, console)
+    assert "flips' p" not in said(console)
+    checked = tuple(replace(each, p_flips=0.03125) for each in result.comparisons)
+    print_result(replace(result, comparisons=checked), console)
+    assert "flips' p" in said(console)
+    assert "0.0312" in said(console)
+    assert "…" not in said(console)
+
+
 def test_no_zero_has_a_sign_and_no_p_is_nought(result: StudyResult, console: Console) -> None:
     tiny = replace(result.comparisons[0], mean=-1e-7, low=-0.01, high=0.01, p_adjusted=1e-9)
     print_result(replace(result, comparisons=(tiny,)), console)
