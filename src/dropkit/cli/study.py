@@ -46,6 +46,9 @@ def study(
         int | None, typer.Option(help="Rows to train on; default 70 %, for fashion-mnist 1000.")
     ] = None,
     folder: Annotated[str | None, typer.Option(help="Where the Fashion-MNIST files lie.")] = None,
+    class_weight: Annotated[
+        str, typer.Option(help="none, or balanced: the loss counts every class alike.")
+    ] = "none",
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Processes; default one a core.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for report.html, study.json, runs.jsonl.")] = Path(
@@ -94,6 +97,7 @@ def study(
         epochs=epochs,
         train_rows=train_rows,
         folder=folder,
+        class_weight=class_weight,
         seed=seed,
         workers=workers,
         out=out,

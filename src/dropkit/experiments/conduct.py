@@ -47,6 +47,7 @@ def study(
     epochs: int | None = None,
     train_rows: int | None = None,
     folder: str | None = None,
+    class_weight: str = "none",
     arms: tuple[Arm, ...] | None = None,
     seed: int = 0,
     workers: int | None = None,
@@ -77,6 +78,7 @@ def study(
         epochs: passes over the training part, the same for every arm; default by size.
         train_rows: rows each network learns from; default 70 %, for Fashion-MNIST 1,000.
         folder: of the Fashion-MNIST files.
+        class_weight: `balanced` gives every class the same share of the loss, `none` every row.
         arms: what is tried; default three settings each of weight decay, dropout, input and Gaussian dropout.
         seed: of everything; the same seed gives the same table for any number of workers.
         workers: processes, one thread each; default one a core.
@@ -101,6 +103,7 @@ def study(
         seed,
         joblib.cpu_count() if workers is None else workers,
         arms,
+        class_weight,
         margin,
     )
     place = prepare_folder(out)

@@ -50,7 +50,7 @@ def _class_notes(data: Dataset) -> list[str]:
     shares = [f"{100 * counts[at] / counts.sum():.1f} % are {data.classes[at]}" for at in (most, least)]
     return [
         f"classes are unequal ({shares[0]}, {shares[1]}): the error counts every row alike; "
-        "class weights ('balanced') make the loss count every class alike"
+        "class_weight balanced makes the loss count every class alike"
     ]
 
 

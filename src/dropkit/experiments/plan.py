@@ -40,6 +40,7 @@ _SEED = Whole(0, "give a whole number, e.g. 0", below=2**32)
 _TRAIN_ROWS = Whole(20, "give the rows that each network learns from, e.g. 1000")
 _TASK = OneOf(("auto", CLASSIFICATION, REGRESSION))
 _METRIC = OneOf(("error", "nll"))
+_CLASS_WEIGHT = OneOf(("none", "balanced"))
 _RATE = Interval(0, 1, "write the share that is dropped, e.g. 0.5", open_high=True)
 _DECAY = Interval(0, math.inf, "give AdamW's decay, e.g. 0.01", open_high=True)
 
@@ -56,11 +57,13 @@ class Options:
     seed: int = 0
     workers: int = 2
     arms: tuple[Arm, ...] | None = None
+    class_weight: str = "none"
     margin: str = MARGIN
 
     def __post_init__(self) -> None:
         _TASK.check("task", self.task)
         _METRIC.check("metric", self.metric)
+        _CLASS_WEIGHT.check("class_weight", self.class_weight)
         _PAIRS.check("pairs", self.pairs)
         _SEED.check("seed", self.seed)
         _WORKERS.check("workers", self.workers)
@@ -94,12 +97,19 @@ def _check_places(arms: Sequence[Arm], places: dict[str, tuple[str, ...]]) -> No
             raise DropkitError(f"method of arm {arm.name!r}", rule, arm.method, suggest(arm.method, places))
 
 
+def _check_weight(data: Dataset, class_weight: str) -> None:
+    if class_weight != "none" and data.task != CLASSIFICATION:
+        rule = "must be 'none' for a regression, which has no classes"
+        raise DropkitError("class_weight", rule, class_weight, "leave it out")
+
+
 def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
     """Look at the data and the model, and fix everything.
 
     Raises:
         DropkitError: the model, the data or an option is refused.
     """
+    _check_weight(data, options.class_weight)
     shape = data.inputs.shape
     model = check_model(source, shape, data.n_outputs)
     model_digest, sites, own = source.digest(model), places_for(model, shape), own_dropout(model)
@@ -136,6 +146,7 @@ def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
         batch=BATCH,
         learning_rate=LEARNING_RATE,
         seed=options.seed,
+        class_weight=options.class_weight,
         alpha=ALPHA,
         power=POWER,
         comparisons=comparisons,
@@ -147,6 +158,7 @@ def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
             *data.notes,
             *cut_notes(data, splits),
             *copies_note(data, splits),
+            *_weight_note(options.class_weight),
             *_model_notes(own, random, arms),
         ),
     )
@@ -166,6 +178,11 @@ def _model_notes(own: Sequence[str], random: Sequence[str], arms: Sequence[Arm])
         f"something random remains in the model's forward in {' and '.join(random)} mode": random,
     }
     return tuple(note for note, applies in notes.items() if applies)
+
+
+def _weight_note(class_weight: str) -> tuple[str, ...]:
+    said = "the loss gives every class the same share, however rare; scores count every row alike"
+    return (said,) if class_weight == "balanced" else ()
 
 
 def _versions() -> dict[str, str]:

@@ -10,7 +10,16 @@ import pytest
 from dropkit.core.check import DropkitError
 from dropkit.experiments.arms import NONE
 from dropkit.experiments.models import mlp
-from dropkit.experiments.plan import _EPOCHS, _METRIC, _PAIRS, _SEED, _TASK, _TRAIN_ROWS, _WORKERS
+from dropkit.experiments.plan import (
+    _CLASS_WEIGHT,
+    _EPOCHS,
+    _METRIC,
+    _PAIRS,
+    _SEED,
+    _TASK,
+    _TRAIN_ROWS,
+    _WORKERS,
+)
 from dropkit.report.record import Arm, StudyResult
 
 Tiny = Callable[..., StudyResult]
@@ -105,6 +114,7 @@ RANGES = [
     *(("train_rows", value, _TRAIN_ROWS.rule) for value in _TRAIN_ROWS.bad() if value is not None),
     *(("task", value, _TASK.rule) for value in _TASK.bad()),
     *(("metric", value, _METRIC.rule) for value in _METRIC.bad()),
+    *(("class_weight", value, _CLASS_WEIGHT.rule) for value in _CLASS_WEIGHT.bad()),
 ]
 
 

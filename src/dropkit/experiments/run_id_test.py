@@ -23,6 +23,7 @@ MATTERS: dict[str, Any] = {
     "n_outputs": 3,
     "model_digest": "0",
     "sites": ("0",),
+    "class_weight": "balanced",
     "epochs": 3,
     "batch": 7,
     "learning_rate": 0.5,
@@ -79,7 +80,13 @@ def test_every_field_of_a_plan_is_decided_upon() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"rate": 0.4}, {"input_rate": 0.1}, {"noise": "gaussian"}, {"weight_decay": 0.1}, {"keeps_own": True}],
+    [
+        {"rate": 0.4},
+        {"input_rate": 0.1},
+        {"method": "gaussian_dropout"},
+        {"weight_decay": 0.1},
+        {"keeps_own": True},
+    ],
 )
 def test_a_setting_changes_the_id(plan: Plan, changes: dict[str, Any]) -> None:
     assert run_id(plan, replace(DROP, **changes), 0, SPLIT) != run_id(plan, DROP, 0, SPLIT)

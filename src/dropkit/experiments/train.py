@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,11 +40,15 @@ class Task:
 
 @dataclass(frozen=True)
 class _Tensors:
-    """A part as tensors; a regression's target is standardised by the training part, and `unit` undoes it."""
+    """A part as tensors; a regression's target is standardised by the training part, and `unit` undoes it.
+
+    `weight` of each class is for the loss alone: scores count every row alike.
+    """
 
     x: Tensor
     y: Tensor
     unit: float
+    weight: Tensor | None = None
 
 
 class DivergedError(ArithmeticError):
@@ -81,6 +85,8 @@ def _one_thread() -> Iterator[None]:
 def _train(task: Task) -> dict[str, Any]:
     plan = task.plan
     train_part, select_part, test_part = _tensors(task.data.parts(task.split), plan.task)
+    if plan.class_weight == "balanced":
+        train_part = replace(train_part, weight=_balanced(train_part.y, plan.n_outputs))
     _, init_seed, order_seed, noise_seed = pair_seeds(plan.seed, task.pair)
     torch.manual_seed(init_seed)
     model = with_arm(task.source.build(plan.input_shape, plan.n_outputs), task.arm, plan.sites)
@@ -120,15 +126,23 @@ def _one_epoch(
     # Parts of nearly equal size: a last batch of one row would break batch normalisation.
     for batch in torch.tensor_split(rows, math.ceil(len(rows) / plan.batch)):
         optimizer.zero_grad()
-        loss = _loss(model(part.x[batch]), part.y[batch], plan.task)
+        loss = _loss(model(part.x[batch]), part.y[batch], plan.task, part.weight)
         torch.autograd.backward(loss)
         optimizer.step()
     if not math.isfinite(loss.item()):
         raise DivergedError(f"the training loss became {loss.item()}")
 
 
-def _loss(outputs: Tensor, y: Tensor, task: str) -> Tensor:
-    return F.mse_loss(outputs.squeeze(1), y) if task == REGRESSION else F.cross_entropy(outputs, y)
+def _loss(outputs: Tensor, y: Tensor, task: str, weight: Tensor | None) -> Tensor:
+    if task == REGRESSION:
+        return F.mse_loss(outputs.squeeze(1), y)
+    return F.cross_entropy(outputs, y, weight)
+
+
+def _balanced(y: Tensor, n_outputs: int) -> Tensor:
+    """Weights that give every class the same share of the loss: rows / (classes x rows of the class)."""
+    counts = torch.bincount(y, minlength=n_outputs).clamp(min=1)
+    return len(y) / (n_outputs * counts.float())
 
 
 def _tensors(parts: Parts, task: str) -> tuple[_Tensors, _Tensors, _Tensors]:

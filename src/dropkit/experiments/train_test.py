@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dropkit.core.check import DropkitError
 from dropkit.experiments.arms import NONE
 from dropkit.experiments.arrays import array_dataset
-from dropkit.experiments.dataset import Dataset
+from dropkit.experiments.dataset import CLASSIFICATION, Dataset
 from dropkit.experiments.models import ModelSource, mlp
 from dropkit.experiments.plan import Options, make_plan
 from dropkit.experiments.split import Sizes, make_splits
-from dropkit.experiments.train import Task, train
+from dropkit.experiments.train import Task, _balanced, _loss, train
 from dropkit.report.record import Arm, Run
 
 DROP = Arm("dropout 0.5", "dropout", rate=0.5)
@@ -20,9 +21,11 @@ NOTHING = Arm("dropout 0", "dropout")
 ARMS = (NONE, DROP, NOTHING)
 
 
-def task(data: Dataset, arm: Arm = NONE, pair: int = 0, model: Any = "mlp", epochs: int = 3) -> Task:
+def task(
+    data: Dataset, arm: Arm = NONE, pair: int = 0, model: Any = "mlp", epochs: int = 3, **options: Any
+) -> Task:
     source = ModelSource(model)
-    plan = make_plan(data, source, Options(arms=ARMS, pairs=6, epochs=epochs))
+    plan = make_plan(data, source, Options(arms=ARMS, pairs=6, epochs=epochs, **options))
     sizes = Sizes(plan.train_rows, plan.select_rows, plan.test_rows, disjoint=False)
     return Task(plan, arm, pair, data, make_splits(data, sizes, 6, 0)[pair], source)
 
@@ -50,6 +53,31 @@ def test_a_run_repeats_to_the_bit_and_a_pair_is_another(data: Dataset) -> None:
     again, other = (scores(train(task(data, DROP, pair))) for pair in (0, 1))
     assert first == again
     assert first != other
+
+
+def test_balanced_weights_give_every_class_the_same_share_of_the_loss() -> None:
+    y = torch.tensor([0] * 60 + [1] * 6 + [2] * 3)
+    outputs = torch.randn(69, 3, generator=torch.Generator().manual_seed(0))
+    each = nn.functional.cross_entropy(outputs, y, reduction="none")
+    of_classes = torch.stack([each[y == level].mean() for level in range(3)])
+    weighed = _loss(outputs, y, CLASSIFICATION, _balanced(y, 3))
+    assert torch.allclose(weighed, of_classes.mean(), rtol=1e-5)
+
+
+def test_balanced_training_calls_more_rows_rare() -> None:
+    rng = np.random.default_rng(0)
+    y = (np.arange(600) % 12 == 0).astype(int)
+    data = array_dataset(rng.normal(size=(600, 2)) + 1.2 * y[:, None], y)
+    plain, balanced = (train(task(data, epochs=20, class_weight=weight)) for weight in ("none", "balanced"))
+    assert plain.test is not None
+    assert balanced.test is not None
+    # Who is made to look for the rare class calls more rows rare, and so errs more often over all rows.
+    assert plain.test.error + 0.05 < balanced.test.error
+
+
+def test_a_regression_has_no_classes_to_weigh(line: Dataset) -> None:
+    with pytest.raises(DropkitError, match="class_weight must be 'none' for a regression"):
+        task(line, class_weight="balanced")
 
 
 def test_an_arm_that_changes_nothing_sees_what_none_sees(data: Dataset) -> None:

@@ -58,6 +58,8 @@ class Plan:
     its outputs change from pass to pass though these are off; `detectable` is in standard deviations of the
     paired difference, and `floor` is what it would be with endlessly many pairs (0 where no row is shared).
     `margin` is a share: points of error for a classification, of none's value otherwise; None if it is off.
+    `class_weight` says whether the loss weighs classes alike (`balanced`) or
+    rows (`none`).
     """
 
     data: str
@@ -91,6 +93,7 @@ class Plan:
     floor: float
     margin: float | None
     versions: dict[str, str]
+    class_weight: str = "none"
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
 
