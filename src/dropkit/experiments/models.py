@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from dropkit.core.check import DropkitError, suggest
-from dropkit.report.words import printable
+from dropkit.experiments.user_file import is_spec, load_function, reason, split_spec
 
-__all__ = ["BUILT_IN", "ModelSource", "check_model", "cnn", "mlp", "reason"]
+__all__ = ["BUILT_IN", "ModelSource", "check_model", "cnn", "mlp"]
 
 _MEND_FACTORY = "write FILE.py:make_model, a function that returns a fresh torch.nn.Module"
 
@@ -89,14 +86,19 @@ class ModelSource:
             return self.name + _source_text(self.source)
         if self.source in BUILT_IN:
             return self.source
-        path, name = _split_spec(self.source)
+        path, name = split_spec(self.source)
         return name + path.read_text(encoding="utf-8", errors="replace")
 
     def factory(self) -> Callable[..., Any]:
         """The callable, loaded from its file if need be."""
         if callable(self.source):
             return self.source
-        return BUILT_IN[self.source] if self.source in BUILT_IN else _load(self.source)
+        if self.source in BUILT_IN:
+            return BUILT_IN[self.source]
+        if not is_spec(self.source):
+            mend = suggest(self.source, [*BUILT_IN, "FILE.py:make_model"])
+            raise DropkitError("model", "must be 'mlp', 'cnn' or FILE.py:make_model", self.source, mend)
+        return load_function("model", self.source, _MEND_FACTORY)
 
     def build(self, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
         """A fresh model; the factory gets `input_shape` and `n_outputs` where it takes them."""
@@ -109,40 +111,6 @@ def _source_text(factory: Callable[..., Any]) -> str:
         return inspect.getsource(factory)
     except (OSError, TypeError):  # typed at a prompt, or a builtin: the name has to do
         return ""
-
-
-def _split_spec(spec: str) -> tuple[Path, str]:
-    file, colon, name = spec.rpartition(":")
-    if not colon or not file.endswith(".py") or not name:
-        mend = suggest(spec, [*BUILT_IN, "FILE.py:make_model"])
-        raise DropkitError("model", "must be 'mlp', 'cnn' or FILE.py:make_model", spec, mend)
-    return Path(file), name
-
-
-def _load(spec: str) -> Callable[..., Any]:
-    path, name = _split_spec(spec)
-    if not path.is_file():
-        raise DropkitError("model", "must name a file that exists", str(path), "check the path")
-    factory = vars(_import_file(path)).get(name)
-    if factory is None:
-        raise DropkitError("model", f"must name a function of {path.name}", name, _MEND_FACTORY)
-    if not callable(factory):
-        raise DropkitError("model", f"{name} must be a function", factory, _MEND_FACTORY)
-    return factory  # type: ignore[no-any-return]  # whatever the file holds; what it returns is checked
-
-
-def _import_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise DropkitError("model", "must be a Python file", str(path), _MEND_FACTORY)
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise DropkitError(
-            "model", f"{path.name} must import: {reason(error)}", str(path), "mend it"
-        ) from error
-    return module
 
 
 def _call(factory: Callable[..., Any], name: str, **offered: Any) -> Any:
@@ -165,11 +133,6 @@ def _parameters(factory: Callable[..., Any]) -> list[inspect.Parameter]:
         return list(inspect.signature(factory).parameters.values())
     except (TypeError, ValueError):  # a builtin without a signature
         return []
-
-
-def reason(error: BaseException) -> str:
-    """The first line of an error from a stranger's code, in signs that a terminal can show."""
-    return printable(f"{type(error).__name__}: {error}".partition("\n")[0], 200)
 
 
 def check_model(source: ModelSource, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:

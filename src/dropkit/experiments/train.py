@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dropkit.experiments.dataset import REGRESSION, Dataset, Parts, Split
-from dropkit.experiments.models import ModelSource, reason
+from dropkit.experiments.models import ModelSource
 from dropkit.experiments.sites import with_arm
 from dropkit.experiments.split import pair_seeds
+from dropkit.experiments.user_file import reason
 from dropkit.report.record import Arm, Plan, Point, Run, Scores
 
 __all__ = ["Task", "train"]
