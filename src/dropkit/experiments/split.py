@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,7 +86,7 @@ def plan_splits(data: Dataset, pairs: int, train_rows: int | None, seed: int) ->
     if rows.groups is not None:
         check_groups(rows.groups, rows.labels, data.classes)
     sizes, splits = size_and_cut(rows, pairs, train_rows, seed)
-    check_parts(data, splits)
+    check_parts(data, [vars(split) for split in splits])
     return sizes, splits
 
 
@@ -180,20 +180,24 @@ def _trimmed(splits: list[Split], train: int, seed: int) -> list[Split]:
     return [replace(split, train=kept) for split, kept in zip(splits, rows, strict=True)]
 
 
-def check_parts(data: Dataset, splits: Sequence[Split]) -> None:
-    """Refuse splits of which a part lacks a class: it could not be learned, chosen or judged.
+def check_parts(data: Dataset, pairs: Sequence[Mapping[str, Index]]) -> None:
+    """Refuse pairs of which a part lacks a class: it could not be learned, chosen or judged.
+
+    Args:
+        data: of any task; a regression has no classes to lack.
+        pairs: the rows of each part, by its name.
 
     Raises:
         DropkitError: with the class, the part and the pair.
     """
     if data.task != CLASSIFICATION:
         return
-    for pair, split in enumerate(splits):
-        for part, rows in vars(split).items():
+    for pair, parts in enumerate(pairs, start=1):
+        for part, rows in parts.items():
             counts = np.bincount(data.y[rows], minlength=len(data.classes))
             if counts.min() == 0:
                 name = printable(data.classes[int(counts.argmin())], 40)
-                rule = f"must hold every class in every part: the {part} part of pair {pair + 1} lacks one"
+                rule = f"must hold every class in every part: the {part} part of pair {pair} lacks one"
                 mend = "merge rare classes, bring more rows, or ask for fewer pairs"
                 raise DropkitError("data", rule, name, mend)
 
