@@ -22,6 +22,7 @@ __all__ = [
     "Whole",
     "check_each",
     "check_kind",
+    "check_names",
     "is_real",
     "is_whole",
     "suggest",
@@ -73,7 +74,7 @@ class Interval:
 
     def check(self, argument: str, value: Any) -> float:
         """Return the value as a float, or raise `DropkitError`."""
-        if not is_real(value) or not self._holds(float(value)):
+        if not is_real(value) or not self._holds(value):
             raise DropkitError(argument, self.rule, value, self.mend)
         return float(value)
 
@@ -179,6 +180,21 @@ def check_each(argument: str, values: Any, rule: Interval | Whole) -> tuple[Any,
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise DropkitError(argument, "must be a tuple of numbers", values, rule.mend)
     return tuple(rule.check(f"{argument}[{i}]", value) for i, value in enumerate(values))
+
+
+def check_names(argument: str, names: Any, known: Iterable[str]) -> list[str]:
+    """Return the names as a list if all are known, or raise `DropkitError`.
+
+    >>> check_names("skip", ["head"], ["body", "head"])
+    ['head']
+    """
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise DropkitError(argument, "is a list of names", names, f"write e.g. {[names]!r}")
+    chosen, known = list(names), list(known)
+    for name in chosen:
+        if name not in known:
+            raise DropkitError(argument, "must be one of the names", name, suggest(name, known))
+    return chosen
 
 
 def suggest(word: object, known: Iterable[str], otherwise: str = "") -> str:

@@ -140,3 +140,8 @@ def test_a_package_that_is_there_but_broken_speaks_for_itself(
     with pytest.raises(ModuleNotFoundError, match="no_such_part") as caught:
         try_import("half_installed", "torch")
     assert not isinstance(caught.value, MissingPackage)
+
+
+def test_a_number_too_large_for_a_float_is_refused_like_any_other() -> None:
+    with pytest.raises(DropkitError, match="rate must be a number in"):
+        RATE.check("rate", 10**400)

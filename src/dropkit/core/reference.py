@@ -133,9 +133,18 @@ def mask(
     check_kind("window", window, Window, "write e.g. dropkit.Window((128,))")
     if key is None:
         raise DropkitError("key", "must be an int or a dropkit.Key", key, "give the key of the call")
+    if not _is_floating(dtype):
+        raise DropkitError("dtype", "is a real floating type of NumPy", dtype, "write e.g. 'float32'")
     rate = entry_rate(drop, shape)
     m = multiplier(drop, shape, Key.of(key).words, rate, window)
     return np.broadcast_to(m, shape).astype(dtype)
+
+
+def _is_floating(dtype: Any) -> bool:
+    try:
+        return bool(np.issubdtype(np.dtype(dtype), np.floating))
+    except TypeError:
+        return False
 
 
 def transform(

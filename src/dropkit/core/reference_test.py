@@ -204,8 +204,9 @@ def test_half_precision_is_computed_in_single() -> None:
     x = some(dtype=np.float16)
     y = apply(x, Drop(0.1), key=1)
     exact = (x.astype(np.float64) / 0.9).astype(np.float16)
+    single = (x.astype(np.float32) * np.float32(1 / 0.9)).astype(np.float16)
     np.testing.assert_array_max_ulp(np.where(y == 0, 0, exact), y, 1)
-    assert np.mean(np.where(y == 0, 0, exact) == y) > 0.999
+    np.testing.assert_array_equal(np.where(y == 0, 0, single), y)
 
 
 @pytest.mark.parametrize("drop", DROPS)
@@ -272,3 +273,9 @@ def test_a_mask_has_the_type_that_is_asked_for_and_may_be_written() -> None:
 def test_masks_refuse(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         mask(*arguments)
+
+
+@pytest.mark.parametrize("dtype", ["nope", "int32", bool, 3])
+def test_a_mask_of_another_type_is_refused(dtype: Any) -> None:
+    with pytest.raises(DropkitError, match="dtype is a real floating type of NumPy"):
+        mask(1, (2,), Drop(0.5), dtype=dtype)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from dropkit.core.check import DropkitError, check_kind, suggest
+from dropkit.core.check import DropkitError, check_kind, check_names
 from dropkit.core.mode import SCALE, Scale
 from dropkit.surgery.follow import Follower
 from dropkit.torch.layer import Layer
@@ -115,7 +115,7 @@ def _rescale(
     model: _Model, to: Scale, sources: list[tuple[str, nn.Module]], inplace: bool
 ) -> tuple[_Model, list[Rescaled]]:
     follower = Follower(model)
-    changes = [_plan(name, module, to, follower) for name, module in sources]
+    changes = [_plan(model, name, module, to, follower) for name, module in sources]
     model = model if inplace else copy.deepcopy(model)
     for change in changes:
         _apply(model, change)
@@ -128,10 +128,7 @@ def _sources(model: nn.Module, only: Iterable[str] | None) -> list[tuple[str, nn
     if not found:
         mend = "calls of F.dropout inside forward cannot be converted: use dropkit.torch.Dropout layers"
         raise DropkitError("model", "has dropout layers", type(model).__name__, mend)
-    names = list(found) if only is None else list(only)
-    for name in names:
-        if name not in found:
-            raise DropkitError("only", "names dropout layers", name, suggest(name, found))
+    names = list(found) if only is None else check_names("only", only, found)
     return [(name, found[name]) for name in names]
 
 
@@ -139,7 +136,7 @@ def _scale(module: nn.Module) -> Scale:
     return module.description.scale if isinstance(module, Layer) else "train"
 
 
-def _plan(name: str, module: nn.Module, to: Scale, follower: Follower) -> Rescaled:
+def _plan(model: nn.Module, name: str, module: nn.Module, to: Scale, follower: Follower) -> Rescaled:
     rate, before = _rate(name, module, to), _scale(module)
     if rate == 0:
         return Rescaled(name, rate, before, to, 1.0, ())
@@ -150,7 +147,18 @@ def _plan(name: str, module: nn.Module, to: Scale, follower: Follower) -> Rescal
         raise DropkitError("to", rule, f"{before} to {to} at rate {rate}", _MEND)
     factor = 1 - rate if to == "train" else 1 / (1 - rate)
     weights = tuple(f"{linear}.weight" for linear in follower.linears(name))
+    _check_range(model, weights, factor)
     return Rescaled(name, rate, before, to, factor, weights)
+
+
+def _check_range(model: nn.Module, weights: Iterable[str], factor: float) -> None:
+    """Refuse a factor that the type of a weight cannot carry: float16 ends at 65,504 and at 6e-8."""
+    for name in weights:
+        weight = model.get_parameter(name).detach()
+        scaled = (weight * factor).double()
+        if not torch.allclose(scaled, weight.double() * factor, rtol=torch.finfo(weight.dtype).eps, atol=0):
+            mend = "convert the model in float32 first: model.float()"
+            raise DropkitError("model", f"has room for {name} times {factor:.3g}", weight.dtype, mend)
 
 
 def _rate(name: str, module: nn.Module, to: Scale) -> float:

@@ -114,6 +114,15 @@ def test_gradients_of_the_weights_are_divided_by_the_factor_and_all_others_stay(
         assert torch.equal(converted.get_parameter(name).grad * factors.get(name, 1.0), parameter.grad), name
 
 
+@pytest.mark.parametrize(("rate", "dtype"), [(1 - 1e-6, torch.float16), (1 - 1e-7, torch.float16)])
+def test_a_factor_that_the_type_cannot_carry_is_refused(rate: float, dtype: torch.dtype) -> None:
+    linear = nn.Linear(4, 4, dtype=dtype)
+    model, before = nn.Sequential(nn.Dropout(rate), linear), linear.weight.clone()
+    with pytest.raises(DropkitError, match=r"has room for 1.weight times .*convert the model in float32"):
+        convert_scale(model, "eval", inplace=True)
+    assert torch.equal(linear.weight, before)
+
+
 def test_there_and_back_is_the_same_model() -> None:
     model = cnn("train")
     back, _ = convert_scale(convert_scale(model, "eval")[0], "train")
@@ -316,7 +325,7 @@ def test_bad_input_is_refused(arguments: tuple[Any, Any], message: str) -> None:
 
 @pytest.mark.parametrize("name", ["3", "drop"])
 def test_only_names_dropout_layers(name: str) -> None:
-    with pytest.raises(DropkitError, match=f"only names dropout layers, got '{name}'"):
+    with pytest.raises(DropkitError, match=f"only must be one of the names, got '{name}'"):
         convert_scale(mlp("train"), "eval", only=[name])
 
 

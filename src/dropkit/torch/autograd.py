@@ -31,17 +31,21 @@ def dropped(
     inplace: bool = False,
 ) -> Tensor:
     """Return m x + b under a key, drawn if none is given, with its gradient: m for x, 1 - m for `fill`."""
-    # What does not fit is refused before a number is taken; in a graph, where sizes may be symbols, by the
-    # operator.
+    # The schedule may take its step before backward comes, hence the clone and the number: the rate of now
+    # counts. What does not fit is refused before a number is taken; in a graph, whose sizes may be symbols,
+    # by the operator.
     if not (x.is_cpu and _eager(x)):
         tensor = draw_tensor(x, generator) if key is None else key_tensor(key, x)
+        if call.threshold is not None:
+            call = Call(call.law, None, call.threshold.clone())
         y = _traced(x, tensor, call, fill, linear=False)
         return x.copy_(y) if inplace else y
     refuse_trace()
+    if x.numel() == 0:
+        return x  # as in torch, whatever its rank
     check_shape(call.law, x.shape)
     words = draw_words(x, generator) if key is None else key_words(key)
     if call.threshold is not None:
-        # The schedule may take its step before backward comes: what counts is the rate of now.
         call = Call(call.law, call.threshold.item() / ONE)
     if _recorded() and (_differentiable(x) or (fill is not None and _differentiable(fill))):
         return _dropped(x, words, call, fill, inplace)

@@ -16,6 +16,7 @@ from dropkit.torch.run import describe
 __all__ = ["ShapeError", "TensorError", "check_shape", "check_source", "check_tensor"]
 
 Tensor = torch.Tensor
+_FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 
 
 class TensorError(DropkitError, RuntimeError):
@@ -31,9 +32,9 @@ def check_tensor(input: Any, argument: str = "input") -> None:
     if not isinstance(input, Tensor):
         mend = "convert it, e.g. torch.as_tensor(input)"
         raise DropkitError(argument, "is a torch tensor", type(input), mend)
-    if not input.is_floating_point():
+    if input.dtype not in _FLOATS:
         mend = f"convert it, e.g. {argument}.float()"
-        raise TensorError(argument, "has a real floating type", input.dtype, mend)
+        raise TensorError(argument, "has a real floating type of 16 bits or more", input.dtype, mend)
     if input.layout is not torch.strided or input.is_nested:
         layout = "nested" if input.is_nested else input.layout
         raise TensorError(argument, "is a dense tensor", layout, "drop its values, or pad it first")

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, Self, Unpack
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from dropkit.core import drop as core
 from dropkit.core.address import VERSION
@@ -51,9 +52,10 @@ class Layer(nn.Module):
         rate = description.rate
         if isinstance(rate, Learned):
             raise DropkitError("rate", "is not learned by this layer", rate, "give a number or a schedule")
+        self.forced_mode: Mode | None = None
+        self._hook: RemovableHandle | None = None
         self.describe(description)
         self.inplace = check_kind("inplace", inplace, bool, "write True or False")
-        self.forced_mode: Mode | None = None
         self.stream_key: Key | None = None
         self._p = rate if isinstance(rate, float) else None
         self.register_buffer("step", None)
@@ -76,7 +78,7 @@ class Layer(nn.Module):
             raise DropkitError(
                 "p", "is moved by the layer's own rate", p, "make a new layer with a plain rate"
             )
-        self._p = RATE.check("p", p)
+        self._p = RATE.check("p", rate_of(p))
 
     @property
     def drawing(self) -> bool:
@@ -87,6 +89,7 @@ class Layer(nn.Module):
     def force(self, mode: Mode | None) -> None:
         """Draw or do not draw whatever `train()` and `eval()` say; None follows them again."""
         self.forced_mode = mode if mode is None else MODE.check("mode", mode)  # type: ignore[assignment]  # a word of the list
+        self._stand_out()
 
     def describe(self, description: core.Drop) -> None:
         """Take another description with the rate of this layer: surgery changes the scale so."""
@@ -94,6 +97,21 @@ class Layer(nn.Module):
         self.scheduled = isinstance(description.rate, Schedule)
         self._plain = description.at(0)
         self._law = law_of(self._plain)
+        self._stand_out()
+
+    def _stand_out(self) -> None:
+        """Be seen by `nn.TransformerEncoderLayer`: its fused path skips dropout unless it finds a hook."""
+        acts = self.description.scale == "eval" if self.forced_mode is None else self.forced_mode != "eval"
+        if acts and self._hook is None:
+            self._hook = self.register_forward_pre_hook(_no_operation)
+        elif not acts and self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+
+    @property
+    def has_own_hook(self) -> bool:
+        """Whether one of the layer's hooks is there for that and does nothing."""
+        return self._hook is not None
 
     def move_to(self, step: int) -> None:
         """Bring the schedule to a step: the threshold in the buffer and the rate that `p` shows."""
@@ -189,6 +207,10 @@ class Layer(nn.Module):
     def __prepare_scriptable__(self) -> NoReturn:
         mend = "use torch.compile or torch.export, or replace the layer by nn.Identity() for inference"
         raise DropkitError("layer", "cannot be compiled by TorchScript", type(self).__name__, mend)
+
+
+def _no_operation(module: nn.Module, arguments: Any) -> None:
+    """Do nothing: that it is there is enough."""
 
 
 class Drop(Layer):

@@ -140,6 +140,11 @@ class TestRate:
         layer.p = 0.25
         assert torch.equal(layer(X, key=1), Dropout(0.25)(X, key=1))
 
+    def test_a_rate_in_a_tensor_may_be_set_too(self) -> None:
+        layer = Dropout(0.5)
+        layer.p = torch.tensor(0.25)  # type: ignore[assignment]  # torch takes it
+        assert layer.p == 0.25
+
     @pytest.mark.parametrize("p", [-0.1, 1.1, float("nan"), "0.5", None])
     def test_a_wrong_rate_is_refused_and_the_old_one_stays(self, p: Any) -> None:
         layer = Dropout(0.5)
@@ -211,3 +216,44 @@ def test_a_model_trains_and_evaluates(build: Any) -> None:
     assert not torch.equal(model(X), model(X))
     model.eval()
     assert torch.equal(model(X), model(X))
+
+
+class TestFusedEncoder:
+    """`nn.TransformerEncoderLayer` calls a fused kernel in eval that knows of no dropout."""
+
+    X = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0))
+
+    @staticmethod
+    def encoder(dropout: Layer) -> nn.TransformerEncoderLayer:
+        torch.manual_seed(0)
+        encoder = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+        encoder.set_submodule("dropout1", dropout)
+        return encoder.eval()
+
+    def test_a_factor_in_eval_is_not_skipped(self) -> None:
+        encoder = self.encoder(Dropout(0.5, scale="eval"))
+        with torch.no_grad():
+            fused = encoder(self.X)
+        torch.testing.assert_close(fused, encoder(self.X).detach())
+
+    def test_a_forced_draw_is_not_skipped(self) -> None:
+        encoder = self.encoder(Dropout(0.5))
+        with torch.no_grad():
+            before = encoder(self.X)
+            with dropkit.mode(encoder.dropout1, "mc"):
+                assert not torch.equal(encoder(self.X), encoder(self.X))
+            assert torch.equal(encoder(self.X), before)
+
+    def test_only_what_acts_in_eval_pays_for_it(self) -> None:
+        layer = Dropout(0.5)
+        assert not layer._forward_pre_hooks
+        layer.force("mc")
+        assert len(layer._forward_pre_hooks) == len(pickle.loads(pickle.dumps(layer))._forward_pre_hooks) == 1
+        layer.force(None)
+        assert not layer._forward_pre_hooks
+
+    def test_a_copy_takes_its_hook_away_itself(self) -> None:
+        layer = copy.deepcopy(Dropout(0.5, scale="eval"))
+        assert layer.has_own_hook
+        layer.describe(dropkit.Drop(0.5))
+        assert not layer._forward_pre_hooks

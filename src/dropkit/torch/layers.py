@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Unpack
 
 import torch
 from torch import nn
@@ -30,7 +30,7 @@ from dropkit.methods.uniform_dropout import uniform_dropout
 from dropkit.methods.zoneout import zoneout
 from dropkit.torch.autograd import multiplied
 from dropkit.torch.check import TensorError
-from dropkit.torch.functional import FEATURE_PATTERNS, ODD_PATTERN, feature_pattern
+from dropkit.torch.functional import FEATURE_PATTERNS, ODD_PATTERN, Source, feature_pattern
 from dropkit.torch.layer import Layer, rate_of
 from dropkit.torch.run import law_of
 
@@ -268,7 +268,13 @@ class TokenDropout(Layer):
         protected(torch.zeros(1, 1, dtype=torch.int64), self.keep, prefix)
 
     def forward(
-        self, input: Tensor, *, ids: Tensor | None = None, padding: Tensor | None = None, **source: Any
+        self,
+        input: Tensor,
+        *,
+        ids: Tensor | None = None,
+        padding: Tensor | None = None,
+        window: Window = WHOLE,
+        **source: Unpack[Source],
     ) -> Tensor:
         """Drop tokens.
 
@@ -276,22 +282,24 @@ class TokenDropout(Layer):
             input: (batch, time, features).
             ids: token numbers (batch, time), for `keep`.
             padding: which positions are padding (batch, time), true there; they are never dropped.
-            **source: `key`, `generator` and `window` as in every layer.
+            window: the place of the tensor inside a larger one, whose first `prefix` positions are protected.
+            **source: `key` and `generator` as in every layer.
         """
         for name, marks in (("ids", ids), ("padding", padding)):
             _check_marks(name, marks, input)
         if self.keep and ids is None:
             raise DropkitError("ids", "is given where keep names tokens", ids, "call layer(x, ids=ids)")
         if not (self.prefix or self.keep or padding is not None):
-            return super().forward(input, **source)
+            return super().forward(input, window=window, **source)
         shape, device = input.shape[:2], input.device
-        factor = self._factor(input, (*shape, 1), **source)
+        factor = self._factor(input, (*shape, 1), window, **source)
         if factor is None:
             return input
+        prefix = max(0, self.prefix - sum(window.start[1:2]))
 
         def spared(ids: Tensor | None, padding: Tensor | None) -> Tensor:
             numbers = torch.zeros(shape, dtype=torch.int64, device=device) if ids is None else ids
-            return torch.where(protected(numbers, self.keep, self.prefix, padding)[..., None], 1.0, factor())
+            return torch.where(protected(numbers, self.keep, prefix, padding)[..., None], 1.0, factor())
 
         return multiplied(input, spared, ids, padding)
 

@@ -193,6 +193,14 @@ class TestTokenDropout:
         (grad,) = torch.autograd.grad(y, x, torch.ones_like(y))
         assert torch.equal(grad, torch.from_numpy(factor))
 
+    @pytest.mark.parametrize("prefix", [1, 3])
+    def test_a_part_protects_what_the_whole_does(self, prefix: int) -> None:
+        x, layer = normal(2, 6, 3), TokenDropout(0.7, prefix)
+        whole = layer(x, key=KEY)
+        for start in (1, 2, 4):
+            part = layer(x[:, start:], key=KEY, window=dropkit.Window((0, start), (2, 6, 3)))
+            assert torch.equal(part, whole[:, start:])
+
     def test_everything_but_the_protected_falls_at_rate_1(self) -> None:
         x = normal(2, 6, 3)
         y = TokenDropout(1.0, keep=(101,))(x, ids=self.IDS)
@@ -294,18 +302,21 @@ class TestSelectedTokens:
             expected = torch.zeros(10, dtype=x.dtype).index_add(0, self.IDS.flatten(), weight.flatten())
             torch.testing.assert_close(grad, expected[:, None].expand(10, 4))
 
+    @pytest.mark.parametrize("source", [{"key": KEY}])
     def test_derivatives_of_both_modes_and_orders(self, call: Any, x: Tensor, source: Any) -> None:
-        if source:
-            torch.autograd.gradcheck(call, x, check_forward_ad=True)
-            torch.autograd.gradgradcheck(lambda x: call(x * x), x)
+        torch.autograd.gradcheck(call, x, check_forward_ad=True)
+        torch.autograd.gradgradcheck(lambda x: call(x * x), x)
 
-    def test_a_change_of_the_numbers_before_backward_is_noticed(self, layer: Layer, x: Tensor) -> None:
+    @pytest.mark.parametrize("kind", ["token", "embedding"])
+    def test_a_change_of_the_numbers_before_backward_is_noticed(self, kind: str) -> None:
         ids = self.IDS.clone()
-        if isinstance(layer, TokenDropout):
-            y = layer(x, ids=ids)
-            ids.zero_()
-            with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-                y.sum().backward()
+        if kind == "token":
+            y = TokenDropout(0.6, keep=(8,))(normal(2, 6, 4).requires_grad_(), ids=ids)
+        else:
+            y = EmbeddingDropout(nn.Embedding(10, 4), 0.6)(ids)
+        ids.zero_()
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()
 
 
 @pytest.mark.parametrize("p", [0.1, 0.3])

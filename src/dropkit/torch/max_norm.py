@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from dropkit.core.check import DropkitError, Interval, check_kind, suggest
+from dropkit.core.check import DropkitError, Interval, check_kind, check_names
 
 __all__ = ["RADIUS", "max_norm_"]
 
@@ -58,29 +58,28 @@ def max_norm_(model: nn.Module, c: float, *, skip: Iterable[str] = ()) -> int:
     After each update: `optimizer.register_step_post_hook(lambda *_: max_norm_(model, 3.0))`.
     """
     c = RADIUS.check("c", c)
-    measured = [_measure(name, module) for name, module in _chosen(model, tuple(skip))]
+    measured = [_measure(name, module) for name, module in _chosen(model, skip)]
     return sum(_clip(units, c) for units in measured)
 
 
-def _chosen(model: nn.Module, skip: tuple[str, ...]) -> list[tuple[str, nn.Linear | _ConvNd]]:
+def _chosen(model: nn.Module, skip: Iterable[str]) -> list[tuple[str, nn.Linear | _ConvNd]]:
     check_kind("model", model, nn.Module, "give the torch.nn.Module itself")
     left_out = set(_left_out(model, skip))
-    chosen = [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | _ConvNd) and module not in left_out
-    ]
+    # A weight that two modules share is one weight: it has its units once.
+    chosen: dict[object, tuple[str, nn.Linear | _ConvNd]] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear | _ConvNd) and module not in left_out:
+            weight = dict(module.named_parameters(recurse=False)).get("weight", module)
+            chosen.setdefault(weight, (name, module))
     if not chosen:
         mend = "give a model with nn.Linear or convolutions that `skip` does not name"
         raise DropkitError("model", "has weights to clip", type(model).__name__, mend)
-    return chosen
+    return list(chosen.values())
 
 
-def _left_out(model: nn.Module, skip: tuple[str, ...]) -> Iterator[nn.Module]:
+def _left_out(model: nn.Module, skip: Iterable[str]) -> Iterator[nn.Module]:
     modules = dict(model.named_modules(remove_duplicate=False))
-    for name in skip:
-        if name not in modules:
-            raise DropkitError("skip", "names submodules", name, suggest(name, modules))
+    for name in check_names("skip", skip, modules):
         yield from modules[name].modules()
 
 

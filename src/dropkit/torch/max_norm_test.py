@@ -148,8 +148,22 @@ def test_what_cannot_be_clipped_is_refused_and_nothing_is_changed(
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0, equal_nan=True)
 
 
+def test_a_weight_of_two_modules_is_clipped_and_counted_once() -> None:
+    first, second = nn.Linear(4, 4), nn.Linear(4, 4)
+    second.weight = first.weight
+    with torch.no_grad():
+        first.weight.copy_(2 * torch.eye(4))
+    assert max_norm_(nn.Sequential(first, second), 1.0) == 4
+    torch.testing.assert_close(first.weight.detach(), torch.eye(4))
+
+
+def test_one_name_is_not_read_letter_by_letter() -> None:
+    with pytest.raises(DropkitError, match=r"skip is a list of names, got '0'; write e.g. \['0'\]"):
+        max_norm_(nn.Sequential(nn.Linear(2, 2)), 1.0, skip="0")
+
+
 def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
-    with pytest.raises(DropkitError, match="skip names submodules, got 'hed'; did you mean 'head'"):
+    with pytest.raises(DropkitError, match="skip must be one of the names, got 'hed'; did you mean 'head'"):
         max_norm_(nn.ModuleDict({"head": nn.Linear(2, 2)}), 1.0, skip=["hed"])
 
 

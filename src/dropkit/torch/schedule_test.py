@@ -134,6 +134,18 @@ def test_the_rate_moves_without_a_recompile() -> None:
     assert [set(y.tolist()) for y in outputs] == [{0.0}, {0.0, 2.0}, {1.0}, {1.0}]
 
 
+@pytest.mark.parametrize("layer", [Dropout, dropkit.torch.GaussianDropout, dropkit.torch.DropBlock2d])
+def test_a_compiled_model_may_step_between_forward_and_backward(layer: Any) -> None:
+    torch.compiler.reset()
+    model = layer(dropkit.linear_schedule(0.2, 0.8, 10))
+    compiled: Any = torch.compile(model, fullgraph=True, backend="aot_eager")
+    x = torch.ones(2, 3, 8, 8, requires_grad=True)
+    y = compiled(x)
+    model.move_to(10)
+    (grad,) = torch.autograd.grad(y, x, torch.ones_like(y))
+    assert torch.equal(grad, y)
+
+
 def test_a_compiled_model_is_stepped_through_its_wrapper() -> None:
     compiled: Any = torch.compile(small_model(), backend="eager")
     stepper = Stepper(compiled)
