@@ -123,7 +123,7 @@ def _call(factory: Callable[..., Any], name: str, **offered: Any) -> Any:
         return factory(**wanted)
     except DropkitError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         rule = f"{name} must return a model, called with {', '.join(wanted) or 'nothing'}: {reason(error)}"
         raise DropkitError("model", rule, name, _MEND_FACTORY) from error
 
@@ -159,7 +159,7 @@ def _check_training(model: nn.Module, input_shape: tuple[int, ...]) -> None:
     """What fails in the first training step would fail in every run."""
     try:
         torch.autograd.backward(model.train()(torch.rand(4, *input_shape)).sum())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         rule = f"must run forward and backward in training mode: {reason(error)}"
         raise DropkitError("model", rule, type(model).__name__, "try one training step by hand") from error
 
@@ -183,7 +183,7 @@ def try_forward(model: nn.Module, input_shape: tuple[int, ...]) -> Any:
     try:
         with torch.no_grad():
             return model.eval()(sample)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         rule = f"must take inputs of shape (batch, {_sizes(input_shape)}): {reason(error)}"
         raise DropkitError(
             "model", rule, type(model).__name__, "take input_shape= in make_model and use it"

@@ -48,6 +48,7 @@ MODELS: dict[str, tuple[str, str]] = {
     "a syntax error": ("def make(:", "must import: SyntaxError"),
     "a failing import": ("import no_such_package", "must import: ModuleNotFoundError"),
     "an exit": ("raise SystemExit(3)", "must import: SystemExit"),
+    "an exit when called": ("import sys\ndef make(): sys.exit(0)", "must return a model, .* SystemExit: 0"),
     "no such name": ("other = 1", "must name a function of net.py, got 'make'"),
     "not a function": ("make = 7", "make must be a function, got 7"),
     "nothing returned": ("def make(): pass", "must return a torch.nn.Module, got None"),

@@ -100,7 +100,7 @@ def _made(spec: str) -> Any:
         made = function()
     except DropkitError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         rule = f"{spec.rpartition(':')[2]} must return data, called with nothing: {reason(error)}"
         raise DropkitError("data", rule, spec, _MEND_DATA) from error
     if isinstance(made, str | Path) or made is None:

@@ -62,7 +62,7 @@ def train(task: Task) -> Run:
     with _one_thread():
         try:
             scores = _train(task)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return Run(task.plan.fingerprint, task.arm.name, task.pair, _since(began), failure=reason(error))
     return Run(task.plan.fingerprint, task.arm.name, task.pair, _since(began), **scores)
 

@@ -68,9 +68,9 @@ def _headline(plan: Plan, main: Sequence[Comparison], other: Sequence[Comparison
     answer, end = _no_gain(plan, main), "Take none, it is the simplest."
     if beside is None:
         return f"{answer}. {end}"
-    name = "probabilities" if beside.metric == "nll" else label(plan, beside.metric)
+    matters = "probabilities matter" if beside.metric == "nll" else f"the {label(plan, beside.metric)} matters"
     gain = f"{beside.family} improves test {moves(plan, beside)}"
-    return f"{answer}. But {gain}: take {recommended!r} if {name} matter, else none."
+    return f"{answer}. But {gain}: take {recommended!r} if {matters}, else none."
 
 
 def _gain(plan: Plan, best: Comparison, taken: Comparison, recommended: str) -> str:
