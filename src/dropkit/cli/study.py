@@ -51,7 +51,7 @@ def study(
     ] = "none",
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Processes; default one a core.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for report.html, study.json, runs.jsonl.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for report.html, study.json, runs.sqlite.")] = Path(
         "dropkit-study"
     ),
     fresh: Annotated[bool, typer.Option("--fresh", help="Train again what is already there.")] = False,

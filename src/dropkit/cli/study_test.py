@@ -1,9 +1,11 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -68,13 +70,20 @@ def test_no_verdict_ends_with_3(table: Path, tmp_path: Path) -> None:
     assert run(*call, *QUICK, "--quiet").exit_code == 3
 
 
-def wait_for_lines(path: Path, count: int, running: "subprocess.Popen[bytes]") -> None:
+def wait_for_runs(path: Path, count: int, running: "subprocess.Popen[bytes]") -> None:
     for _ in range(3000):
-        if path.exists() and path.read_bytes().count(b"\n") >= count:
+        if path.exists() and kept(path) >= count:
             return
         assert running.poll() is None
         time.sleep(0.1)
     raise AssertionError(f"{path} never held {count} runs")
+
+
+def kept(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone():
+            return 0
+        return int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -108,7 +117,7 @@ def test_a_real_ctrl_c_ends_with_130_and_keeps_what_is_done(
         call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     ) as running:
         try:
-            wait_for_lines(out / "runs.jsonl", 45, running)
+            wait_for_runs(out / "runs.sqlite", 45, running)
             os.killpg(running.pid, signal.SIGINT)
             stdout, stderr = running.communicate(timeout=300)
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -13,16 +14,17 @@ import joblib
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments.columns import Columns
-from dropkit.experiments.dataset import Dataset
+from dropkit.experiments.crew import Work
 from dropkit.experiments.margin import MARGIN
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
-from dropkit.experiments.runner import run_all
+from dropkit.experiments.run_id import run_ids
+from dropkit.experiments.runner import run_all, take_finished
 from dropkit.experiments.sources import load_data
 from dropkit.experiments.split import Sizes, make_splits
-from dropkit.experiments.store import RunLog, prepare_folder
+from dropkit.experiments.store import FILE, Store, prepare_folder
 from dropkit.experiments.summary import compare, complete_pairs, summarise
-from dropkit.experiments.train import Task
+from dropkit.experiments.table_hash import table_hash
 from dropkit.experiments.verdict import judge
 from dropkit.report.page import render_page
 from dropkit.report.record import Arm, Plan, Run, StudyResult
@@ -82,8 +84,8 @@ def study(
         arms: what is tried; default three settings each of weight decay, dropout, input and Gaussian dropout.
         seed: of everything; the same seed gives the same table for any number of workers.
         workers: processes, one thread each; default one a core.
-        out: folder for report.html, study.json and runs.jsonl; finished runs of the very same plan that it
-            holds are used again.
+        out: folder for report.html, study.json and runs.sqlite; finished runs that it holds are used again,
+            whatever other arms or pairs were planned then. Two studies on one folder share the work.
         fresh: train everything again instead.
         quiet: print nothing.
 
@@ -110,32 +112,28 @@ def study(
     columns = Columns(target, group, time, ignore, keep_columns)
     loaded, source = load_data(data, columns, options.task, folder), ModelSource(model)
     plan = make_plan(loaded, source, options)
+    sizes = Sizes(plan.train_rows, plan.select_rows, plan.test_rows, disjoint=plan.overlap == 0)
+    splits = make_splits(loaded, sizes, plan.pairs, plan.seed)
+    ids = run_ids(plan, splits)
     watcher: Watcher = Quiet() if quiet else Terminal()
-    log = RunLog(place)
-    done = {} if fresh else log.load(plan.fingerprint)
-    watcher.planned(plan, len(done), str(place))
-    runs, stopped = _run(
-        plan, _tasks(plan, loaded, source, done), list(done.values()), log, watcher, options.workers
-    )
+    with Store(place) as store:
+        if fresh:
+            store.forget(ids.values())
+        runs, stopped = _run(Work(plan, loaded, splits, source), ids, store, watcher, options.workers)
     return _write(_conclude(plan, runs, stopped, perf_counter() - began, place), place)
 
 
-def _tasks(plan: Plan, data: Dataset, source: ModelSource, done: dict[tuple[str, int], Run]) -> list[Task]:
-    sizes = Sizes(plan.train_rows, plan.select_rows, plan.test_rows, disjoint=plan.overlap == 0)
-    splits = make_splits(data, sizes, plan.pairs, plan.seed)
-    # Pair by pair, so that whatever is finished when someone stops makes complete pairs.
-    wanted = [(pair, arm) for pair in range(plan.pairs) for arm in plan.arms if (arm.name, pair) not in done]
-    return [Task(plan, arm, pair, data, splits[pair], source) for pair, arm in wanted]
-
-
 def _run(
-    plan: Plan, tasks: list[Task], runs: list[Run], log: RunLog, watcher: Watcher, workers: int
+    work: Work, ids: dict[tuple[str, int], str], store: Store, watcher: Watcher, workers: int
 ) -> tuple[list[Run], bool]:
-    results = run_all(tasks, workers)
+    runs = take_finished(ids, work.plan, store)
+    watcher.planned(work.plan, len(runs), str(store.path.parent), store.damaged)
+    done = {(run.arm, run.pair) for run in runs}
+    left = {place: run_id for place, run_id in ids.items() if place not in done}
+    results = run_all(left, work, store, workers)
     try:
         with watcher:
             for run in results:
-                log.append(run)
                 runs.append(run)
                 watcher.finished(run)
     except KeyboardInterrupt:
@@ -152,7 +150,7 @@ def _conclude(plan: Plan, runs: list[Run], stopped: bool, seconds: float, place:
     comparisons = compare(plan, whole)
     arms = summarise(plan, runs, whole)
     verdict = judge(plan, comparisons, arms, len(whole), stopped_early=stopped)
-    files = {name: str(place / name) for name in ("report.html", "study.json", "runs.jsonl")}
+    files = {name: str(place / name) for name in ("report.html", "study.json", FILE)}
     return StudyResult(
         plan=plan,
         runs=tuple(runs),
@@ -162,6 +160,7 @@ def _conclude(plan: Plan, runs: list[Run], stopped: bool, seconds: float, place:
         complete_pairs=len(whole),
         stopped_early=stopped,
         seconds=round(seconds, 1),
+        table_hash=table_hash(runs, arms, comparisons),
         files=files,
     )
 
@@ -174,11 +173,13 @@ def _write(result: StudyResult, place: Path) -> StudyResult:
 
 
 def _replace(path: Path, text: str) -> None:
-    # Written beside and renamed: a reader sees the old page or the new one, never half of one.
-    beside = path.with_suffix(path.suffix + ".part")
+    # Written beside and renamed: a reader sees the old page or the new one, never half of one. Another study
+    # on the folder writes beside it under another name.
+    beside = path.with_suffix(f"{path.suffix}.{os.getpid()}.part")
     try:
         beside.write_text(text, encoding="utf-8")
         beside.replace(path)
     except OSError as error:
-        rule = f"can no longer be written ({error.strerror}); finished runs are kept in runs.jsonl"
+        beside.unlink(missing_ok=True)
+        rule = f"can no longer be written ({error.strerror}); finished runs are kept in {FILE}"
         raise DropkitError("out", rule, str(path), "make room and repeat the command") from error

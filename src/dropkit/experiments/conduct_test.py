@@ -1,7 +1,6 @@
 import json
-import signal
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ from torch.nn import functional as F
 
 import dropkit
 from dropkit.experiments import conduct
+from dropkit.experiments.arms import NONE
 from dropkit.experiments.models import mlp
 from dropkit.experiments.runner import run_all
-from dropkit.experiments.train import Task
-from dropkit.report.record import Run, StudyResult
+from dropkit.report.record import Arm, Run, StudyResult
 
 Tiny = Callable[..., StudyResult]
 
@@ -26,24 +25,24 @@ def table(result: StudyResult) -> list[Any]:
     return [replace(run, seconds=0) for run in result.runs]
 
 
-def stop_after(count: int) -> Callable[[Sequence[Task], int], Generator[Run]]:
+def stop_after(count: int) -> Callable[..., Generator[Run]]:
     """Ctrl-C when `count` runs are finished."""
 
-    def stopped(tasks: Sequence[Task], workers: int) -> Generator[Run]:
-        for at, run in enumerate(run_all(tasks, workers)):
+    def stopped(*arguments: Any) -> Generator[Run]:
+        for at, run in enumerate(run_all(*arguments), start=1):
+            yield run
             if at == count:
                 raise KeyboardInterrupt
-            yield run
 
     return stopped
 
 
-def count_tasks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def count_runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
 
-    def counting(tasks: Sequence[Task], workers: int) -> Generator[Run]:
-        counts.append(len(tasks))
-        return run_all(tasks, workers)
+    def counting(wanted: Mapping[tuple[str, int], str], *arguments: Any) -> Generator[Run]:
+        counts.append(len(wanted))
+        return run_all(wanted, *arguments)
 
     monkeypatch.setattr(conduct, "run_all", counting)
     return counts
@@ -54,7 +53,7 @@ def test_a_study_leaves_a_page_a_record_and_every_run(tiny: Tiny, tmp_path: Path
     assert {path.name for path in (tmp_path / "study").iterdir()} == {
         "report.html",
         "study.json",
-        "runs.jsonl",
+        "runs.sqlite",
     }
     record = json.loads((tmp_path / "study" / "study.json").read_text())
     assert record["schema"] == 1
@@ -64,8 +63,11 @@ def test_a_study_leaves_a_page_a_record_and_every_run(tiny: Tiny, tmp_path: Path
 
 def test_the_same_seed_gives_the_same_table_for_any_number_of_workers(tiny: Tiny, tmp_path: Path) -> None:
     one, two = (tiny(workers=workers, out=tmp_path / str(workers)) for workers in (1, 2))
+    other = tiny(seed=1, out=tmp_path / "other")
     assert table(one) == table(two)
-    assert table(one) != table(tiny(seed=1, out=tmp_path / "other"))
+    assert table(one) != table(other)
+    assert one.table_hash == two.table_hash
+    assert one.table_hash != other.table_hash
 
 
 def test_ctrl_c_keeps_complete_pairs_and_the_next_call_goes_on(
@@ -80,7 +82,7 @@ def test_ctrl_c_keeps_complete_pairs_and_the_next_call_goes_on(
     assert stopped.comparisons[0].pairs == 4
     assert any("Stopped early" in caveat for caveat in stopped.verdict.caveats)
     assert (tmp_path / "study" / "report.html").exists()
-    counts = count_tasks(monkeypatch)
+    counts = count_runs(monkeypatch)
     resumed = tiny()
     assert counts == [3]
     assert replace(resumed, seconds=0, files={}, runs=()).comparisons == whole.comparisons
@@ -89,7 +91,7 @@ def test_ctrl_c_keeps_complete_pairs_and_the_next_call_goes_on(
 def test_a_second_call_trains_nothing_and_fresh_trains_all(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counts = count_tasks(monkeypatch)
+    counts = count_runs(monkeypatch)
     first = tiny()
     assert table(tiny()) == table(first)
     assert table(tiny(fresh=True)) == table(first)
@@ -97,11 +99,20 @@ def test_a_second_call_trains_nothing_and_fresh_trains_all(
 
 
 def test_another_plan_leaves_the_runs_of_the_first_alone(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    counts = count_tasks(monkeypatch)
+    counts = count_runs(monkeypatch)
     tiny()
     tiny(epochs=3)
     tiny()
     assert counts == [12, 12, 0]
+
+
+def test_more_arms_pairs_and_another_metric_use_old_runs(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = count_runs(monkeypatch)
+    arms = (NONE, Arm("half", "renamed", rate=0.5), Arm("dropout 0.1", "renamed", rate=0.1))
+    tiny()
+    more = tiny(arms=arms, pairs=8, metric="nll")
+    assert counts == [12, 6 + 2 * 3]
+    assert {(run.plan, run.arm) for run in more.runs} == {(more.plan.fingerprint, arm.name) for arm in arms}
 
 
 def test_changed_data_is_another_plan(tiny: Tiny, arrays: Any) -> None:
@@ -122,7 +133,7 @@ def test_failed_runs_are_counted_and_tried_again(
         "    def forward(self, x):\n"
         "        return self.net(x) * (float('nan') if self.training else 1.0)\n"
     )
-    counts = count_tasks(monkeypatch)
+    counts = count_runs(monkeypatch)
     results = [tiny(model=f"{net}:Net") for _ in range(2)]
     assert counts == [12, 12]
     assert all(run.failure for run in results[0].runs)
@@ -144,23 +155,6 @@ def test_the_same_plan_from_arguments_and_through_the_package(
     assert dropkit.study is conduct.study
 
 
-def test_a_killed_worker_is_an_error_with_a_mend(tiny: Tiny, tmp_path: Path) -> None:
-    net = tmp_path / "net.py"
-    net.write_text(
-        "import os, signal\nfrom torch import nn\n"
-        f"home = {__import__('os').getpid()}\n"
-        "def make_model():\n"
-        "    if os.getpid() != home:\n"
-        f"        os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
-        "    return nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))\n"
-    )
-    with pytest.raises(
-        dropkit.DropkitError,
-        match=r"workers must be able to load the model.*TerminatedWorkerError.*finished runs are kept",
-    ):
-        tiny(model=f"{net}:make_model", workers=2)
-
-
 def test_a_model_that_cannot_travel_is_refused_where_it_must(tiny: Tiny, tmp_path: Path) -> None:
     lock = threading.Lock()
 
@@ -169,7 +163,7 @@ def test_a_model_that_cannot_travel_is_refused_where_it_must(tiny: Tiny, tmp_pat
             return mlp((3,), 2)
 
     assert tiny(model=make_model).complete_pairs == 6
-    with pytest.raises(dropkit.DropkitError, match=r"workers must be able to load the model.*1 stays"):
+    with pytest.raises(dropkit.DropkitError, match=r"workers must be able to load the model.*ask for 1"):
         tiny(model=make_model, workers=2, fresh=True)
 
 

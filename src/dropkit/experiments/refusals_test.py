@@ -81,7 +81,7 @@ class Huge(nn.Module):
 
 
 def untouched(out: Path) -> bool:
-    return not out.exists() or not (out / "runs.jsonl").exists()
+    return not out.exists() or not (out / "runs.sqlite").exists()
 
 
 @pytest.mark.parametrize("case", CSV)

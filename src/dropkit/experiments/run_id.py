@@ -1,4 +1,4 @@
-"""The id of a run: a hash of exactly what its result depends on, so that every study that needs it finds it."""
+"""The id of a run: a hash of exactly what its result depends on, so that any study that needs it finds it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["RECIPE", "run_id", "run_ids"]
 RECIPE = 1
 """The version of how a run is trained and scored: raise it whenever the same inputs give other scores."""
 
-# What a plan holds beside what one run depends on: names, figures for readers, how runs are compared, and what
-# the rows and seeds of the pair say exactly. A field that is not listed here counts as one that matters.
+# What a plan holds beside what one run depends on: names, figures for readers, how runs are compared, and
+# what the rows and seeds of the pair say exactly. A field that is not listed here counts as one that matters.
 _APART = frozenset(
     (
         *("data", "model", "notes", "fingerprint", "unit", "guess_error", "own_dropout", "random_modes"),
         *("metric", "alpha", "power", "comparisons", "detectable", "floor", "margin", "overlap"),
-        *("rows", "train_rows", "select_rows", "test_rows", "arms", "pairs", "seed"),
+        *("rows", "train_rows", "select_rows", "test_rows", "arms", "pairs", "seed", "sites"),
     )
 )
 _NAMES = frozenset(("name", "family"))
@@ -54,6 +54,7 @@ def run_id(plan: Plan, arm: Arm, pair: int, split: Split) -> str:
         "recipe": RECIPE,
         "plan": {name: value for name, value in asdict(plan).items() if name not in _APART},
         "arm": {name: value for name, value in asdict(arm).items() if name not in _NAMES},
+        "sites": plan.sites.get(arm.method, ()),
         "seeds": pair_seeds(plan.seed, pair)[1:],
         "rows": {field.name: _digest(getattr(split, field.name)) for field in fields(split)},
     }

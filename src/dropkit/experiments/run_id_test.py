@@ -22,7 +22,7 @@ MATTERS: dict[str, Any] = {
     "input_shape": (4,),
     "n_outputs": 3,
     "model_digest": "0",
-    "sites": ("0",),
+    "sites": {"dropout": ("0",)},
     "class_weight": "balanced",
     "epochs": 3,
     "batch": 7,
@@ -71,6 +71,11 @@ def test_what_a_run_does_not_depend_on_leaves_its_id(plan: Plan, name: str) -> N
     changed = replace(plan, **{name: APART[name]})
     assert changed != plan
     assert run_id(changed, DROP, 0, SPLIT) == run_id(plan, DROP, 0, SPLIT)
+
+
+def test_places_of_other_methods_leave_the_id(plan: Plan) -> None:
+    more = replace(plan, sites=plan.sites | {"drop_path": ("2",)})
+    assert run_id(more, DROP, 0, SPLIT) == run_id(plan, DROP, 0, SPLIT)
 
 
 def test_every_field_of_a_plan_is_decided_upon() -> None:

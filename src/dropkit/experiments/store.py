@@ -1,19 +1,36 @@
-"""Finished runs on disk: one line each, forced to the disk before the next one starts to count."""
+"""Finished runs on disk: one committed, checksummed record each, in a file that several studies may share."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
+import sqlite3
 import tempfile
+import threading
+import time
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 from dropkit.core.check import DropkitError
+from dropkit.experiments.owner import Owner
+from dropkit.experiments.sqlite_file import connect, open_file, telling, transaction
 from dropkit.report.record import Run
 
-__all__ = ["RunLog", "prepare_folder"]
+__all__ = ["FILE", "LEASE", "Claim", "Store", "prepare_folder"]
 
-RunId = tuple[str, int]
+FILE = "runs.sqlite"
+LEASE = 60.0
+"""Seconds for which a run belongs to who takes it; renewed while its owner lives."""
+
+_TABLES = (
+    "CREATE TABLE runs (id TEXT PRIMARY KEY, record TEXT NOT NULL, checksum TEXT NOT NULL)",
+    "CREATE TABLE failures (number INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " id TEXT NOT NULL, record TEXT NOT NULL, checksum TEXT NOT NULL)",
+    "CREATE TABLE leases (id TEXT PRIMARY KEY, owner TEXT NOT NULL, expires REAL NOT NULL)",
+)
 
 
 def prepare_folder(out: str | Path) -> Path:
@@ -27,7 +44,7 @@ def prepare_folder(out: str | Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"dropkit")
-        for name in ("runs.jsonl", "study.json", "report.html"):
+        for name in ("study.json", "report.html"):
             _check_file(folder / name)
     except OSError as error:
         rule = f"must be a folder that can be written ({error.strerror})"
@@ -40,47 +57,143 @@ def _check_file(path: Path) -> None:
         path.open("a").close()
 
 
-class RunLog:
-    """The file runs.jsonl of a study: appended to, never rewritten, so that a kill costs no finished run.
+class Claim(NamedTuple):
+    """What became of runs that a study asked for: `ours` to train, `settled` meanwhile by someone else."""
 
-    Lines of other plans may stand in the same file; each line carries the fingerprint of its plan.
+    ours: tuple[str, ...]
+    settled: dict[str, Run]
+
+
+class Store:
+    """The file runs.sqlite of a folder; inside `with` its leases are renewed, afterwards they are given back.
+
+    Every change is one transaction, forced to the disk before it counts (WAL, synchronous=FULL): a kill or a
+    full disk leaves the file as it was before the change or after it. A run that is being trained has a
+    lease, which ends by itself, and at once where its owner is found dead: nothing stays marked as running.
+
+    Args:
+        folder: where the file lies, or is made.
+
+    Raises:
+        DropkitError: the file is no store, one of a newer version, damaged, or cannot be opened or written.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "runs.jsonl"
+        self.path, self.damaged = folder / FILE, 0
+        self._owner = str(Owner.new())
+        self._connection = open_file(self.path, _TABLES)
+        self._since = self._last_failure()
+        self._ended = threading.Event()
+        self._renewal = threading.Thread(target=self._renew_until_ended, daemon=True)
 
-    def load(self, fingerprint: str) -> dict[RunId, Run]:
-        """Finished runs of one plan by (arm, pair), without failed ones and lines that a crash cut off."""
-        if not self.path.exists():
-            return {}
-        lines = self.path.read_bytes().splitlines()
-        runs = [run for run in map(_parse, lines) if run and run.plan == fingerprint and not run.failure]
-        return {(run.arm, run.pair): run for run in runs}
+    def __enter__(self) -> Self:
+        self._renewal.start()
+        return self
 
-    def append(self, run: Run) -> None:
-        """Write one run and wait until it is on the disk."""
-        line = json.dumps(asdict(run), allow_nan=False).encode() + b"\n"
-        try:
-            with self.path.open("ab") as file:
-                file.write(b"\n" + line if self._is_torn() else line)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            rule = (
-                f"can no longer be written ({error.strerror}); runs up to here are kept in {self.path.name}"
-            )
-            mend = "make room and repeat the command: it goes on from there"
-            raise DropkitError("out", rule, str(self.path.parent), mend) from error
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._renewal.join()
+        # What hinders this was told by what ended the study; a lease that stays ends by itself.
+        with closing(self._connection), suppress(sqlite3.Error):
+            self._connection.execute("DELETE FROM leases WHERE owner = ?", (self._owner,))
 
-    def _is_torn(self) -> bool:
-        with self.path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(size - 1, 0))
-            return size > 0 and file.read(1) != b"\n"
+    def finished(self, ids: Iterable[str]) -> dict[str, Run]:
+        """The finished runs among those asked for.
+
+        A record whose checksum fails is no result: it is thrown out, counted in `damaged`, and its run is
+        trained again.
+        """
+        with self._change():
+            found = {run_id: self._finished(run_id) for run_id in ids}
+        return {run_id: run for run_id, run in found.items() if run}
+
+    def claim(self, ids: Iterable[str], count: int) -> Claim:
+        """Take leases on the first `count` runs that are neither settled nor held by someone who lives.
+
+        Runs that others finished, or failed at since this store was opened, are handed over on the way.
+        """
+        with self._change():
+            held, ours, settled = self._held(), list[str](), dict[str, Run]()
+            for run_id in ids:
+                if len(ours) == count:
+                    break
+                if run := self._finished(run_id) or self._failed(run_id):
+                    settled[run_id] = run
+                elif run_id not in held:
+                    ours.append(run_id)
+            leases = [(run_id, self._owner, time.time() + LEASE) for run_id in ours]
+            self._connection.executemany("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", leases)
+        return Claim(tuple(ours), settled)
+
+    def finish(self, run_id: str, run: Run) -> Run:
+        """Keep a run, give its lease back, and return what is kept: of two with one id the first.
+
+        A failed run is noted; it does not stand in the way of another try by a later study.
+        """
+        record = json.dumps(asdict(run), allow_nan=False)
+        row = (run_id, record, _checksum(run_id, record))
+        with self._change():
+            if run.failure:
+                self._connection.execute("INSERT INTO failures (id, record, checksum) VALUES (?, ?, ?)", row)
+            else:
+                self._connection.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?)", row)
+            lease = (run_id, self._owner)
+            self._connection.execute("DELETE FROM leases WHERE id = ? AND owner = ?", lease)
+            kept = self._finished(run_id)
+        return kept or run
+
+    def forget(self, ids: Collection[str]) -> None:
+        """Throw finished runs out, so that they are trained again."""
+        with self._change():
+            self._connection.executemany("DELETE FROM runs WHERE id = ?", [(run_id,) for run_id in ids])
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        with telling(self.path, self._connection), transaction(self._connection):
+            yield
+
+    def _finished(self, run_id: str) -> Run | None:
+        query = "SELECT record, checksum FROM runs WHERE id = ?"
+        row = self._connection.execute(query, (run_id,)).fetchone()
+        run = _read(run_id, row)
+        if row and not run:
+            self._connection.execute("DELETE FROM runs WHERE id = ?", (run_id,))
+            self.damaged += 1
+        return run
+
+    def _failed(self, run_id: str) -> Run | None:
+        query = "SELECT record, checksum FROM failures WHERE id = ? AND number > ? ORDER BY number DESC"
+        return _read(run_id, self._connection.execute(query, (run_id, self._since)).fetchone())
+
+    def _last_failure(self) -> int:
+        with telling(self.path, self._connection):
+            (last,) = self._connection.execute("SELECT max(number) FROM failures").fetchone()
+        return last or 0
+
+    def _held(self) -> set[str]:
+        query = "SELECT id, owner FROM leases WHERE expires > ?"
+        return {run_id for run_id, owner in self._connection.execute(query, (time.time(),)) if _lives(owner)}
+
+    def _renew_until_ended(self) -> None:
+        while not self._ended.wait(LEASE / 4):
+            # What hinders this hinders the next record too, which tells it.
+            with suppress(sqlite3.Error), closing(connect(self.path)) as connection:
+                renewed = (time.time() + LEASE, self._owner)
+                connection.execute("UPDATE leases SET expires = ? WHERE owner = ?", renewed)
 
 
-def _parse(line: bytes) -> Run | None:
-    try:
-        return Run.from_dict(json.loads(line))
-    except (ValueError, KeyError, TypeError):
+def _read(run_id: str, row: tuple[Any, Any] | None) -> Run | None:
+    if row is None or row[1] != _checksum(run_id, row[0]):
         return None
+    return Run.from_dict(json.loads(row[0]))
+
+
+def _checksum(run_id: str, record: str) -> str:
+    return hashlib.sha256(f"{run_id} {record}".encode()).hexdigest()
+
+
+def _lives(owner: str) -> bool:
+    try:
+        return not Owner.parse(owner).is_dead()
+    except ValueError:  # damaged on the disk
+        return False

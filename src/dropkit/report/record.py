@@ -150,7 +150,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run: one arm on one pair of (split, seed). A failed one says why and has no scores."""
+    """One finished run: one arm on one pair of (split, seed). A failed one says why and has no scores.
+
+    `id` names it in runs.sqlite: a hash of all that its scores depend on.
+    """
 
     plan: str
     arm: str
@@ -160,6 +163,7 @@ class Run:
     test: Scores | None = None
     curve: tuple[Point, ...] = ()
     failure: str = ""
+    id: str = ""
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Run:
@@ -244,7 +248,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """Everything a study leaves: the plan, every run, the summaries, the comparisons and the verdict."""
+    """Everything a study leaves: the plan, every run, the summaries, the comparisons and the verdict.
+
+    `table_hash` is of runs, arms and comparisons without their seconds: equal for any number of workers.
+    """
 
     plan: Plan
     runs: tuple[Run, ...]
@@ -255,6 +262,7 @@ class StudyResult:
     stopped_early: bool
     seconds: float
     files: dict[str, str]
+    table_hash: str = ""
     schema: int = SCHEMA
 
     def to_dict(self, *, runs: bool = True) -> dict[str, Any]:

@@ -35,8 +35,8 @@ _WRAPS = "95 % interval"  # of tiny changes: long, and better broken over two li
 class Watcher(Protocol):
     """Who is told how a study goes: the plan first, then inside `with` each finished run."""
 
-    def planned(self, plan: Plan, done: int, place: str) -> None:
-        """The plan is fixed; `done` runs of it are already there."""
+    def planned(self, plan: Plan, done: int, place: str, damaged: int = 0) -> None:
+        """The plan is fixed; `done` runs of it are already there, and as many records were `damaged`."""
 
     def finished(self, run: Run) -> None:
         """One more run is on the disk."""
@@ -51,7 +51,7 @@ class Watcher(Protocol):
 class Quiet:
     """A watcher that says nothing."""
 
-    def planned(self, plan: Plan, done: int, place: str) -> None:
+    def planned(self, plan: Plan, done: int, place: str, damaged: int = 0) -> None:
         """Say nothing."""
 
     def finished(self, run: Run) -> None:
@@ -73,14 +73,15 @@ class Terminal:
         self.progress = Progress(*columns, console=self.console)
         self.bar = self.progress.add_task("runs")
 
-    def planned(self, plan: Plan, done: int, place: str) -> None:
+    def planned(self, plan: Plan, done: int, place: str, damaged: int = 0) -> None:
         """Print the plan."""
         for line in plan_lines(plan):
             self.console.print(Text(line))
         if done:
-            self.console.print(
-                Text(f"{done} finished runs of this very plan found in {place} and used again.")
-            )
+            self.console.print(Text(f"{counted(done, 'finished run')} found in {place} and used again."))
+        if damaged:
+            records = counted(damaged, "record")
+            self.console.print(Text(f"{records} in {place} failed the checksum: trained again."))
         self.progress.update(self.bar, total=plan.n_runs, completed=done)
 
     def finished(self, run: Run) -> None:

@@ -36,7 +36,7 @@ def test_the_plan_is_told_before_the_first_run(result: StudyResult, console: Con
     watcher.planned(result.plan, done=3, place="here")
     text = " ".join(said(console).split())
     assert all(" ".join(line.split()) in text for line in plan_lines(result.plan))
-    assert "3 finished runs of this very plan found in here" in text
+    assert "3 finished runs found in here and used again" in text
 
 
 def test_the_plan_tells_what_it_can_see(result: StudyResult) -> None:
