@@ -68,7 +68,8 @@ def _headline(plan: Plan, main: Sequence[Comparison], other: Sequence[Comparison
     answer, end = _no_gain(plan, main), "Take none, it is the simplest."
     if beside is None:
         return f"{answer}. {end}"
-    matters = "probabilities matter" if beside.metric == "nll" else f"the {label(plan, beside.metric)} matters"
+    nll = beside.metric == "nll"
+    matters = "probabilities matter" if nll else f"the {label(plan, beside.metric)} matters"
     gain = f"{beside.family} improves test {moves(plan, beside)}"
     return f"{answer}. But {gain}: take {recommended!r} if {matters}, else none."
 
