@@ -46,7 +46,9 @@ def test_verdict_and_tables_are_printed(table: Path, tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("wrong", [["--pairs", "2"], ["--data", "digit"], ["--model", "x.py:make"]])
+@pytest.mark.parametrize(
+    "wrong", [["--pairs", "2"], ["--margin", "0.5"], ["--data", "digit"], ["--model", "x.py:make"]]
+)
 def test_refused_input_ends_with_2_and_one_line(tmp_path: Path, wrong: list[str]) -> None:
     done = run("--out", str(tmp_path / "out"), *wrong)
     assert done.exit_code == 2

@@ -105,6 +105,13 @@ def test_a_clear_or_an_open_result_is_carried_by_nobody() -> None:
     assert carriers([[-1.0, -1.1, -1.2]], [OFF]) == [()]
 
 
+def test_a_pair_that_hides_a_result_is_not_taken_away_to_get_one() -> None:
+    d = [-1.0, -1.1, -0.9, -1.05, -0.95, 3.0]
+    assert decide([d], [OFF]).outcome.tolist() == [OPEN]
+    assert decide([d[:-1]], [OFF]).outcome.tolist() == [BETTER]
+    assert carriers([d], [OFF]) == [()]
+
+
 def test_a_pair_without_which_all_others_are_equal_carries_nothing() -> None:
     d = [-0.02] + [0.0] * 5
     assert decide([d], [0.5], 0.2).outcome.tolist() == [EQUIVALENT]
