@@ -17,8 +17,9 @@ from joblib.externals.loky import ProcessPoolExecutor
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments.dataset import Dataset, Split
-from dropkit.experiments.models import ModelSource, reason
+from dropkit.experiments.models import ModelSource
 from dropkit.experiments.train import Task, train
+from dropkit.experiments.user_file import reason
 from dropkit.report.record import Arm, Plan, Run
 
 __all__ = ["Alone", "Crew", "Trainer", "Work", "make_crew"]

@@ -192,7 +192,8 @@ def _take_target(
     values, missing = values[known], int((~known).sum())
     if types.is_numeric_dtype(values):
         _refuse_infinite(name, values)
-    notes = (f"rows without a target, left out: {missing}",) if missing else ()
+    words = "an empty cell, or NA, None, null: rename such a word if it is a class of its own"
+    notes = (f"rows without a target, left out: {missing} ({words})",) if missing else ()
     return _plain(values), frame[known.to_numpy()].reset_index(drop=True), notes
 
 

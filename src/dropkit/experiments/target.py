@@ -14,6 +14,7 @@ from dropkit.report.words import counted
 
 __all__ = ["Target", "check_finite", "decide_target"]
 
+_LARGEST = 1e100
 MAX_CLASSES = 20
 MIN_ROWS = 60
 MIN_CLASS_ROWS = 10
@@ -78,6 +79,9 @@ def _values(name: str, values: npt.NDArray[Any], numeric: bool, how: str) -> Tar
     if not numeric:
         first = values[0]
         raise DropkitError(name, "must be numeric for a regression", first, "ask for task=classification")
+    if np.abs(values).max() > _LARGEST:
+        rule = f"must stay below {_LARGEST:g}, so that squares of it can be summed"
+        raise DropkitError(name, rule, np.abs(values).max(), "give it in a larger unit")
     if np.ptp(values) == 0:
         rule = "must vary: a constant target leaves nothing to learn"
         raise DropkitError(name, rule, values[0], "name another column")

@@ -3,6 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dropkit.core.check import DropkitError
 from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION
 from dropkit.experiments.target import decide_target
 
@@ -35,3 +36,10 @@ def test_classes_are_numbered_in_the_order_of_their_names() -> None:
     decided = decide_target("y", np.array(["b", "a"] * 40, dtype=object))
     assert decided.classes == ("a", "b")
     assert decided.y[:2].tolist() == [1, 0]
+
+
+def test_values_whose_squares_overflow_are_refused() -> None:
+    with pytest.raises(
+        DropkitError, match=r"y must stay below 1e\+100.*got 8e\+200; give it in a larger unit"
+    ):
+        decide_target("y", np.linspace(0.1, 8e200, 80))
