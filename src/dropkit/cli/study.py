@@ -18,7 +18,7 @@ DONE, NO_VERDICT, INTERRUPTED = 0, 3, 130
 
 def study(
     data: Annotated[
-        str, typer.Option(help="digits, fashion-mnist, breast-cancer, a file or a folder: see below.")
+        str, typer.Option(help="digits, fashion-mnist, breast-cancer, a file or a folder (see the examples).")
     ] = "digits",
     target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
     group: Annotated[

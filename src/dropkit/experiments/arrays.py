@@ -18,6 +18,7 @@ from torch.utils.data import IterableDataset
 from dropkit.core.check import DropkitError
 from dropkit.experiments.columns import Columns, group_codes, in_short, time_ranks, time_values
 from dropkit.experiments.dataset import Dataset, ImageInputs, Inputs
+from dropkit.experiments.reading import check_file
 from dropkit.experiments.table import table_inputs
 from dropkit.experiments.target import check_finite, decide_target
 from dropkit.report.words import printable
@@ -112,6 +113,7 @@ def npz_dataset(path: Path, columns: Columns, task: str = "auto") -> Dataset:
     Raises:
         DropkitError: the file is no .npz, an array is missing, or it would have to be unpickled.
     """
+    check_file(path)
     columns.refuse(path.name, but=("target", "group", "time"))
     wanted = {"x": "x", "y": columns.target or "y", "group": columns.group, "time": columns.time}
     arrays = _read_npz(path, {part: name for part, name in wanted.items() if name is not None})

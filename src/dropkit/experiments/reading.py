@@ -13,7 +13,7 @@ from dropkit.core.check import DropkitError, try_import
 from dropkit.experiments.columns import check_width
 from dropkit.report.words import printable
 
-__all__ = ["read_parquet", "read_table"]
+__all__ = ["check_file", "read_parquet", "read_table"]
 
 _MARKS = {  # the longer first: that of UTF-32 begins like that of UTF-16
     codecs.BOM_UTF32_LE: "UTF-32",
@@ -57,6 +57,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
         MissingPackage: pyarrow is not installed.
         DropkitError: the file cannot be read or is not Parquet.
     """
+    check_file(path)
     try_import("pyarrow", extra="parquet")
     from pyarrow import parquet
 
@@ -94,8 +95,14 @@ def _decode(path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _content(path: Path) -> bytes:
+    check_file(path)
+    return path.read_bytes()
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is no file that can be read."""
     try:
-        return path.read_bytes()
+        path.open("rb").close()
     except OSError as error:
         rule = f"must be a file that can be read ({error.strerror})"
         raise DropkitError("data", rule, str(path), "check the path") from error
