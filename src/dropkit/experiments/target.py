@@ -79,6 +79,7 @@ def _values(name: str, values: npt.NDArray[Any], numeric: bool, how: str) -> Tar
     if not numeric:
         first = values[0]
         raise DropkitError(name, "must be numeric for a regression", first, "ask for task=classification")
+    values = values.astype(np.float64)  # in smaller types the bound itself would overflow
     if np.abs(values).max() > _LARGEST:
         rule = f"must stay below {_LARGEST:g}, so that squares of it can be summed"
         raise DropkitError(name, rule, np.abs(values).max(), "give it in a larger unit")
@@ -86,7 +87,7 @@ def _values(name: str, values: npt.NDArray[Any], numeric: bool, how: str) -> Tar
         rule = "must vary: a constant target leaves nothing to learn"
         raise DropkitError(name, rule, values[0], "name another column")
     note = f"{name} has {len(np.unique(values))} different numbers: a regression, {how}"
-    return Target(REGRESSION, values.astype(np.float64), (), note)
+    return Target(REGRESSION, values, (), note)
 
 
 def check_finite(name: str, values: npt.NDArray[Any]) -> None:

@@ -43,3 +43,9 @@ def test_values_whose_squares_overflow_are_refused() -> None:
         DropkitError, match=r"y must stay below 1e\+100.*got 8e\+200; give it in a larger unit"
     ):
         decide_target("y", np.linspace(0.1, 8e200, 80))
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.int8, np.uint8])
+def test_values_of_small_types_are_values_too(kind: Any) -> None:
+    values = (np.arange(80) - 10).clip(0).astype(kind)
+    assert decide_target("y", values, REGRESSION).y.tolist() == values.astype(float).tolist()
