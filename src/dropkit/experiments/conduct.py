@@ -97,16 +97,16 @@ def study(
     """
     began = perf_counter()
     options = Options(
-        task,
-        metric,
-        pairs,
-        epochs,
-        train_rows,
-        seed,
-        joblib.cpu_count() if workers is None else workers,
-        arms,
-        class_weight,
-        margin,
+        task=task,
+        metric=metric,
+        pairs=pairs,
+        epochs=epochs,
+        train_rows=train_rows,
+        seed=seed,
+        workers=joblib.cpu_count() if workers is None else workers,
+        arms=arms,
+        class_weight=class_weight,
+        margin=margin,
     )
     place = prepare_folder(out)
     columns = Columns(target, group, time, ignore, keep_columns)
