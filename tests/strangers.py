@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from dropkit import Blocks, Drop, Key
+from dropkit.core import reference
 from dropkit.core.rate import Linear, Schedule
 from dropkit.testing import Built, Declared, Shapes, Subject, module_subject
 from dropkit.testing.exam import RATES
@@ -75,6 +76,11 @@ def _rate(rate: Any, step: int, behind: int) -> float:
 
 
 STRANGER = stranger()
+ONE_COIN = replace(
+    stranger(lambda rate, x, rng: np.full(x.shape, rng.random() < rate)),
+    declare=lambda rate, shape: Declared(rate, shape, (0,), scale=inverted(rate, 0)),
+    shapes=Shapes((2,), ()),
+)
 UNSCALED = replace(stranger(factor=unscaled), waived={"mean": "it has no scale"})
 
 
@@ -115,6 +121,105 @@ def short_period(rate: float, x: Array, rng: np.random.Generator) -> Array:
 def neighbours_share_at_03(rate: float, x: Array, rng: np.random.Generator) -> Array:
     coins = fair(rate, x, rng)
     return np.repeat(coins, 2, axis=-1)[..., : x.shape[-1]] if rate == 0.3 else coins
+
+
+def tiled(rate: float, x: Array, rng: np.random.Generator) -> Array:
+    """A buffer of 16,384 numbers is drawn once a call, and read again from its start."""
+    return np.resize(rng.random(16_384) < rate, x.shape)
+
+
+def period(calls: int, subject: Subject = STRANGER) -> Subject:
+    """The number of the call is kept modulo this: training repeats its masks."""
+    return keyed(lambda key: replace(key, call=key.call % calls), subject)
+
+
+def keyed(change: Callable[[Key], Key], subject: Subject = STRANGER) -> Subject:
+    """The subject under keys that are changed on the way, forward and backward."""
+
+    def defect(built: Built, rate: Any) -> Built:
+        def forward(x: Array, key: Key | None, mode: Any = "train", window: Any = None) -> Array:
+            return built.forward(x, None if key is None else change(key), mode)
+
+        return replace(
+            built, forward=forward, backward=lambda x, grad, key: built.backward(x, grad, change(key))
+        )
+
+    return subject.but("wrong", defect)
+
+
+# Arrays: each takes what `defects.forwarding` or `defects.backwarding` hands on
+
+
+def writing(forward: Any, rate: Any, x: Array, key: Key | None, mode: Any, window: Any) -> Array:
+    """The result is written into the array of the caller, in training."""
+    if mode != "eval":
+        x[...] = forward(x, key, mode)
+    return x
+
+
+def writing_columns(forward: Any, rate: Any, x: Array, key: Key | None, mode: Any, window: Any) -> Array:
+    """It is so where the array does not lie row by row, for which there is a path of its own."""
+    return forward(x, key, mode) if x.flags.c_contiguous else writing(forward, rate, x, key, mode, window)
+
+
+def writing_back(backward: Any, rate: Any, x: Array, grad: Array, key: Key) -> Array:
+    grad[...] = backward(x, grad, key)
+    return grad
+
+
+def image_tells(backward: Any, rate: Any, x: Array, grad: Array, key: Key) -> Array:
+    """What came out as 0 is taken for dropped: behind a ReLU half of the gradient is lost."""
+    y = STRANGER.at(rate).forward(x, key)
+    return np.where(y != 0, backward(x, grad, key), grad.dtype.type(0))
+
+
+def floor_tells(backward: Any, rate: Any, x: Array, grad: Array, key: Key) -> Array:
+    """The same of alpha dropout: what came out as SELU's floor is taken for dropped."""
+    y = reference.apply(x, Drop(float(rate), noise="alpha"), key)
+    return np.where(
+        y != Declared.of(Drop(float(rate), noise="alpha"), x.shape).fill, backward(x, grad, key), 0
+    )
+
+
+def columns_first(backward: Any, rate: Any, x: Array, grad: Array, key: Key) -> Array:
+    """The mask is drawn again in the order in which the gradient lies in memory."""
+    if grad.flags.c_contiguous or not grad.flags.f_contiguous:
+        return backward(x, grad, key)
+    return backward(x.T, grad.T, key).T
+
+
+def columns_of_x_first(backward: Any, rate: Any, x: Array, grad: Array, key: Key) -> Array:
+    return columns_first(lambda grad, x, key: backward(x, grad, key), rate, grad, x, key)
+
+
+def gaps_counted(backward: Any, rate: Any, x: Array, grad: Array, key: Key) -> Array:
+    """The mask is drawn for the memory that the gradient spans, gaps included."""
+    if grad.strides[-1] != 2 * grad.itemsize:
+        return backward(x, grad, key)
+    return np.repeat(backward(x, grad, key), 2, axis=-1)[..., : grad.shape[-1]]
+
+
+def read_from_the_start(backward: Any, rate: Any, x: Array, grad: Array, key: Key) -> Array:
+    """A gradient that lies backwards in memory is read forwards."""
+    return backward(x, grad, key) if grad.strides[0] >= 0 else backward(x, grad[::-1], key)[::-1]
+
+
+def wide_mask_back(backward: Any, rate: Any, x: Array, grad: Array, key: Key) -> Array:
+    """The mask is drawn again in double precision, although other types draw another."""
+    return np.where(fair(rate, x, np.random.default_rng([*key.words])), 0, grad * inverted(rate, x)).astype(
+        grad.dtype
+    )
+
+
+def multiplied_back(backward: Any, rate: Any, x: Array, grad: Array, key: Key) -> Array:
+    with np.errstate(invalid="ignore"):
+        return grad * backward(x, np.ones_like(grad), key)
+
+
+def by_type(rate: float, x: Array, rng: np.random.Generator) -> Array:
+    """Every type has draws of its own: not the mask of another type, but one that the gradient shares."""
+    rng.random(x.itemsize)
+    return fair(rate, x, rng)
 
 
 # Values and gradients
@@ -198,6 +303,65 @@ class ExactDropBlock(FirstOrderDropBlock):
 
     def gamma(self) -> float:
         return -math.expm1(math.log1p(-self.rate) / self.size**2)
+
+
+class _FromImage(torch.autograd.Function):
+    """An operator whose backward pass takes what came out as 0 for dropped."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, kept: torch.Tensor, scale: float) -> torch.Tensor:
+        y = torch.where(kept, x * scale, 0.0)
+        ctx.scale = scale
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> Any:
+        (y,) = ctx.saved_tensors
+        return torch.where(y != 0, grad * ctx.scale, 0.0), None, None
+
+
+class _FromMask(_FromImage):
+    """The same, which keeps the mask."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, kept: torch.Tensor, scale: float) -> torch.Tensor:
+        ctx.scale = scale
+        ctx.save_for_backward(kept)
+        return torch.where(kept, x * scale, 0.0)
+
+
+class OwnOperator(torch.nn.Module):
+    """Dropout through an operator of its own; draws do not depend on type or layout."""
+
+    operator: type[torch.autograd.Function] = _FromMask
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return x
+        kept = torch.rand(x.shape, dtype=torch.float64) >= self.rate
+        y: torch.Tensor = self.operator.apply(x, kept, inverted(self.rate, x))  # type: ignore[no-untyped-call]
+        return y
+
+
+class OperatorFromImage(OwnOperator):
+    operator = _FromImage
+
+
+class LikeItsInput(OwnOperator):
+    """`torch.rand_like`: every type and every layout has a mask of its own, forward and backward alike."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        kept = torch.rand_like(x) >= self.rate
+        return torch.where(kept, x * inverted(self.rate, x), 0.0) if self.training else x
+
+
+def operator(make: Callable[[float], torch.nn.Module]) -> Subject:
+    return module_subject(make, "own operator", "b t -> b t")
 
 
 def path(make: Callable[[float], torch.nn.Module]) -> Subject:

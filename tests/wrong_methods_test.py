@@ -57,27 +57,47 @@ from tests.defects import (
     without_offset,
 )
 from tests.strangers import (
+    ONE_COIN,
     STRANGER,
     UNSCALED,
     ExactDropBlock,
     FirstOrderDropBlock,
+    LikeItsInput,
+    OperatorFromImage,
+    OwnOperator,
     ScaledDropPath,
     UnscaledDropPath,
     blocks,
+    by_type,
+    columns_first,
+    columns_of_x_first,
     doubled_at_07,
     exactly_k_of_n,
     falling_together,
+    floor_tells,
+    gaps_counted,
+    image_tells,
+    keyed,
+    multiplied_back,
     neighbours_share_at_03,
     only_listed_rates,
+    operator,
     path,
+    period,
     rate_off,
+    read_from_the_start,
     short_period,
     shrinking_at_07,
     shrinking_in_float32,
     sparing_the_large,
     stranger,
+    tiled,
     unscaled_at_05,
     unscaled_in_float16,
+    wide_mask_back,
+    writing,
+    writing_back,
+    writing_columns,
 )
 from tests.strangers import unscaled as no_scale
 
@@ -173,7 +193,7 @@ STRANGERS = [
     Wrong("20 % off at 0.3 alone", "rate", "rate_at_every_position", rate_off(0.2, 0.3), STRANGER),
     Wrong("right at a list of rates", "rate", "rate_at_every_position", only_listed_rates(), STRANGER),
     Wrong("exactly k of n", "independence", "counts", stranger(exactly_k_of_n), STRANGER),
-    Wrong("short period", "independence", "independence", stranger(short_period), STRANGER),
+    Wrong("short period", "independence", "repetition", stranger(short_period), STRANGER),
     Wrong("calls with a rate of their own", "independence", "counts", stranger(falling_together), STRANGER),
     Wrong(
         "neighbours share at 0.3 alone",
@@ -197,6 +217,47 @@ STRANGERS = [
     Wrong(
         "a step late, no scale to tell", "moments", "schedule", stranger(factor=no_scale, late=1), UNSCALED
     ),
+    Wrong("a mask again after 128 calls", "independence", "repetition", period(128), STRANGER),
+    Wrong("a mask again after 1000 calls", "independence", "repetition", period(1_000), STRANGER),
+    Wrong("a mask again after 2**16 calls", "independence", "repetition", period(2**16), STRANGER),
+    Wrong("a mask again after 4999 calls", "independence", "repetition", period(4_999), STRANGER),
+    Wrong("one coin again after 1000 calls", "independence", "repetition", period(1_000, ONE_COIN), ONE_COIN),
+    Wrong(
+        "seeds of 32 bits",
+        "independence",
+        "repetition",
+        keyed(lambda key: replace(key, word=key.word % 2**32)),
+        STRANGER,
+    ),
+    Wrong("a buffer read twice in a call", "independence", "repetition", stranger(tiled), STRANGER),
+    Wrong("0 taken for dropped", "gradient", "gradient", backwarding(image_tells, STRANGER), STRANGER),
+    Wrong("floor taken for dropped", "gradient", "gradient", backwarding(floor_tells, ALPHAS), ALPHAS),
+    Wrong(
+        "0 taken for dropped by an operator",
+        "gradient",
+        "gradient",
+        operator(OperatorFromImage),
+        operator(OwnOperator),
+    ),
+    Wrong(
+        "mask of another type back",
+        "gradient",
+        "gradient",
+        backwarding(wide_mask_back, stranger(by_type)),
+        stranger(by_type),
+    ),
+    Wrong("columns first, back", "gradient", "gradient", backwarding(columns_first, STRANGER), STRANGER),
+    Wrong("columns of x first, back", "key", "layouts", backwarding(columns_of_x_first, STRANGER), STRANGER),
+    Wrong("gaps counted, back", "key", "layouts", backwarding(gaps_counted, STRANGER), STRANGER),
+    Wrong(
+        "read from the start, back", "key", "layouts", backwarding(read_from_the_start, STRANGER), STRANGER
+    ),
+    Wrong("x written into", "key", "untouched", forwarding(writing, STRANGER), STRANGER),
+    Wrong("columns of x written into", "key", "untouched", forwarding(writing_columns, STRANGER), STRANGER),
+    Wrong("gradient written into", "key", "untouched", backwarding(writing_back, STRANGER), STRANGER),
+    Wrong("dropped NaN comes back", "edges", "nonfinite", backwarding(multiplied_back, STRANGER), STRANGER),
+    Wrong("a mask for each type", "key", "inputs", operator(LikeItsInput), operator(OwnOperator)),
+    Wrong("a mask for each layout", "key", "layouts", operator(LikeItsInput), operator(OwnOperator)),
     Wrong("path without its scale", "moments", "values", path(UnscaledDropPath), path(ScaledDropPath)),
     Wrong(
         "published rate of blocks",
@@ -209,7 +270,7 @@ STRANGERS = [
 RANDOM = {
     "rate": ("contract.rate",),
     "moments": ("contract.moments", "contract.schedule"),
-    "independence": ("contract.independence", "contract.counts"),
+    "independence": ("contract.independence", "contract.counts", "contract.repeats"),
     "key": ("contract.key",),
 }
 """The registered tests that an examination of a trait can run, each once."""
@@ -221,6 +282,13 @@ def test_a_defect_is_found_and_its_absence_is_not(case: Wrong) -> None:
     assert found.status == "failed", str(found)
     assert "raised" not in found.sentence
     assert finding(case.right, case).status == "passed"
+
+
+@pytest.mark.parametrize("right", [operator(LikeItsInput), stranger(by_type)], ids=["module", "numpy"])
+def test_a_gradient_is_not_blamed_for_a_mask_that_depends_on_the_type(right: Subject) -> None:
+    report = examine(right, 5, ["key", "gradient"])
+    assert {found.status for found in report.findings if found.check == "gradient"} == {"passed"}
+    assert "inputs" in {found.check for found in report.failed}
 
 
 def test_every_check_has_a_defect_that_it_finds() -> None:

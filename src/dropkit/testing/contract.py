@@ -9,7 +9,7 @@ from typing import Literal
 from dropkit.core.check import OneOf
 from dropkit.core.key import Key
 from dropkit.core.method import TRAITS
-from dropkit.testing import laws, structure
+from dropkit.testing import laws, passes, structure
 from dropkit.testing.exam import Exam, NotApplicable, Result
 from dropkit.testing.subject import Subject
 
@@ -27,17 +27,19 @@ CHECKS: tuple[tuple[str, Callable[[Exam], Result]], ...] = (
     ("groups", structure.groups),
     ("independence", laws.independence),
     ("independence", laws.counts),
+    ("independence", laws.repetition),
     ("eval", structure.evaluation),
     ("eval", structure.state),
-    ("gradient", structure.gradient),
+    ("gradient", passes.gradient),
     ("key", structure.key),
     ("key", structure.twin),
     ("key", structure.window),
-    ("key", structure.inputs),
-    ("key", structure.layouts),
+    ("key", passes.inputs),
+    ("key", passes.layouts),
+    ("key", passes.untouched),
     ("key", structure.description),
     ("edges", structure.edges),
-    ("edges", structure.nonfinite),
+    ("edges", passes.nonfinite),
 )
 """What examines each trait."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -18,7 +18,18 @@ from dropkit.testing.registry import share
 from dropkit.testing.stats import LAGS
 from dropkit.testing.subject import Built, Subject
 
-__all__ = ["RATES", "Exam", "NotApplicable", "Result", "judge", "roundings"]
+__all__ = [
+    "RATES",
+    "Exam",
+    "NotApplicable",
+    "Result",
+    "Shape",
+    "deviating",
+    "far_apart",
+    "following",
+    "judge",
+    "roundings",
+]
 
 RATES = 0.5, 0.1, 0.3, 0.7, 0.9
 """The rates at which every method is examined, beside two that follow from the exam's key."""
@@ -31,6 +42,8 @@ _GROUPS = 512  # with fewer groups in a call there are more calls,
 _MOST = 660  # but not more than this
 _ENTRIES = 2**20  # of an array that takes the place of many calls
 _SINGLE = 1_000  # calls at most where one call has few draws and no array can have more
+_FAR = 3_000  # calls far apart, at most
+_CHANCE = 128  # addresses by chance of each kind
 _TWINNED = 2  # rates at which draws are looked at that equal the reference's anyway
 
 
@@ -53,9 +66,39 @@ def roundings(error: Array, size: Array) -> float:
         return float((error / np.maximum(size * np.finfo(float).eps, np.finfo(float).tiny)).max())
 
 
+def deviating(y: Array, exact: Array, name: str, size: Array) -> int:
+    """Return how many entries are off by more than three roundings, and one more for another type."""
+    # One rounding of m or of each of a x and b, one of their sum, one of the result.
+    bound = 3 * (np.finfo(name).eps * size + float(np.finfo(name).smallest_subnormal))
+    return int(y.dtype != name) + int((abs(y.astype(np.float64) - exact) > bound).sum())
+
+
 def judge(test: str, p: float, sentence: str) -> Result:
     """Return the result of a registered statistical test: it fails where p falls below its share."""
     return Result(p >= share(test), p, share(test), sentence)
+
+
+def far_apart(key: Key, by_chance: int) -> list[Key]:
+    """Return a key and others that lie far from it: in its call, its word or its stream.
+
+    Args:
+        key: where to start.
+        by_chance: how many of each kind are drawn from the key.
+    """
+    rng = np.random.default_rng([*key.words])
+    near = [key]
+    for name, bits, tens in (("call", 32, 10), ("word", 64, 20), ("stream", 32, 10)):
+        start = getattr(key, name)
+        steps = [*(2**i for i in range(bits)), *(10**i for i in range(tens))]
+        moved = [(start + step) % 2**bits for step in steps]
+        moved += [int(number) for number in rng.integers(2**bits, size=by_chance, dtype=np.uint64)]
+        near += [replace(key, **{name: number}) for number in moved]
+    return list(dict.fromkeys(near))
+
+
+def following(key: Key, calls: int) -> list[Key]:
+    """Return the keys of so many calls, from this one on."""
+    return [replace(key, call=(key.call + i) % 2**32) for i in range(calls)]
 
 
 @dataclass
@@ -148,19 +191,36 @@ class Exam:
 
         An array that is longer along an axis of independent draws takes the place of many calls.
         """
-        shape = self._grown(rate, draws)
+        shape = next(iter(self.grown(rate, draws)), self.base)
         declared = self.declared(rate, shape)
         for i in range(min(_SINGLE, math.ceil(draws / declared.draws))):
             yield declared.thin(declared.per_group(self.factor(rate, shape, self.key.fold("many", i))))
 
-    def _grown(self, rate: float, draws: int) -> Shape:
-        base, one = self.base, self.declared(rate, self.base).draws
-        times = max(1, min(math.ceil(draws / one), _ENTRIES // math.prod(base)))
-        for axis in range(len(base)):
-            shape = tuple(n * times if i == axis else n for i, n in enumerate(base))
-            if self.declared(rate, shape).draws == times * one:
-                return shape
-        return base
+    def grown(self, rate: float, draws: int) -> list[Shape]:
+        """Return the base shape made longer along each axis of independent draws in turn.
+
+        It has at least so many draws then, unless it would become too large.
+        """
+        one = self.declared(rate, self.base).draws
+        times = max(1, min(math.ceil(draws / one), _ENTRIES // math.prod(self.base)))
+        shapes = [
+            tuple(n * times if i == axis else n for i, n in enumerate(self.base))
+            for axis in range(len(self.base))
+        ]
+        return [shape for shape in shapes if self.declared(rate, shape).draws == times * one]
+
+    def far(self, draws: int) -> Array:
+        """Return coins of rate 1/2 at addresses far apart, `(addresses, coins)`, at least so many at each.
+
+        Calls, words and streams differ by powers of two and of ten, and, where there is no twin, by chance.
+        Where a call has too few draws those of the next calls are added, and the first addresses must do.
+        """
+        declared = self.declared(0.5, self.small)
+        calls = math.ceil(draws / declared.draws)
+        firsts = far_apart(self.key.fold("far"), by_chance=0 if self.twinned or calls > 1 else _CHANCE)
+        firsts = firsts[: (_SINGLE if self.twinned else _FAR) // calls]
+        m = self._stack(0.5, self.small, [key for first in firsts for key in following(first, calls)])
+        return declared.thin(declared.coins(m)).reshape(len(firsts), -1)
 
     def long_samples(self, rate: float) -> list[tuple[Declared, Array]]:
         """Return the factor of every group over many calls, once for each axis that can be long."""
@@ -169,5 +229,5 @@ class Exam:
         return [(self.declared(rate, shape), self._stack(rate, shape, keys)) for shape in shapes]
 
     def _stack(self, rate: float, shape: Shape, keys: list[Key]) -> Array:
-        declared = self.declared(rate, shape)
-        return np.stack([declared.per_group(self.factor(rate, shape, key)) for key in keys])
+        declared, built = self.declared(rate, shape), self.at(rate)
+        return np.stack([declared.per_group(built.forward(np.ones(shape), key)) for key in keys])

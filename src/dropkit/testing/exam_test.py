@@ -7,7 +7,7 @@ import pytest
 
 from dropkit import Blocks, Drop, Key
 from dropkit.testing import numpy_subject
-from dropkit.testing.exam import RATES, Exam
+from dropkit.testing.exam import RATES, Exam, far_apart, following
 
 
 def exam(pattern: Any, key: int | Key = 1) -> Exam:
@@ -44,3 +44,35 @@ def test_one_coin_a_call_is_drawn_for_a_while_and_no_longer(monkeypatch: pytest.
 def test_draws_of_overlapping_blocks_are_thinned() -> None:
     (m,) = exam(Blocks(2, over="h w")).many(0.5, 1)
     assert m.shape == (512, 2, 2)
+
+
+def test_addresses_lie_apart_by_powers_of_two_and_of_ten_in_each_part() -> None:
+    start = Key(2**64 - 5, 7, 9)
+    keys = far_apart(start, by_chance=0)
+    assert len(set(keys)) == len(keys)
+    assert {2**16, 2**31, 10**3, 10**9} <= {(key.call - 7) % 2**32 for key in keys}
+    assert {2**40, 2**63, 10**19} <= {(key.word - start.word) % 2**64 for key in keys}
+    assert {2**16, 10**9} <= {(key.stream - 9) % 2**32 for key in keys}
+    by_chance = far_apart(start, by_chance=100)
+    assert by_chance == far_apart(start, by_chance=100)
+    assert len(by_chance) == len(keys) + 300
+
+
+def test_the_next_calls_go_round_at_the_end() -> None:
+    assert [key.call for key in following(Key(1, 2**32 - 2), 3)] == [2**32 - 2, 2**32 - 1, 0]
+
+
+@pytest.mark.parametrize(("pattern", "addresses"), [("...", 520), ("... -> ", 46)])
+def test_few_coins_a_call_are_made_up_for_by_the_next_calls(pattern: Any, addresses: int) -> None:
+    coins = exam(pattern).far(64)
+    assert coins.shape[0] >= addresses
+    assert coins.shape[1] >= 64
+    assert coins.any(axis=1).all()
+    assert not coins.all(axis=1).any()
+
+
+def test_one_call_grows_along_each_axis_of_independent_draws() -> None:
+    assert exam("b t d -> b d").grown(0.5, 529 * 3) == [(69, 2, 23), (23, 2, 69)]
+    assert exam(Blocks(3, over="h w")).grown(0.5, 4096) == [(1024, 5, 5), (512, 10, 5), (512, 5, 10)]
+    assert exam(Blocks(3, over="h w")).grown(0.5, 3 * 2048) == [(1536, 5, 5)]
+    assert exam("... -> ").grown(0.5, 4096) == []

@@ -18,12 +18,22 @@ from dropkit.testing.declared import Declared
 from dropkit.testing.exam import Exam, NotApplicable, Result, judge, roundings
 from dropkit.testing.registry import share
 
-__all__ = ["counts", "independence", "law", "mean", "planted", "rate_at_every_position", "values"]
+__all__ = [
+    "counts",
+    "independence",
+    "law",
+    "mean",
+    "planted",
+    "rate_at_every_position",
+    "repetition",
+    "values",
+]
 
 Array = np.ndarray[Any, Any]
 
 _ULP = 2.0**-52
 _LONG, _SHORT = 128, 64  # stretches of fair coins; the short ones for calls that have no long one
+_ROW = 2**17 + 3  # coins of one call, beyond any size at which generators are called again
 _STRETCH = 4 * _LONG  # coins of a call in which a stretch is looked for
 _ERROR = 0.03  # of the rarer of dropping and keeping, to be seen with power 0.99 at each rate:
 _POWER = 0.995  # the plan knows the variance of the declared rate alone, so it takes a little more
@@ -92,14 +102,23 @@ def independence(exam: Exam) -> Result:
     """Pairs of groups agree as independent ones do, at all lags, along axes, over layers, steps and seeds."""
     examined = exam.rates[:1] if exam.twinned else exam.rates
     tests = [p for rate in examined for p in _pairs(exam, rate)]
-    declared = exam.declared(0.5, exam.base)
-    thin = declared.thin(declared.coins(exam.sample(0.5)))
-    tests.append(_repeats(thin.reshape(thin.shape[0] * thin.shape[1], -1)))
-    sentence = (
-        f"pairs at all lags up to {stats.LAGS} along axes, layers, steps, seeds "
-        f"at {len(examined)} rates; no stretch twice"
-    )
+    lags = f"pairs at all lags up to {stats.LAGS}"
+    sentence = f"{lags} along axes, layers, steps, seeds at {len(examined)} rates"
     return judge("contract.independence", stats.joint(tests), sentence)
+
+
+def repetition(exam: Exam) -> Result:
+    """No draws come twice: not in one long call, in neighbouring calls, or at addresses far apart."""
+    declared = exam.declared(0.5, exam.base)
+    near = declared.thin(declared.coins(exam.sample(0.5)))
+    long, far = [_coins_in_a_row(exam, shape) for shape in exam.grown(0.5, _ROW)], exam.far(_SHORT)
+    tests = [_repeats(near.reshape(near.shape[0] * near.shape[1], -1)), stats.collisions(far)]
+    tests += [stats.repeats(row, _LONG) for row in long]
+    sentence = (
+        f"no mask twice at {len(far)} addresses far apart; no stretch of draws twice in {near.size:,} of "
+        f"neighbouring calls or in {max((row.size for row in long), default=near[0, 0].size):,} of one call"
+    )
+    return judge("contract.repeats", stats.joint(tests), sentence)
 
 
 def counts(exam: Exam) -> Result:
@@ -121,6 +140,12 @@ def _pairs(exam: Exam, rate: float) -> list[float]:
     declared = exam.declared(rate, exam.base)
     tests = [_agreement(declared, kind) for kind in declared.coins(exam.sample(rate))]
     return tests + [_agreement(long, long.coins(sample)) for long, sample in exam.long_samples(rate)]
+
+
+def _coins_in_a_row(exam: Exam, shape: tuple[int, ...]) -> Array:
+    declared = exam.declared(0.5, shape)
+    m = declared.per_group(exam.factor(0.5, shape, exam.key))
+    return declared.thin(declared.coins(m)).reshape(1, -1)
 
 
 def _repeats(coins: Array) -> float:

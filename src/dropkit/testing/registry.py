@@ -22,6 +22,7 @@ RUNS: Mapping[str, int] = {
     "contract.moments": 250,
     "contract.independence": 250,
     "contract.counts": 250,
+    "contract.repeats": 250,
     "contract.schedule": 250,
     "contract.key": 250,
     "mathematics": 20,

@@ -20,6 +20,7 @@ __all__ = [
     "agreement",
     "binomial",
     "central",
+    "collisions",
     "distribution",
     "groups_needed",
     "joint",
@@ -247,6 +248,24 @@ def repeats(coins: Array, length: int = 64) -> float:
     order = np.lexsort(parts)
     repeated = np.logical_and.reduce([part[order][1:] == part[order][:-1] for part in parts]).any()
     return float(min(1.0, order.size**2 / 2 / 2.0**length)) if repeated else 1.0
+
+
+def collisions(masks: Array, rate: float = 0.5) -> float:
+    """Return the p-value of independent masks of which two are equal: n of them make n (n - 1) / 2 pairs, and
+    each is equal with probability (1 - 2 rate (1 - rate))**draws (union bound).
+
+    Args:
+        masks: bool, `(masks, draws)`: each draw is true with probability `rate`.
+        rate: the probability of a draw, in [0, 1].
+
+    >>> import numpy
+    >>> collisions(numpy.ones((3, 64), bool)) == 3 * 2.0**-64
+    True
+    """
+    n, draws = masks.shape
+    if len(set(map(bytes, np.packbits(masks, axis=1)))) == n:
+        return 1.0
+    return float(min(1.0, math.comb(n, 2) * (1 - 2 * rate * (1 - rate)) ** draws))
 
 
 def _starts(count: int, lag: int, span: int) -> Array:

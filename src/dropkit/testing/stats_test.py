@@ -1,4 +1,5 @@
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,21 @@ def test_a_stretch_that_comes_twice_is_seen_at_any_offset(length: int) -> None:
     coins[3, 833] ^= True
     assert stats.repeats(coins, length) == 1.0
     assert stats.repeats(coins[:, : length - 1], length) == 1.0
+
+
+def test_two_masks_that_are_equal_are_seen_wherever_they_stand() -> None:
+    masks = RNG.random((300, 67)) < 0.5
+    assert stats.collisions(masks) == 1.0
+    masks[211] = masks[4]
+    assert stats.collisions(masks) == math.comb(300, 2) * 2.0**-67
+    masks[211, 66] ^= True
+    assert stats.collisions(masks) == 1.0
+
+
+def test_the_chance_of_two_equal_masks_is_that_of_their_rate() -> None:
+    masks = np.zeros((2, 3), bool)
+    assert stats.collisions(masks, 0.1) == pytest.approx(0.82**3)
+    assert stats.collisions(np.zeros((100, 3), bool), 0.1) == 1.0
 
 
 def test_a_stretch_has_one_of_two_lengths() -> None:

@@ -15,22 +15,19 @@ from dropkit.core.drop import Drop
 from dropkit.core.groups import KofN
 from dropkit.core.key import Key
 from dropkit.core.mode import Mode
-from dropkit.core.pattern import ELLIPSIS, PatternError
+from dropkit.core.pattern import ELLIPSIS
 from dropkit.core.rate import Early, Late, Linear, Schedule
 from dropkit.testing import stats
-from dropkit.testing.exam import Exam, NotApplicable, Result, judge, roundings
+from dropkit.testing.arrays import normal
+from dropkit.testing.exam import Exam, NotApplicable, Result, deviating, judge, roundings
 from dropkit.testing.registry import share
 
 __all__ = [
     "description",
     "edges",
     "evaluation",
-    "gradient",
     "groups",
-    "inputs",
     "key",
-    "layouts",
-    "nonfinite",
     "schedule",
     "state",
     "twin",
@@ -40,7 +37,6 @@ __all__ = [
 Array = np.ndarray[Any, Any]
 
 _RATE = 0.5
-_SEED = 20_141
 _PLANS: tuple[Schedule, ...] = (Early(0.9, 2), Late(0.6, 3), Linear(0.1, 0.9, 4))
 _STEPS = 6  # two of them after the end of the longest plan
 _DRAWS = 768  # tell steps whose rates are 0.2 apart from each other with power 0.9999
@@ -64,15 +60,6 @@ def evaluation(exam: Exam) -> Result:
     return Result(mapped + slept == 0, mapped + slept, 0, sentence)
 
 
-def gradient(exam: Exam) -> Result:
-    """The gradient is the factor of the forward pass: backward equals grad (f(x + h) - f(x)) / h."""
-    keys = exam.key, exam.key.fold("gradient")
-    worst = max(_gradient_error(exam, rate, key) for rate in exam.rates for key in keys)
-    lost = sum(_lost_gradient(exam, rate, name) for rate in exam.rates for name in exam.subject.dtypes)
-    sentence = f"backward and the difference quotient differ by {worst:.3g} roundings, {lost} entries by type"
-    return Result(worst <= 4 and lost == 0, worst, 4, sentence)
-
-
 def key(exam: Exam) -> Result:
     """The same key gives the same mask; another key, call or stream another one; no key a fresh one."""
     changed = alike = 0
@@ -86,7 +73,7 @@ def key(exam: Exam) -> Result:
 
 def edges(exam: Exam) -> Result:
     """Rate 0 changes nothing, rate 1 leaves nothing, and both are finite, forward and backward."""
-    x, grad = _normal(exam.base), _normal(exam.base, 1)
+    x, grad = normal(exam.base), normal(exam.base, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         none, whole = exam.at(0.0), exam.at(1.0)
@@ -96,36 +83,12 @@ def edges(exam: Exam) -> Result:
     return Result(wrong == 0, wrong, 0, f"{wrong} entries wrong at rate 0 or at rate 1")
 
 
-def nonfinite(exam: Exam) -> Result:
-    """A dropped NaN or infinity is gone."""
-    if exam.declared(_RATE, exam.base).law is not None:
-        raise NotApplicable("the noise drops nothing outright")
-    left = sum(_survivors(exam, rate) for rate in exam.rates)
-    return Result(left == 0, left, 0, f"{left} entries not the declared value although dropped")
-
-
-def inputs(exam: Exam) -> Result:
-    """Values and type change no mask; empty and 0-d arrays and every type come back as they are."""
-    values = sum(_moved_by_values(exam, rate) for rate in exam.rates)
-    types = sum(_lost_type(exam, rate, name) for rate in exam.rates for name in exam.subject.dtypes)
-    shapes = sum(_lost_shape(exam, shape) for shape in _odd_shapes(exam))
-    wrong = values + types + shapes
-    sentence = f"{values} entries moved by values, {types} by type; {shapes} shapes lost"
-    return Result(wrong == 0, wrong, 0, sentence)
-
-
-def layouts(exam: Exam) -> Result:
-    """Memory layout changes no mask."""
-    moved = sum(_layout_changes(exam, x) for x in _layouts(_normal(exam.base)))
-    return Result(moved == 0, moved, 0, f"{moved} entries moved by memory layout")
-
-
 def twin(exam: Exam) -> Result:
     """The NumPy reference under the same key decides alike at every entry; values agree to the last bits."""
     worst = moved = 0.0
     for shape in (exam.base, *exam.subject.shapes.long):
         for rate in exam.rates:
-            x = _normal(shape)
+            x = normal(shape)
             expected = reference.apply(x, exam.drop(rate), exam.key)
             y = exam.at(rate).forward(x, exam.key)
             moved += int((exam.coins(rate, shape, exam.key) != exam.expected(rate, shape, exam.key)).sum())
@@ -174,7 +137,7 @@ def schedule(exam: Exam) -> Result:
 
 def state(exam: Exam) -> Result:
     """Evaluation moves nothing that the method keeps, nor does a call under an explicit key."""
-    x, moved = _normal(exam.base), set()
+    x, moved = normal(exam.base), set()
     for rate in exam.rates:
         built = exam.at(rate)
         before = built.state()
@@ -187,10 +150,6 @@ def state(exam: Exam) -> Result:
         0,
         f"calls in {len(moved)} modes moved the state {', '.join(sorted(moved))}".rstrip(),
     )
-
-
-def _normal(shape: tuple[int, ...], seed: int = 0) -> Array:
-    return np.random.default_rng(_SEED + seed).standard_normal(shape)
 
 
 def _types(exam: Exam) -> tuple[str, ...]:
@@ -207,58 +166,17 @@ def _unlike(exam: Exam, rate: float) -> int:
 
 def _wrong_eval(exam: Exam, rate: float, name: str) -> int:
     """Return how many entries are not the eval map's, and one more for a copy where it is the identity."""
-    x, factor = _normal(exam.base).astype(name), exam.declared(rate, exam.base).factor
+    x, factor = normal(exam.base).astype(name), exam.declared(rate, exam.base).factor
     y, exact = exam.at(rate).forward(x, exam.key, "eval"), factor * x.astype(np.float64)
     # Only a map that is the identity at every rate must not even copy.
     same = exam.subject.identity and exam.declared(0.3, exam.base).factor == 1
-    return _deviating(y, exact, name, abs(exact)) + int(same and y is not x)
+    return deviating(y, exact, name, abs(exact)) + int(same and y is not x)
 
 
 def _wrong_mc(exam: Exam, rate: float, name: str) -> int:
-    x = _normal(exam.base).astype(name)
+    x = normal(exam.base).astype(name)
     train, mc = (exam.at(rate).forward(x, exam.key, mode) for mode in _MODES)
     return int((train != mc).sum())
-
-
-def _gradient_error(exam: Exam, rate: float, key: Key) -> float:
-    """Return by how many roundings backward and the difference quotient differ."""
-    x, grad = _normal(exam.base), _normal(exam.base, 1)
-    built = exam.at(rate)
-    low, high = built.forward(x, key), built.forward(x + 1.0, key)
-    error = abs(built.backward(x, grad, key) - grad * (high - low))
-    # Two sums, each rounded at the size of its largest term, and the product of their difference.
-    return roundings(error, abs(grad) * (abs(high) + abs(low) + abs(high - low)))
-
-
-def _lost_gradient(exam: Exam, rate: float, name: str) -> int:
-    """Return how many entries of a gradient of this type are not those of float64, rounded."""
-    x, grad = _normal(exam.base).astype(name), _normal(exam.base, 1).astype(name)
-    built = exam.at(rate)
-    exact = built.backward(x.astype(np.float64), grad.astype(np.float64), exam.key)
-    return _deviating(built.backward(x, grad, exam.key), exact, name, abs(exact) + abs(grad))
-
-
-def _moved_by_values(exam: Exam, rate: float) -> int:
-    """Return at how many entries the factor of one array is not that of another."""
-    built, x = exam.at(rate), _normal(exam.base)
-    zero, one, low, high = (built.forward(value, exam.key) for value in (0 * x, 0 * x + 1, x, x + 1))
-    size = 1 + abs(zero) + abs(one) + abs(low) + abs(high)
-    return int((abs((high - low) - (one - zero)) > 8 * np.finfo(float).eps * size).sum())
-
-
-def _lost_type(exam: Exam, rate: float, name: str) -> int:
-    """Return how many entries of an array of this type are not those of float64, rounded."""
-    x = _normal(exam.base).astype(name)
-    exact = exam.at(rate).forward(x.astype(np.float64), exam.key)
-    size = abs(exact) + abs(x) + abs(exam.declared(rate, exam.base).shift)
-    return _deviating(exam.at(rate).forward(x, exam.key), exact, name, size)
-
-
-def _deviating(y: Array, exact: Array, name: str, size: Array) -> int:
-    """Return how many entries are off by more than three roundings, and one more for another type."""
-    # One rounding of m or of each of a x and b, one of their sum, one of the result.
-    bound = 3 * (np.finfo(name).eps * size + float(np.finfo(name).smallest_subnormal))
-    return int(y.dtype != name) + int((abs(y.astype(np.float64) - exact) > bound).sum())
 
 
 def _off_step(exam: Exam, plan: Schedule, step: int) -> int:
@@ -302,43 +220,6 @@ def _chance_alike(exam: Exam, rate: float) -> float:
     declared = exam.declared(rate, exam.small)
     alike: float = 0.0 if declared.law is not None else 1 - 2 * declared.rate * (1 - declared.rate)
     return alike**declared.draws
-
-
-def _survivors(exam: Exam, rate: float) -> int:
-    """Return how many dropped entries are not the declared value although x was infinite or NaN."""
-    gone = exam.coins(rate, exam.base, exam.key)
-    wild = np.where(gone, np.resize([np.nan, np.inf, -np.inf], exam.base), 1.0)
-    y = exam.at(rate).forward(wild, exam.key)
-    return int((y[gone] != exam.declared(rate, exam.base).fill).sum())
-
-
-def _layouts(x: Array) -> list[Array]:
-    """The same values in other memory: columns first, axes rotated (channels last), every second entry."""
-    order = (0, *range(2, x.ndim), 1) if x.ndim > 1 else (0,)
-    back = tuple(int(i) for i in np.argsort(order))
-    rotated = np.ascontiguousarray(x.transpose(order)).transpose(back)
-    strided = np.repeat(x, 2, axis=-1)[..., ::2]
-    return [np.asfortranarray(x), rotated, strided]
-
-
-def _layout_changes(exam: Exam, x: Array) -> int:
-    built, plain = exam.at(_RATE), np.ascontiguousarray(x)
-    return int((built.forward(x, exam.key) != built.forward(plain, exam.key)).sum())
-
-
-def _odd_shapes(exam: Exam) -> list[tuple[int, ...]]:
-    shapes = [tuple(0 if i == axis else n for i, n in enumerate(exam.base)) for axis in range(len(exam.base))]
-    return [*shapes, (1,) * len(exam.base), ()]
-
-
-def _lost_shape(exam: Exam, shape: tuple[int, ...]) -> int:
-    """Return 1 where an array of this shape does not come back with it."""
-    try:
-        exam.declared(_RATE, shape)
-    except (PatternError, IndexError):
-        return 0  # the groups name axes that this shape has not
-    y = exam.at(_RATE).forward(np.ones(shape), exam.key)
-    return int(y.shape != shape)
 
 
 def _distance(y: Array, expected: Array, x: Array, continuous: bool) -> float:

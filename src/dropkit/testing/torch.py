@@ -160,16 +160,21 @@ def _embed(layer: Any, x: torch.Tensor, key: Any = None, window: Window = _WHOLE
 
 def _built(layer: Layer, call: Call) -> Built:
     def forward(x: Array, key: Key | None, mode: Mode = "train", window: Window = _WHOLE_ARRAY) -> Array:
-        tensor = torch.from_numpy(x)
+        tensor = _tensor(x)
         y = _in_mode(layer, mode, lambda: call(layer, tensor, key=key, window=window))
         return x if y is tensor else y.numpy()
 
     def backward(x: Array, grad: Array, key: Key) -> Array:
-        tensor = torch.from_numpy(x).requires_grad_()
-        (through,) = torch.autograd.grad(call(layer.train(), tensor, key=key), tensor, torch.from_numpy(grad))
+        tensor = _tensor(x).requires_grad_()
+        (through,) = torch.autograd.grad(call(layer.train(), tensor, key=key), tensor, _tensor(grad))
         return through.numpy()
 
     return Built(forward, backward, lambda: _state(layer))
+
+
+def _tensor(x: Array) -> torch.Tensor:
+    """Return the array as a tensor in the same memory, unless it lies there backwards, as no tensor can."""
+    return torch.from_numpy(x.copy() if min(x.strides, default=0) < 0 else x)
 
 
 def _in_mode(layer: Layer, mode: Mode, run: Callable[[], torch.Tensor]) -> torch.Tensor:
@@ -218,15 +223,15 @@ class _Seeds:
 
 def _module_built(module: torch.nn.Module, rate: float, seeds: _Seeds) -> Built:
     def forward(x: Array, key: Key | None, mode: Mode = "train", window: Window = _WHOLE_ARRAY) -> Array:
-        tensor = torch.from_numpy(x)
+        tensor = _tensor(x)
         with seeds.under(key), _module_mode(module, rate, mode), torch.no_grad():
             y = module(tensor)
         return x if y is tensor else y.numpy()
 
     def backward(x: Array, grad: Array, key: Key) -> Array:
-        tensor = torch.from_numpy(x).requires_grad_()
+        tensor = _tensor(x).requires_grad_()
         with seeds.under(key), _module_mode(module, rate, "train"):
-            (through,) = torch.autograd.grad(module(tensor), tensor, torch.from_numpy(grad))
+            (through,) = torch.autograd.grad(module(tensor), tensor, _tensor(grad))
         return through.numpy()
 
     return Built(forward, backward, lambda: (_kept(module), torch.get_rng_state().numpy().tobytes()))

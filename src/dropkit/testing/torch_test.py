@@ -60,6 +60,12 @@ def test_the_gradient_is_that_of_the_seed_of_the_key() -> None:
     np.testing.assert_array_equal(built.backward(X, X, Key(5)), built.forward(X, Key(5)))
 
 
+def test_an_array_that_lies_backwards_in_memory_is_taken() -> None:
+    built, x = SUBJECT.at(0.3), np.arange(1.0, 65.0)[::-1].reshape(8, 8)[::-1]
+    assert (built.forward(x, Key(5)) == built.forward(x.copy(), Key(5))).all()
+    assert (built.backward(x, x, Key(5)) == built.backward(x.copy(), x.copy(), Key(5))).all()
+
+
 def test_torch_is_loaded_when_its_subjects_are_asked_for() -> None:
     code = (
         "import sys, dropkit.testing as t; assert 'torch' not in sys.modules; "
