@@ -22,7 +22,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from tools.prove import battery, cells, generators, laws, layers, selftest
+from tools.prove import battery, cells, generators, kills, laws, layers, selftest
 from tools.prove.page import write
 from tools.prove.proof import Measured, Proof, load, run, save
 
@@ -57,6 +57,7 @@ def parts() -> list[Part]:
         ),
         (11, "other correlations", selftest.other_correlations, ()),
         (11, "other tails", selftest.other_tails, ()),
+        (12, "kills", kills.kills, ()),
     ]
 
 

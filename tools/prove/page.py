@@ -28,6 +28,7 @@ PROMISES = {
     9: "Gradients are right, and half types are within 2 ulp of float32.",
     10: "The stream is stable.",
     11: "The study claims no more often than it says what is not true, and finds what it says it can find.",
+    12: "A study that is killed or shares its folder loses no finished run and ends with the same table.",
 }
 
 _PACKAGES = "numpy", "scipy", "torch"

@@ -22,7 +22,7 @@ from dropkit.experiments.train import Task, train
 from dropkit.experiments.user_file import reason
 from dropkit.report.record import Arm, Plan, Run
 
-__all__ = ["Alone", "Crew", "Trainer", "Work", "make_crew"]
+__all__ = ["Alone", "Crew", "Death", "Trainer", "Work", "make_crew"]
 
 _ORPHAN_CHECK = 1.0  # seconds
 
@@ -41,6 +41,14 @@ class Work:
         return train(Task(self.plan, arm, pair, self.data, self.splits[pair], self.source))
 
 
+class Death(Exception):  # noqa: N818 - what happened, as KeyboardInterrupt
+    """A process died; `in_run` says whether it had begun to train."""
+
+    def __init__(self, *, in_run: bool) -> None:
+        super().__init__()
+        self.in_run = in_run
+
+
 class Trainer(Protocol):
     """Who trains runs; an adapter to a cluster is one more of these, used inside `with`."""
 
@@ -55,7 +63,7 @@ class Trainer(Protocol):
         """Train a run some time."""
 
     def collect(self, future: Future[Run]) -> Run:
-        """The run of a future that is done; `BrokenProcessPool` where its process died."""
+        """The run of a future that is done; raises `Death` where its process died."""
 
     def __enter__(self) -> Self: ...
 
@@ -136,16 +144,16 @@ class Crew:
         """The run of a future that is done.
 
         Raises:
-            BrokenProcessPool: its process died.
+            Death: its process died.
             DropkitError: its process could not load the model or the data.
         """
         member = self._busy.pop(future)
         try:
             member.ready.result()
             run = future.result()
-        except BrokenProcessPool:
+        except BrokenProcessPool as error:
             member.executor.shutdown(wait=False)
-            raise
+            raise Death(in_run=member.ready.exception() is None) from error
         except Exception as error:
             member.executor.shutdown(wait=False, kill_workers=True)
             raise _cannot_load(error, self.size) from error

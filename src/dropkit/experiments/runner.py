@@ -6,11 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 from dropkit.core.check import DropkitError
-from dropkit.experiments.crew import Trainer, Work, make_crew
+from dropkit.experiments.crew import Death, Trainer, Work, make_crew
 from dropkit.experiments.store import Store
 from dropkit.report.record import Plan, Run
 
@@ -18,8 +17,8 @@ __all__ = ["run_all", "take_finished"]
 
 Place = tuple[str, int]
 
-_TRIES = 2  # a process may be killed for reasons that its run has no part in
-_HOPELESS = 4  # deaths before anything was finished
+_TRIES = 3  # a process may be killed for reasons that its run has no part in
+_HOPELESS = 10  # deaths while nothing was finished
 _KILLED = f"its process was killed {_TRIES} times, most often for want of memory"
 _MEND = "ask for fewer (1 stays in this process) and repeat the command: finished runs are kept"
 _POLL = 0.2  # seconds between looks at what others hold
@@ -66,7 +65,7 @@ class _Session:
         self._arms = {arm.name: arm for arm in work.plan.arms}
         self._waiting = {run_id: some[0] for run_id, some in places.items()}
         self._running: dict[Future[Run], tuple[str, Place]] = {}
-        self._deaths: Counter[str] = Counter()
+        self._deaths, self._deaths_in = 0, Counter[str]()
         self._has_returned = False
 
     def settle(self) -> Iterator[tuple[str, Run]]:
@@ -100,17 +99,18 @@ class _Session:
         run_id, place = self._running.pop(future)
         try:
             run = self._crew.collect(future)
-        except BrokenProcessPool:
-            return self._after_death(run_id, place)
+        except Death as death:
+            return self._after(death, run_id, place)
         self._has_returned = True
         return self._store.finish(run_id, replace(run, id=run_id))
 
-    def _after_death(self, run_id: str, place: Place) -> Run | None:
-        self._deaths[run_id] += 1
-        if self._deaths.total() == _HOPELESS and not self._has_returned:
+    def _after(self, death: Death, run_id: str, place: Place) -> Run | None:
+        self._deaths += 1
+        self._deaths_in[run_id] += death.in_run
+        if self._deaths == _HOPELESS and not self._has_returned:
             rule = f"must fit into memory: {_HOPELESS} were killed, and none finished a run"
-            raise DropkitError("workers", rule, self._crew.size, _MEND)
-        if self._deaths[run_id] < _TRIES:
+            raise DropkitError("workers", rule, self._crew.size, _MEND) from death
+        if self._deaths_in[run_id] < _TRIES:
             self._begin(run_id, place)
             return None
         return self._store.finish(run_id, Run("", *place, 0.0, failure=_KILLED, id=run_id))

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +15,7 @@ from dropkit.core.check import DropkitError
 from dropkit.experiments import runner
 from dropkit.experiments.arms import NONE
 from dropkit.experiments.arrays import array_dataset
-from dropkit.experiments.crew import Work
+from dropkit.experiments.crew import Death, Work
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
 from dropkit.experiments.run_id import run_ids
@@ -134,7 +133,8 @@ class Mortal:
 
     size = 2
 
-    def __init__(self, deaths: Mapping[tuple[str, int], int]) -> None:
+    def __init__(self, deaths: Mapping[tuple[str, int], int], *, in_run: bool = True) -> None:
+        self.in_run = in_run
         self.deaths, self.begun = dict(deaths), list[tuple[str, int]]()
         self._busy: dict[Future[Run], tuple[str, int]] = {}
 
@@ -153,7 +153,7 @@ class Mortal:
         place = self._busy.pop(future)
         if self.deaths.get(place, 0):
             self.deaths[place] -= 1
-            raise BrokenProcessPool
+            raise Death(in_run=self.in_run)
         return future.result()
 
     def __enter__(self) -> Self:
@@ -173,30 +173,36 @@ def settle(
 def test_a_death_is_followed_by_another_try(
     arrays: Any, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work, crew = make_work(arrays), Mortal({("none", 2): 1})
+    work, crew = make_work(arrays), Mortal({("none", 2): 2})
     assert settle(work, store, crew, monkeypatch) == dict.fromkeys(ids(work), "")
-    assert crew.begun.count(("none", 2)) == 2
-    assert len(crew.begun) == 13
+    assert crew.begun.count(("none", 2)) == 3
+    assert len(crew.begun) == 14
 
 
-def test_two_deaths_are_a_failure_of_this_run_alone(
+def test_three_deaths_are_a_failure_of_this_run_alone(
     arrays: Any, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work, crew = make_work(arrays), Mortal({("none", 2): 9})
     failures = settle(work, store, crew, monkeypatch)
-    assert "killed 2 times" in failures.pop(("none", 2))
+    assert "killed 3 times" in failures.pop(("none", 2))
     assert set(failures.values()) == {""}
     assert len(failures) == 11
+
+
+def test_a_death_before_the_run_began_is_not_the_runs(
+    arrays: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, crew = make_work(arrays), Mortal({("none", 2): 9}, in_run=False)
+    assert settle(work, store, crew, monkeypatch) == dict.fromkeys(ids(work), "")
 
 
 def test_where_all_die_the_study_ends_with_a_mend(
     arrays: Any, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work = make_work(arrays)
-    crew = Mortal(dict.fromkeys(ids(work), 9))
-    with pytest.raises(DropkitError, match=r"must fit into memory: 4 were killed.*finished runs are kept"):
+    crew = Mortal(dict.fromkeys(ids(work), 99), in_run=False)
+    with pytest.raises(DropkitError, match=r"must fit into memory: 10 were killed.*finished runs are kept"):
         settle(work, store, crew, monkeypatch)
-    assert len(crew.begun) == 4
 
 
 # --- real processes
