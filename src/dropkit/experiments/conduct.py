@@ -85,7 +85,8 @@ def study(
         seed: of everything; the same seed gives the same table for any number of workers.
         workers: processes, one thread each; default one a core.
         out: folder for report.html, study.json and runs.sqlite; finished runs that it holds are used again,
-            whatever other arms or pairs were planned then. Two studies on one folder share the work.
+            whatever other arms or pairs were planned then. Two studies of one machine on one folder share
+            the work.
         fresh: train everything again instead.
         quiet: print nothing.
 

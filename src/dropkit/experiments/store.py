@@ -70,6 +70,7 @@ class Store:
     Every change is one transaction, forced to the disk before it counts (WAL, synchronous=FULL): a kill or a
     full disk leaves the file as it was before the change or after it. A run that is being trained has a
     lease, which ends by itself, and at once where its owner is found dead: nothing stays marked as running.
+    Studies that share the file must be on one machine, since a WAL is shared through its memory.
 
     Args:
         folder: where the file lies, or is made.
