@@ -110,8 +110,8 @@ def independence(exam: Exam) -> Result:
 def repetition(exam: Exam) -> Result:
     """No draws come twice: not in one long call, in neighbouring calls, or at addresses far apart.
 
-    A period of up to 5,000 calls, or of any power of two or of ten, is seen in each of 40 exams; seeds that are
-    cut to 16 bits in 36 of them, a period of 10,007 calls in 22.
+    Measured over 40 exams of a method with 264 draws a call: a period of 101, 997 or 4,999 calls is seen in
+    all of them, seeds that are cut to 16 bits in 36, a period of 10,007 calls in 22.
     """
     declared = exam.declared(0.5, exam.base)
     near = declared.thin(declared.coins(exam.sample(0.5)))
