@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from dropkit.core.check import DropkitError
 from dropkit.experiments import study
 from dropkit.experiments.arms import NONE
 from dropkit.experiments.store import FILE
@@ -32,14 +33,18 @@ __all__ = ["Disturbance", "Tally", "kills"]
 _ARMS = (NONE, *(Arm(f"dropout {rate:g}", "dropout", rate=rate) for rate in (0.1, 0.3, 0.5)))
 _PAIRS = 12
 _RUNS = len(_ARMS) * _PAIRS
-_PAUSES = {1: (0.5, 3.0), 2: (4.0, 10.0)}
-"""Seconds from kill to kill, by workers: a worker that starts must load torch first."""
+_PAUSE = 3.0  # seconds from kill to kill, at most
+_PATIENCE = 30.0  # seconds
+_GAVE_UP = 3  # exit code
 _WORKER = "popen_loky_posix"  # in the command line of a process of a crew
 
 
 @dataclass
 class Tally:
-    """What happened, and what must not have: runs lost or doubled, other tables, errors."""
+    """What happened, and what must not have: runs lost or doubled, other tables, errors.
+
+    `gave_up` counts studies that asked to be repeated with fewer workers, as they do where all of them die.
+    """
 
     studies: int = 0
     kills_of_studies: int = 0
@@ -48,6 +53,7 @@ class Tally:
     lost: int = 0
     doubled: int = 0
     others: int = 0
+    gave_up: int = 0
     errors: int = 0
 
     @property
@@ -61,7 +67,8 @@ class Tally:
             f"{self.kills} kills -9 at random moments ({self.kills_of_studies} of studies, two at once on a "
             f"folder or one with workers; {self.kills_of_workers} of workers) in {self.studies} studies of "
             f"{_RUNS} runs: {self.lost} finished runs lost, {self.doubled} counted twice, {self.others} "
-            f"tables other than the undisturbed one, {self.errors} studies that refused to go on"
+            f"tables other than the undisturbed one, {self.errors} errors; {self.gave_up} times "
+            "all workers were killed before any finished a run, and the study was begun again"
         )
 
 
@@ -103,7 +110,7 @@ class Disturbance:
         """Start, kill and start again until a study ends, and look at what it left."""
         sessions = [_start(self._folder, self._workers) for _ in range(3 - self._workers)]
         while all(session.exitcode != 0 for session in sessions):
-            time.sleep(self._draw.uniform(*_PAUSES[self._workers]))
+            self._pause()
             if self._tally.kills < count:
                 self._kill(self._draw.choice(sessions))
             sessions = [self._follow(session) for session in sessions]
@@ -114,10 +121,19 @@ class Disturbance:
     def _follow(self, session: ForkProcess) -> ForkProcess:
         if session.is_alive() or session.exitcode == 0:
             return session
-        self._tally.errors += session.exitcode != -signal.SIGKILL
+        self._tally.gave_up += session.exitcode == _GAVE_UP
+        self._tally.errors += session.exitcode not in (_GAVE_UP, -signal.SIGKILL)
         if self._tally.errors > 9:
             raise RuntimeError("studies end with errors")
         return _start(self._folder, self._workers)
+
+    def _pause(self) -> None:
+        # Workers take seconds to load torch: half of the time they are let begin before the next kill.
+        if self._workers > 1 and self._draw.random() < 0.5:
+            until = time.monotonic() + _PATIENCE
+            while _kept(self._folder) <= self.seen and time.monotonic() < until:
+                time.sleep(0.05)
+        time.sleep(self._draw.uniform(0.3, _PAUSE))
 
     def _kill(self, session: ForkProcess) -> None:
         if not session.is_alive():
@@ -155,7 +171,10 @@ def _conduct(folder: Path, workers: int) -> None:
     draw = np.random.default_rng(0)
     x = draw.normal(size=(120, 1, 4, 4))
     y = (x[:, 0, 0, 0] + draw.normal(size=120) > 0).astype(int)
-    study((x, y), arms=_ARMS, pairs=_PAIRS, epochs=8, workers=workers, out=folder, quiet=True)
+    try:
+        study((x, y), arms=_ARMS, pairs=_PAIRS, epochs=8, workers=workers, out=folder, quiet=True)
+    except DropkitError as error:
+        sys.exit(_GAVE_UP if error.argument == "workers" else str(error))
 
 
 def _crew(session: ForkProcess) -> list[psutil.Process]:
