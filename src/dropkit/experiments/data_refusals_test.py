@@ -196,7 +196,7 @@ def test_a_file_that_unpacks_to_far_too_much_is_refused_unread(
 
 
 FUNCTIONS: dict[str, tuple[str, str]] = {
-    "no such file": ("", "data must name a file that exists, got .*data.py"),
+    "no such file": ("", "data must name a file that exists, got .*check the path"),
     "an error inside": ("def make_data(): return 1 / 0", "must return data.*ZeroDivisionError"),
     "an argument": ("def make_data(n): return n", "called with nothing: TypeError"),
     "nothing": ("def make_data(): pass", "data must be made by the function, not named, got None"),
