@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -73,17 +75,25 @@ class ModelSource:
         )
 
     def digest(self, model: nn.Module) -> str:
-        """Hash of the text that makes the model and of the layers made, so that a changed model is another.
+        """Hash of all that makes the model what it is, so that a changed model is another.
 
-        The text alone would miss a width that comes from a closure or from a file that the text imports.
+        The texts are those of the factory and of the files in which the forward passes of its modules stand;
+        what closures and imported files set shows in the layers and in their first values, which are drawn
+        under a fixed seed.
+
+        Args:
+            model: as `check_model` made it.
         """
-        named = (*model.named_parameters(), *model.named_buffers())
-        shapes = {name: tuple(values.shape) for name, values in named}
-        return hashlib.sha256(f"{self._text()}\n{model!r}\n{shapes}".encode()).hexdigest()[:16]
+        texts = {_code_text(type(module).forward) for module in model.modules() if not _is_known(module)}
+        found = hashlib.sha256("\n".join([self._text(), repr(model), *sorted(texts)]).encode())
+        for name, values in (*model.named_parameters(), *model.named_buffers()):
+            found.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+            found.update(values.detach().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return found.hexdigest()[:16]
 
     def _text(self) -> str:
         if callable(self.source):
-            return self.name + _source_text(self.source)
+            return self.name + _code_text(self.source)
         if self.source in BUILT_IN:
             return self.source
         path, name = split_spec(self.source)
@@ -104,6 +114,24 @@ class ModelSource:
         """A fresh model; the factory gets `input_shape` and `n_outputs` where it takes them."""
         model: nn.Module = _call(self.factory(), self.name, input_shape=input_shape, n_outputs=n_outputs)
         return model
+
+
+def _is_known(module: nn.Module) -> bool:
+    """Whether a module comes with torch or with us, whose versions are in the plan."""
+    return type(module).__module__.partition(".")[0] in ("torch", "dropkit")
+
+
+def _code_text(function: Any) -> str:
+    """Return the file in which a function stands, or its code where there is none."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = inspect.unwrap(function).__code__ if inspect.isfunction(function) else None
+    if code is None:
+        return _source_text(function)
+    path = Path(code.co_filename)
+    if path.is_file():
+        return path.read_text(encoding="utf-8", errors="replace")
+    return f"{code.co_code!r} {code.co_consts!r} {code.co_names!r}"
 
 
 def _source_text(factory: Callable[..., Any]) -> str:
@@ -138,6 +166,7 @@ def _parameters(factory: Callable[..., Any]) -> list[inspect.Parameter]:
 def check_model(source: ModelSource, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
     """Build a model twice and try it on a small batch, or say what is wrong with it."""
     with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # the digest looks at the first values
         model, other = (source.build(input_shape, n_outputs) for _ in range(2))
     if not isinstance(model, nn.Module):
         raise DropkitError("model", f"{source.name} must return a torch.nn.Module", model, _MEND_FACTORY)

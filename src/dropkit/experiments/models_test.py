@@ -1,3 +1,4 @@
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def test_the_cnn_takes_any_image(shape: tuple[int, ...]) -> None:
 
 def digest(factory: Any) -> str:
     source = ModelSource(factory)
-    return source.digest(source.build((4,), 3))
+    return source.digest(check_model(source, (4,), 3))
 
 
 def test_the_digest_follows_the_text_of_the_file_wherever_it_lies(file: Path) -> None:
@@ -84,3 +85,45 @@ def test_a_model_that_cannot_train_is_refused_before_any_run() -> None:
     source = ModelSource(lambda: FailsInTraining(4, 2))
     with pytest.raises(DropkitError, match=r"training mode: .*train only"):
         check_model(source, (4,), 2)
+
+
+EDITED = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.act, self.b = nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)
+    def forward(self, x):
+        return self.b(self.act(self.a(x)) * 1)
+def make():
+    return Net()
+"""
+
+
+def test_the_digest_follows_the_class_that_the_factory_returns(tmp_path: Path) -> None:
+    found = set()
+    for name, text in (("one", EDITED), ("same", EDITED), ("other", EDITED.replace("* 1", "* 2"))):
+        file = tmp_path / f"{name}.py"
+        file.write_text(text)
+        spec = importlib.util.spec_from_file_location("net", file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found.add((name == "other", digest(module.make)))
+    assert len(found) == 2
+    assert len({value for _, value in found}) == 2
+
+
+def test_the_digest_follows_first_values_that_a_closure_sets() -> None:
+    def scaled(factor: float) -> Any:
+        def make() -> nn.Module:
+            model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+            with torch.no_grad():
+                model.get_parameter("0.weight").mul_(factor)
+            return model
+
+        return make
+
+    assert digest(scaled(1.0)) == digest(scaled(1.0))
+    assert digest(scaled(1.0)) != digest(scaled(0.5))

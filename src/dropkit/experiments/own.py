@@ -7,6 +7,8 @@ from collections import Counter
 import torch
 from torch import Tensor, nn
 
+from dropkit.core.check import DropkitError
+from dropkit.experiments.user_file import reason
 from dropkit.torch import Layer
 
 __all__ = ["own_dropout", "random_modes", "switch_off"]
@@ -70,6 +72,15 @@ def random_modes(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, .
         model.train(was_training)
 
 
+def _pass(model: nn.Module, batch: Tensor) -> Tensor:
+    try:
+        outputs: Tensor = model(batch)
+    except (Exception, SystemExit) as error:
+        rule = f"must run in {'training' if model.training else 'eval'} mode: {reason(error)}"
+        raise DropkitError("model", rule, type(model).__name__, "try some passes by hand") from error
+    return outputs
+
+
 @torch.no_grad()
 def _changes(model: nn.Module, input_shape: tuple[int, ...]) -> bool:
     state = {name: value.clone() for name, value in model.state_dict().items()}
@@ -78,7 +89,7 @@ def _changes(model: nn.Module, input_shape: tuple[int, ...]) -> bool:
     with torch.random.fork_rng(devices=[]):
         for seed in range(_PASSES):
             torch.manual_seed(seed)
-            outputs.append(model(batch))
+            outputs.append(_pass(model, batch))
             model.load_state_dict(state)  # batch normalisation moved
     spread = (torch.stack(outputs) - outputs[0]).abs().max()
     # Sums may be rounded otherwise from pass to pass; what is drawn moves an output by far more.

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import dropkit.torch
+from dropkit.core.check import DropkitError
 from dropkit.experiments.own import own_dropout, random_modes, switch_off
 
 
@@ -89,3 +90,12 @@ def test_noticing_leaves_model_and_generator_as_they_were() -> None:
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), drawn)
     assert not any(module.training for module in model.modules())
+
+
+def test_a_pass_that_exits_is_refused_by_name() -> None:
+    class Exits(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise SystemExit(0)
+
+    with pytest.raises(DropkitError, match="model must run in training mode: SystemExit: 0"):
+        random_modes(Exits(), (4,))

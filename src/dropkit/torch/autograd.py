@@ -37,7 +37,7 @@ def dropped(
     if not (x.is_cpu and _eager(x)):
         tensor = draw_tensor(x, generator) if key is None else key_tensor(key, x)
         if call.threshold is not None:
-            call = Call(call.law, None, call.threshold.clone())
+            call = Call(call.law, None, torch.ops.dropkit.now(call.threshold))
         y = _traced(x, tensor, call, fill, linear=False)
         return x.copy_(y) if inplace else y
     refuse_trace()

@@ -1,5 +1,7 @@
 """The operators: one draws a key, one applies a dropout under it, one applies the gradient's map.
 
+One more copies a threshold that will move on.
+
 `draw` takes a tensor and is tagged as seeded: without the tag, compiling with checkpointing gives silently
 wrong gradients; without a tensor argument Inductor cannot place it.
 """
@@ -20,6 +22,7 @@ Tensor = torch.Tensor
 
 _LIBRARY: Any = Library("dropkit", "DEF")  # type: ignore[no-untyped-call]  # torch.library is untyped
 _LIBRARY.define("draw(Tensor x) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,))
+_LIBRARY.define("now(Tensor x) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,))
 _LIBRARY.define("drop(Tensor x, Tensor key, str law, float? rate, Tensor? threshold, Tensor? fill) -> Tensor")
 _LIBRARY.define("scale(Tensor x, Tensor key, str law, float? rate, Tensor? threshold) -> Tensor")
 
@@ -67,7 +70,22 @@ def _vmap(name: str) -> Any:
     return batched
 
 
-for _name, _kernel, _shape in (("draw", draw, _fake_draw), ("drop", _drop, _fake), ("scale", _scale, _fake)):
+def _now(x: Tensor) -> Tensor:
+    """Copy what will move on; the tag keeps a compiler from copying it again in backward, when it has."""
+    return x.clone()
+
+
+def _vmap_now(info: Any, in_dims: Any, x: Tensor) -> tuple[Tensor, int | None]:
+    return torch.ops.dropkit.now(x), in_dims[0]
+
+
+_OPERATORS: tuple[tuple[str, Any, Any, Any], ...] = (
+    ("draw", draw, _fake_draw, _vmap_draw),
+    ("now", _now, _fake, _vmap_now),
+    ("drop", _drop, _fake, None),
+    ("scale", _scale, _fake, None),
+)
+for _name, _kernel, _shape, _batched in _OPERATORS:
     _LIBRARY.impl(_name, _kernel, "CompositeExplicitAutograd")
     register_fake(f"dropkit::{_name}", _shape, lib=_LIBRARY)
-    register_vmap(f"dropkit::{_name}", _vmap_draw if _name == "draw" else _vmap(_name), lib=_LIBRARY)
+    register_vmap(f"dropkit::{_name}", _batched or _vmap(_name), lib=_LIBRARY)

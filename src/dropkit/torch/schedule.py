@@ -23,6 +23,8 @@ __all__ = ["Stepper", "set_depth_rates", "set_rates"]
 class Stepper:
     """Moves every scheduled layer of a model by one at each optimizer step.
 
+    Step after `backward`: activation checkpointing runs the forward pass again there, at the rate of then.
+
     The step lives in the layers' buffers, so a state_dict is all that resuming takes, and the stepper itself
     keeps nothing. A layer that stands in several places moves once.
 

@@ -134,11 +134,19 @@ def test_the_rate_moves_without_a_recompile() -> None:
     assert [set(y.tolist()) for y in outputs] == [{0.0}, {0.0, 2.0}, {1.0}, {1.0}]
 
 
-@pytest.mark.parametrize("layer", [Dropout, dropkit.torch.GaussianDropout, dropkit.torch.DropBlock2d])
-def test_a_compiled_model_may_step_between_forward_and_backward(layer: Any) -> None:
+@pytest.mark.parametrize(
+    ("layer", "backend"),
+    [
+        (Dropout, "aot_eager"),
+        (Dropout, "inductor"),
+        (dropkit.torch.GaussianDropout, "aot_eager"),
+        (dropkit.torch.DropBlock2d, "aot_eager"),
+    ],
+)
+def test_a_compiled_model_may_step_between_forward_and_backward(layer: Any, backend: str) -> None:
     torch.compiler.reset()
     model = layer(dropkit.linear_schedule(0.2, 0.8, 10))
-    compiled: Any = torch.compile(model, fullgraph=True, backend="aot_eager")
+    compiled: Any = torch.compile(model, fullgraph=True, backend=backend)
     x = torch.ones(2, 3, 8, 8, requires_grad=True)
     y = compiled(x)
     model.move_to(10)
