@@ -6,11 +6,14 @@ import functools
 import hashlib
 import inspect
 import math
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -74,21 +77,24 @@ class ModelSource:
             self.source if isinstance(self.source, str) else getattr(self.source, "__qualname__", "callable")
         )
 
-    def digest(self, model: nn.Module) -> str:
+    def digest(self, model: nn.Module, input_shape: tuple[int, ...]) -> str:
         """Hash of all that makes the model what it is, so that a changed model is another.
 
-        The texts are those of the factory and of the files in which the forward passes of its modules stand;
-        what closures and imported files set shows in the layers and in their first values, which are drawn
-        under a fixed seed.
+        These are the texts of the factory and of the files in which the forward passes of its modules stand,
+        the layers, their first values, and what the model gives for one batch in eval mode, all drawn under
+        a fixed seed: what closures, attributes and imported files set shows there.
 
         Args:
             model: as `check_model` made it.
+            input_shape: shape of one row.
         """
         texts = {_code_text(type(module).forward) for module in model.modules() if not _is_known(module)}
         found = hashlib.sha256("\n".join([self._text(), repr(model), *sorted(texts)]).encode())
-        for name, values in (*model.named_parameters(), *model.named_buffers()):
+        with _seeded():
+            outputs = try_forward(model, input_shape)
+        for name, values in (*model.named_parameters(), *model.named_buffers(), ("outputs", outputs)):
             found.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
-            found.update(values.detach().reshape(-1).view(torch.uint8).numpy().tobytes())
+            found.update(_bytes(values))
         return found.hexdigest()[:16]
 
     def _text(self) -> str:
@@ -114,6 +120,26 @@ class ModelSource:
         """A fresh model; the factory gets `input_shape` and `n_outputs` where it takes them."""
         model: nn.Module = _call(self.factory(), self.name, input_shape=input_shape, n_outputs=n_outputs)
         return model
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """Let torch, NumPy and Python draw the same numbers each time, and go on after as before."""
+    numbers, words = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        np.random.seed(0)
+        random.seed(0)
+        try:
+            yield
+        finally:
+            np.random.set_state(numbers)
+            random.setstate(words)
+
+
+def _bytes(values: Tensor) -> bytes:
+    dense = values.detach().to_dense() if values.layout is not torch.strided else values.detach()
+    return dense.reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def _is_known(module: nn.Module) -> bool:
@@ -165,8 +191,7 @@ def _parameters(factory: Callable[..., Any]) -> list[inspect.Parameter]:
 
 def check_model(source: ModelSource, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
     """Build a model twice and try it on a small batch, or say what is wrong with it."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # the digest looks at the first values
+    with _seeded():  # the digest looks at the first values
         model, other = (source.build(input_shape, n_outputs) for _ in range(2))
     if not isinstance(model, nn.Module):
         raise DropkitError("model", f"{source.name} must return a torch.nn.Module", model, _MEND_FACTORY)
@@ -178,8 +203,8 @@ def check_model(source: ModelSource, input_shape: tuple[int, ...], n_outputs: in
     if any(p is q for p in trainable for q in other.parameters()):
         rule = "must be fresh at every call: two calls shared parameters"
         raise DropkitError("model", rule, source.name, "build the model inside the function")
-    _check_output(model, input_shape, n_outputs)
-    with torch.random.fork_rng(devices=[]):
+    with _seeded():  # lazy layers draw their first values here
+        _check_output(model, input_shape, n_outputs)
         _check_training(other, input_shape)
     return model
 

@@ -1,8 +1,10 @@
+import functools
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -52,7 +54,7 @@ def test_the_cnn_takes_any_image(shape: tuple[int, ...]) -> None:
 
 def digest(factory: Any) -> str:
     source = ModelSource(factory)
-    return source.digest(check_model(source, (4,), 3))
+    return source.digest(check_model(source, (4,), 3), (4,))
 
 
 def test_the_digest_follows_the_text_of_the_file_wherever_it_lies(file: Path) -> None:
@@ -127,3 +129,31 @@ def test_the_digest_follows_first_values_that_a_closure_sets() -> None:
 
     assert digest(scaled(1.0)) == digest(scaled(1.0))
     assert digest(scaled(1.0)) != digest(scaled(0.5))
+
+
+class Scaled(nn.Module):
+    """Its factor stands in an attribute, which neither text nor layers show."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.a, self.act, self.b, self.factor = nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3), factor
+        self.register_buffer("graph", torch.eye(3).to_sparse())
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.b(self.act(self.a(x)) * self.factor)
+
+
+def test_the_digest_follows_what_the_model_does() -> None:
+    one, same, other = (digest(functools.partial(Scaled, factor)) for factor in (1.0, 1.0, 0.0))
+    assert one == same
+    assert one != other
+
+
+def test_the_digest_is_the_same_for_values_that_numpy_draws() -> None:
+    def make() -> nn.Module:
+        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        with torch.no_grad():
+            model.get_parameter("0.weight").copy_(torch.tensor(np.random.standard_normal((8, 4))))
+        return model
+
+    assert digest(make) == digest(make)

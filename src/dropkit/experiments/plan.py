@@ -112,7 +112,7 @@ def make_plan(data: Dataset, source: ModelSource, options: Options) -> Plan:
     _check_weight(data, options.class_weight)
     shape = data.inputs.shape
     model = check_model(source, shape, data.n_outputs)
-    model_digest, sites, own = source.digest(model), places_for(model, shape), own_dropout(model)
+    model_digest, sites, own = source.digest(model, shape), places_for(model, shape), own_dropout(model)
     switch_off(model)
     random = random_modes(model, shape)
     arms = options.arms or default_arms(sites, own_dropout=bool(own))
