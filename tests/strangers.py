@@ -344,7 +344,7 @@ class OwnOperator(torch.nn.Module):
         if not self.training:
             return x
         kept = torch.rand(x.shape, dtype=torch.float64) >= self.rate
-        y: torch.Tensor = self.operator.apply(x, kept, inverted(self.rate, x))  # type: ignore[no-untyped-call]
+        y: torch.Tensor = self.operator.apply(x, kept, inverted(self.rate, x))  # type: ignore[no-untyped-call]  # torch says no types
         return y
 
 

@@ -38,7 +38,7 @@ def test_windows_expand_and_no_row_is_judged_twice() -> None:
     assert all(set(one.train) < set(two.train) for one, two in pairwise(splits))
     judged = np.concatenate([split.test for split in splits])
     assert len(np.unique(judged)) == len(judged)
-    assert max(data.times[splits[-1].test]) == ROWS - 1  # type: ignore[index]
+    assert max(data.times[splits[-1].test]) == ROWS - 1  # type: ignore[index]  # this data set has times
 
 
 def test_fewer_training_rows_are_the_latest_that_leave_room() -> None:

@@ -65,7 +65,7 @@ FORMS: dict[str, Callable[[Path], Dataset]] = {
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_means_the_same_rows(tmp_path: Path, form: str) -> None:
     data = FORMS[form](tmp_path)
-    assert np.allclose(data.inputs.frame.to_numpy(), X, rtol=1e-7)  # type: ignore[attr-defined]
+    assert np.allclose(data.inputs.frame.to_numpy(), X, rtol=1e-7)  # type: ignore[attr-defined]  # a table has a frame
     assert data.y.tolist() == Y.tolist()
     assert data.classes == ("0", "1", "2")
     assert any("3 classes" in note for note in data.notes)
@@ -116,7 +116,7 @@ def test_group_and_time_are_inputs_where_that_is_asked_for() -> None:
     frame = FRAME.assign(day=[f"2026-01-{1 + day % 28:02}" for day in range(ROWS)])
     data = load_data(frame, Columns("y", time="day", keep=True))
     assert data.inputs.shape == (4,)
-    assert data.inputs.frame["day"].iloc[0] == pd.Timestamp("2026-01-01").timestamp()  # type: ignore[attr-defined]
+    assert data.inputs.frame["day"].iloc[0] == pd.Timestamp("2026-01-01").timestamp()  # type: ignore[attr-defined]  # a table has a frame
 
 
 def test_a_group_of_rows_without_a_target_goes_with_them() -> None:

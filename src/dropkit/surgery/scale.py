@@ -15,7 +15,8 @@ from dropkit.core.check import DropkitError, check_kind, check_names
 from dropkit.core.mode import SCALE, Scale
 from dropkit.surgery.follow import Follower
 from dropkit.torch.layer import Layer
-from dropkit.torch.layers import Dropout, Dropout1d, Dropout2d, Dropout3d, TokenDropout, Zoneout
+from dropkit.torch.layers import Dropout, Dropout1d, Dropout2d, Dropout3d, Zoneout
+from dropkit.torch.tokens import TokenDropout
 
 __all__ = ["Rescaled", "bake_scale", "convert_scale"]
 

@@ -23,7 +23,6 @@ from dropkit.core.rate import Schedule
 from dropkit.testing.declared import Declared, Shapes, shapes_for
 from dropkit.testing.subject import Built, Subject
 from dropkit.torch import Drop as DropLayer
-from dropkit.torch import layers
 from dropkit.torch.layer import Layer
 from dropkit.torch.mode import sources
 
@@ -124,15 +123,15 @@ def module_subject(
 
 def method_subject(method: Method) -> Subject:
     """Return the torch layer of a method of the catalogue as a subject, with the arguments of its example."""
-    kind = getattr(layers, method.layers["torch"])
+    kind = getattr(dropkit.torch, method.layers["torch"])
     known = inspect.signature(kind).parameters
     fixed = {name: value for name, value in method.example.arguments.items() if name in known}
     name = f"{method.name} on torch"
-    if kind is layers.EmbeddingDropout:
+    if kind is dropkit.torch.EmbeddingDropout:
         table = torch.nn.Embedding(1, 1)
         facts: dict[str, Any] = {"windows": False, "identity": False, "waived": method.waived}
         return layer_subject(lambda rate: kind(table, rate, **fixed), name, _embed, **facts)
-    special = {layers.Zoneout: _zoneout}
+    special = {dropkit.torch.Zoneout: _zoneout}
     return layer_subject(lambda rate: kind(rate, **fixed), name, special.get(kind), waived=method.waived)
 
 

@@ -15,20 +15,19 @@ from dropkit.torch.layers import (
     Dropout2d,
     Dropout3d,
     DropPath,
-    EmbeddingDropout,
     FeatureAlphaDropout,
     GaussianDropout,
     HeadDropout,
     InputDropout,
     LockedDropout,
     SpatialDropout,
-    TokenDropout,
     UniformDropout,
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.streams import name_streams, under_key
+from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
 
 __all__ = [
     "AlphaDropout",

@@ -69,7 +69,7 @@ def multiplied(x: Tensor, factors: Callable[..., Tensor], *kept: Tensor | None) 
     An entry whose factor is 0 is replaced, not multiplied: NaN does not survive it.
     """
     if _eager(x) and _recorded() and _differentiable(x):
-        return _Multiplied.apply(x, factors, *kept)  # type: ignore[no-any-return,no-untyped-call]
+        return _Multiplied.apply(x, factors, *kept)  # type: ignore[no-any-return,no-untyped-call]  # apply is untyped
     return _times(x, factors(*kept))
 
 
@@ -121,12 +121,12 @@ def _dropped(
     inplace: bool = False,
     linear: bool = False,
 ) -> Tensor:
-    return _Dropped.apply(x, words, call, fill, inplace, linear)  # type: ignore[no-any-return,no-untyped-call]
+    return _Dropped.apply(x, words, call, fill, inplace, linear)  # type: ignore[no-any-return,no-untyped-call]  # apply is untyped
 
 
 def _traced(x: Tensor, key: Tensor, call: Call, fill: Tensor | None = None, linear: bool = True) -> Tensor:
     road = _Traced if torch.compiler.is_compiling() else _Transformed
-    return road.apply(x, key, *call, fill, linear)  # type: ignore[no-any-return,no-untyped-call]
+    return road.apply(x, key, *call, fill, linear)  # type: ignore[no-any-return,no-untyped-call]  # apply is untyped
 
 
 class _Dropped(torch.autograd.Function):

@@ -13,7 +13,7 @@ from dropkit.core.pattern import PatternError
 from dropkit.torch.keys import AnyKey, check_key
 from dropkit.torch.run import describe
 
-__all__ = ["ShapeError", "TensorError", "check_shape", "check_source", "check_tensor"]
+__all__ = ["ShapeError", "TensorError", "check_fit", "check_shape", "check_source", "check_tensor"]
 
 Tensor = torch.Tensor
 _FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
@@ -49,6 +49,12 @@ def check_shape(law: str, shape: torch.Size) -> None:
         reference.entry_rate(description, tuple(shape))
     except PatternError as error:
         raise ShapeError(error.text, error.at, error.rule, error.mend.partition("\n")[0]) from None
+
+
+def check_fit(law: str, input: Tensor) -> None:
+    """Refuse a tensor that does not fit, where its sizes are known; in a graph the operator refuses it."""
+    if not torch.compiler.is_compiling() and torch._C._get_tracing_state() is None:
+        check_shape(law, input.shape)
 
 
 def check_source(key: AnyKey | None = None, generator: torch.Generator | None = None) -> None:

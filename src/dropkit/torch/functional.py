@@ -16,7 +16,7 @@ from dropkit.core.drop import Drop
 from dropkit.core.mode import MODE, Mode
 from dropkit.core.rate import ONE
 from dropkit.torch.autograd import dropped
-from dropkit.torch.check import TensorError, check_shape, check_source, check_tensor
+from dropkit.torch.check import TensorError, check_fit, check_source, check_tensor
 from dropkit.torch.keys import AnyKey
 from dropkit.torch.run import Call, constant, describe, law_of, widen
 
@@ -110,9 +110,7 @@ def carry_out(
     """Check everything whatever the mode and the rate, as on NumPy; then draw, or apply the eval map."""
     check_tensor(input)
     check_source(**source)
-    # In a graph sizes may be symbols; there the operator refuses what does not fit.
-    if not torch.compiler.is_compiling() and torch._C._get_tracing_state() is None:
-        check_shape(call.law, input.shape)
+    check_fit(call.law, input)
     if mode == "eval":
         return evaluate(input, call, fill=fill, inplace=inplace)
     return perturb(input, call, fill=fill, inplace=inplace, **source)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, NoReturn, Self, Unpack
 
@@ -21,13 +20,16 @@ from dropkit.core.noise import Noise
 from dropkit.core.rate import Learned, Schedule, threshold
 from dropkit.core.rate import check as check_rate
 from dropkit.torch import functional
-from dropkit.torch.autograd import fixed
 from dropkit.torch.functional import Source
 from dropkit.torch.run import Call, law_of
 
-__all__ = ["Drop", "Layer", "rate_of"]
+__all__ = ["Drop", "Layer", "Rate", "rate_of"]
 
 Tensor = torch.Tensor
+
+
+Rate = Any
+"""A number in [0, 1], a schedule, or a `PerAxis` where the layer's groups have an axis for it."""
 
 
 def rate_of(p: Any) -> Any:
@@ -153,23 +155,6 @@ class Layer(nn.Module):
         if self.stream_key is not None and source.get("key") is None:
             source["key"] = self.stream_key
         return source
-
-    def _factor(
-        self, like: Tensor, shape: tuple[int, ...], window: Window = WHOLE, **source: Unpack[Source]
-    ) -> Callable[[], Tensor] | None:
-        """Return what makes the factors of an array of this shape, always alike; None where they are 1."""
-        kind = torch.promote_types(like.dtype, torch.float32)
-        # What is returned outlives the pass, so it holds numbers and no array.
-        ones = functools.partial(torch.ones, shape, dtype=kind, device=like.device)
-        call = self._call(self._law_for(like, window))
-        if not self.drawing:
-            given = ones()
-            same = functional.evaluate(given, call) is given
-            return None if same else lambda: functional.evaluate(ones(), call)
-        if call.rate == 0:
-            return None
-        call, key = fixed(like, call, **self._source(source))
-        return lambda: functional.perturb(ones(), call, key=key)
 
     def _law_for(self, input: Tensor, window: Window = WHOLE) -> str:
         """The law for this input; layers whose pattern depends on the rank override it."""

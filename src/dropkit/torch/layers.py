@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, Unpack
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
 
 from dropkit.core import drop as core
 from dropkit.core.bind import WHOLE, Window
-from dropkit.core.check import DropkitError, Whole, check_each, check_kind
+from dropkit.core.check import DropkitError, check_kind
 from dropkit.core.groups import Pattern
 from dropkit.core.mode import Scale
 from dropkit.methods.alpha_dropout import alpha_dropout
 from dropkit.methods.drop_block import drop_block
 from dropkit.methods.drop_path import drop_path
 from dropkit.methods.dropout import dropout
-from dropkit.methods.embedding_dropout import embedding_dropout
 from dropkit.methods.feature_alpha_dropout import feature_alpha_dropout
 from dropkit.methods.gaussian_dropout import gaussian_dropout
 from dropkit.methods.head_dropout import head_dropout
 from dropkit.methods.input_dropout import input_dropout
 from dropkit.methods.locked_dropout import locked_dropout
 from dropkit.methods.spatial_dropout import spatial_dropout
-from dropkit.methods.token_dropout import protected, token_dropout
 from dropkit.methods.uniform_dropout import uniform_dropout
 from dropkit.methods.zoneout import zoneout
-from dropkit.torch.autograd import multiplied
-from dropkit.torch.check import TensorError
-from dropkit.torch.functional import FEATURE_PATTERNS, ODD_PATTERN, Source, feature_pattern
-from dropkit.torch.layer import Layer, rate_of
+from dropkit.torch.functional import FEATURE_PATTERNS, ODD_PATTERN, feature_pattern
+from dropkit.torch.layer import Layer, Rate, rate_of
 from dropkit.torch.run import law_of
 
 __all__ = [
@@ -42,22 +37,17 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
-    "EmbeddingDropout",
     "FeatureAlphaDropout",
     "GaussianDropout",
     "HeadDropout",
     "InputDropout",
     "LockedDropout",
     "SpatialDropout",
-    "TokenDropout",
     "UniformDropout",
     "Zoneout",
 ]
 
 Tensor = torch.Tensor
-_TOKEN = Whole(0, "give token numbers, e.g. (0, 101, 102)")
-Rate = Any
-"""A number in [0, 1], a schedule, or a `PerAxis` where the layer's groups have an axis for it."""
 
 
 class Dropout(Layer, nn.Dropout):
@@ -246,99 +236,6 @@ class DropBlock2d(Layer):
         return f"{super().extra_repr()}, block_size={self.description.groups.size}"
 
 
-class TokenDropout(Layer):
-    """One coin a token of (batch, time, features); protected tokens pass unchanged.
-
-    Args:
-        p: the probability that a token is dropped, in [0, 1], or a schedule.
-        prefix: how many leading positions are never dropped, e.g. 1 for a class token.
-        keep: token numbers that are never dropped, e.g. those of CLS, SEP and PAD; they need `ids` at each
-            call.
-        scale: where the factor 1 / (1 - p) goes.
-
-    >>> TokenDropout(0.1, prefix=1)(torch.ones(1, 2, 3)).shape
-    torch.Size([1, 2, 3])
-    """
-
-    def __init__(
-        self, p: Rate = 0.1, prefix: int = 0, keep: Iterable[int] = (), *, scale: Scale = "train"
-    ) -> None:
-        super().__init__(token_dropout(rate_of(p), scale))
-        self.prefix, self.keep = prefix, check_each("keep", keep, _TOKEN)
-        protected(torch.zeros(1, 1, dtype=torch.int64), self.keep, prefix)
-
-    def forward(
-        self,
-        input: Tensor,
-        *,
-        ids: Tensor | None = None,
-        padding: Tensor | None = None,
-        window: Window = WHOLE,
-        **source: Unpack[Source],
-    ) -> Tensor:
-        """Drop tokens.
-
-        Args:
-            input: (batch, time, features).
-            ids: token numbers (batch, time), for `keep`.
-            padding: which positions are padding (batch, time), true there; they are never dropped.
-            window: the place of the tensor inside a larger one, whose first `prefix` positions are protected.
-            **source: `key` and `generator` as in every layer.
-        """
-        for name, marks in (("ids", ids), ("padding", padding)):
-            _check_marks(name, marks, input)
-        if self.keep and ids is None:
-            raise DropkitError("ids", "is given where keep names tokens", ids, "call layer(x, ids=ids)")
-        if not (self.prefix or self.keep or padding is not None):
-            return super().forward(input, window=window, **source)
-        shape, device = input.shape[:2], input.device
-        factor = self._factor(input, (*shape, 1), window, **source)
-        if factor is None:
-            return input
-        prefix = max(0, self.prefix - sum(window.start[1:2]))
-
-        def spared(ids: Tensor | None, padding: Tensor | None) -> Tensor:
-            numbers = torch.zeros(shape, dtype=torch.int64, device=device) if ids is None else ids
-            return torch.where(protected(numbers, self.keep, prefix, padding)[..., None], 1.0, factor())
-
-        return multiplied(input, spared, ids, padding)
-
-    def extra_repr(self) -> str:
-        """Show what is protected too."""
-        return f"{super().extra_repr()}, prefix={self.prefix}, keep={self.keep}"
-
-
-class EmbeddingDropout(Layer):
-    """One coin a row of the vocabulary: a dropped word is gone wherever it occurs.
-
-    Args:
-        embedding: the table; it keeps its place, its name and its weights.
-        p: the probability that a word is dropped, in [0, 1], or a schedule.
-        scale: where the factor 1 / (1 - p) goes.
-
-    >>> EmbeddingDropout(torch.nn.Embedding(10, 4), 0.1)(torch.tensor([[1, 2]])).shape
-    torch.Size([1, 2, 4])
-    """
-
-    def __init__(self, embedding: nn.Embedding, p: Rate = 0.1, *, scale: Scale = "train") -> None:
-        super().__init__(embedding_dropout(rate_of(p), scale))
-        self.embedding = check_kind("embedding", embedding, nn.Embedding, "wrap the table itself")
-
-    def forward(self, ids: Tensor, **source: Any) -> Tensor:  # type: ignore[override]  # it takes numbers of words
-        """Look words up and drop.
-
-        Args:
-            ids: numbers of words, of any shape.
-            **source: `key`, `generator` and `window` as in every layer.
-        """
-        words: Tensor = self.embedding(ids)
-        # One factor a row is drawn, not one an entry: the table itself is neither copied nor changed.
-        factor = self._factor(words, (self.embedding.num_embeddings, 1), **source)
-        if factor is None:
-            return words
-        return multiplied(words, lambda ids: nn.functional.embedding(ids, factor()), ids)
-
-
 class Zoneout(Layer):
     """A unit keeps its previous value with probability p; evaluation takes the expected value.
 
@@ -366,15 +263,3 @@ class Zoneout(Layer):
             rule = f"has the shape of new, {tuple(new.shape)}"
             raise DropkitError("previous", rule, tuple(previous.shape), "give the state of the step before")
         return self._drop(new, self._law_for(new, window), fill=previous, **source)
-
-
-def _check_marks(name: str, marks: Tensor | None, input: Tensor) -> None:
-    """Refuse marks of tokens, numbers or padding, that are none."""
-    if marks is None:
-        return
-    check_kind(name, marks, Tensor, "give a tensor of shape (batch, time)")
-    if marks.shape != input.shape[:2]:
-        rule = f"has one mark a token, shape {tuple(input.shape[:2])}"
-        raise TensorError(name, rule, tuple(marks.shape), "give (batch, time)")
-    if name == "padding" and marks.dtype != torch.bool:
-        raise TensorError(name, "is true where a token is padding", marks.dtype, "write e.g. ids == 0")
