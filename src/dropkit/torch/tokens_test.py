@@ -138,7 +138,8 @@ class TestSelectedTokens:
         """How many tensors of a factor's shape are alive."""
         gc.collect()
         shapes = {(2, 6, 1), (10, 1)}
-        tensors = [item for item in gc.get_objects() if issubclass(type(item), Tensor)]
+        # No subclass: what a compiler left of other tests has sizes that cannot be hashed.
+        tensors = [item for item in gc.get_objects() if type(item) is Tensor]
         return sum(tuple(tensor.shape) in shapes for tensor in tensors)
 
     def test_nothing_else_lives_on_behind_the_result(self, call: Any, x: Tensor) -> None:
