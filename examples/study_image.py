@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import dropkit
-from dropkit.experiments.arms import NONE
+from dropkit.experiments.families import UNREGULARISED
 from dropkit.report.record import Arm
 
 
@@ -35,7 +35,7 @@ def main() -> None:
         "shapes",
         model="cnn",
         arms=(
-            NONE,
+            UNREGULARISED,
             Arm("dropout 0.5", "dropout", rate=0.5),
             Arm("channels 0.2", "channels", rate=0.2, method="spatial_dropout"),
         ),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 import dropkit
-from dropkit.experiments.arms import NONE
+from dropkit.experiments.families import UNREGULARISED
 from dropkit.report.record import Arm
 
 LENGTH = 8
@@ -48,7 +48,7 @@ def main() -> None:
         waves,
         time=range(len(waves)),
         model=Residual,
-        arms=(NONE, Arm("dropout 0.2", "dropout", rate=0.2), Arm("decay 0.1", "decay", weight_decay=0.1)),
+        arms=(UNREGULARISED, Arm("dropout", "dropout", rate=0.2), Arm("decay", "decay", weight_decay=0.1)),
         pairs=6,  # a real study has 10 or more, and the arms that dropkit proposes
         epochs=20,
         workers=1,

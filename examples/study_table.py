@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 import dropkit
-from dropkit.experiments.arms import NONE
+from dropkit.experiments.families import UNREGULARISED
 from dropkit.report.record import Arm
 
 
@@ -38,7 +38,7 @@ def main() -> None:
         group="patient",
         ignore=["visit"],
         class_weight="balanced",
-        arms=(NONE, Arm("dropout 0.25", "dropout", rate=0.25), Arm("dropout 0.5", "dropout", rate=0.5)),
+        arms=(UNREGULARISED, *(Arm(f"dropout {rate}", "dropout", rate=rate) for rate in (0.25, 0.5))),
         pairs=6,  # a real study has 10 or more, and the arms that dropkit proposes
         epochs=20,
         workers=1,

@@ -21,7 +21,7 @@ from dropkit.core.check import DropkitError
 from dropkit.experiments.store import FILE, Store
 from dropkit.report.record import Run, Scores
 
-RUN = Run("plan", "none", 0, 0.5, Scores(0.25, 1.5), Scores(0.25, 1.5))
+RUN = Run("plan", "none", 0, 0.5, stop=Scores(0.25, 1.5), select=Scores(0.25, 1.5))
 LONG = Run("plan", "none", 0, 0.5, failure="x" * 30_000)
 Change = Callable[[Store], object]
 State = list[list[tuple[object, ...]]]

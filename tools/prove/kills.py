@@ -23,14 +23,14 @@ import psutil
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments import study
-from dropkit.experiments.arms import NONE
+from dropkit.experiments.families import UNREGULARISED
 from dropkit.experiments.store import FILE
 from dropkit.report.record import Arm
 from tools.prove.proof import Measured
 
 __all__ = ["Disturbance", "Tally", "kills"]
 
-_ARMS = (NONE, *(Arm(f"dropout {rate:g}", "dropout", rate=rate) for rate in (0.1, 0.3, 0.5)))
+_ARMS = (UNREGULARISED, *(Arm(f"dropout {rate:g}", "dropout", rate=rate) for rate in (0.1, 0.3, 0.5)))
 _PAIRS = 12
 _RUNS = len(_ARMS) * _PAIRS
 _PAUSE = 3.0  # seconds from kill to kill, at most

@@ -12,7 +12,7 @@ import torch
 
 import dropkit
 from dropkit import Blocks, Drop, Key, KofN
-from dropkit.torch import layers
+from dropkit import torch as layers
 from dropkit.torch.layer import Layer
 from tools.prove.proof import Measured
 

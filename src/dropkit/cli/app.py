@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from dropkit import __version__
 from dropkit.cli.cite import cite
 from dropkit.cli.methods import methods
+from dropkit.cli.report import report
 from dropkit.cli.show import show
 from dropkit.cli.study import study
 from dropkit.core.check import DropkitError, MissingPackage
@@ -56,6 +57,7 @@ def dropkit(
     \b
     Examples:
       dropkit study                 does dropout help, on real data
+      dropkit report DIR            its report drawn again; with two folders both side by side
       dropkit methods --site head   which methods drop attention heads
       dropkit show drop_block       formula, paper, code and a picture of one
       dropkit cite drop_block       its BibTeX entry
@@ -68,5 +70,5 @@ def dropkit(
     """
 
 
-for _command in (study, methods, show, cite):
+for _command in (study, report, methods, show, cite):
     app.command()(_command)

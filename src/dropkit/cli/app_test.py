@@ -71,7 +71,7 @@ def test_a_misspelt_command_is_answered_with_the_nearest() -> None:
     assert "Did you mean 'show'?" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["methods", "show", "cite", "study"])
+@pytest.mark.parametrize("name", ["methods", "show", "cite", "study", "report"])
 def test_every_help_has_examples_and_says_what_the_exit_codes_mean(name: str) -> None:
     result = CliRunner().invoke(roof.app, [name, "--help"])
     assert result.exit_code == 0

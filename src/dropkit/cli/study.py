@@ -33,15 +33,25 @@ def study(
     ] = False,
     model: Annotated[str, typer.Option(help="mlp, cnn or FILE.py:make_model.")] = "mlp",
     task: Annotated[str, typer.Option(help="auto, classification or regression.")] = "auto",
-    metric: Annotated[str, typer.Option(help="error or nll: what settings are chosen by.")] = "error",
+    metric: Annotated[str, typer.Option(help="accuracy, rmse, nll or FILE.py:fn.")] = "error",
     margin: Annotated[
         str,
         typer.Option(help="A smaller difference counts as none: points of error, else % of none's score."),
     ] = "0.5%",
     pairs: Annotated[int, typer.Option(help="Pairs of (split, seed), 6 or more.")] = 10,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training part; default by size.")
+    budget: Annotated[
+        str | None, typer.Option(help="Wall clock to spend, e.g. 10m; default under two minutes.")
     ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training part at most; default from the budget.")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Settings that each family tries; default from the budget.")
+    ] = None,
+    looks: Annotated[int, typer.Option(help="How often the comparison may end early.")] = 1,
+    design: Annotated[
+        str, typer.Option(help="splits: one for every pair; seeds: one split for all.")
+    ] = "splits",
     train_rows: Annotated[
         int | None, typer.Option(help="Rows to train on; default 70 %, for fashion-mnist 1000.")
     ] = None,
@@ -51,10 +61,21 @@ def study(
     ] = "none",
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Processes; default one a core.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for report.html, study.json, runs.sqlite.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for the report, the record and the runs.")] = Path(
         "dropkit-study"
     ),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the study of --out, with its options.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Register and print the plan, then stop.")
+    ] = False,
+    lang: Annotated[str, typer.Option(help="en or zh: the language of verdict and report.")] = "en",
     fresh: Annotated[bool, typer.Option("--fresh", help="Train again what is already there.")] = False,
+    ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster that trains, or local.")] = None,
+    track: Annotated[
+        list[str] | None, typer.Option(help="tensorboard or mlflow; may be given several times.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No plan and no progress.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON on standard output.")
@@ -94,7 +115,11 @@ def study(
         metric=metric,
         margin=margin,
         pairs=pairs,
+        budget=budget,
         epochs=epochs,
+        trials=trials,
+        looks=looks,
+        design=design,
         train_rows=train_rows,
         folder=folder,
         class_weight=class_weight,
@@ -102,8 +127,15 @@ def study(
         workers=workers,
         out=out,
         fresh=fresh,
+        resume=resume,
+        dry_run=dry_run,
         quiet=quiet,
+        ray=ray,
+        track=track or (),
+        lang=lang,
     )
+    if dry_run:
+        raise typer.Exit(DONE)
     _print(result, as_json)
     raise typer.Exit(_exit_code(result))
 

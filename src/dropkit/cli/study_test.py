@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from dropkit.cli.app import app
 
-QUICK = ["--pairs", "6", "--epochs", "1", "--workers", "1"]
+QUICK = ["--pairs", "6", "--trials", "1", "--epochs", "1", "--workers", "1"]
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_json_stands_alone_on_standard_output(table: Path, tmp_path: Path) -> No
     done = run("--data", str(table), "--target", "y", "--out", out, "--json", *QUICK)
     assert done.exit_code == 0
     record = json.loads(done.stdout)
-    assert record["schema"] == 1
+    assert record["schema"] == 2
     assert record["verdict"]["headline"]
     assert "Plan " in done.stderr
 
@@ -42,7 +42,7 @@ def test_verdict_and_tables_are_printed(table: Path, tmp_path: Path) -> None:
     done = run("--data", str(table), "--target", "y", "--out", out, "--quiet", *QUICK)
     assert done.exit_code == 0
     assert "report.html" in done.stdout
-    assert "Gaussian 0.25" in done.stdout
+    assert "as brought" in done.stdout
     assert done.stderr == ""
 
 
@@ -70,6 +70,25 @@ def test_no_verdict_ends_with_3(table: Path, tmp_path: Path) -> None:
     )
     call = ["--data", str(table), "--target", "y", "--model", f"{net}:Net", "--out", str(tmp_path / "out")]
     assert run(*call, *QUICK, "--quiet").exit_code == 3
+
+
+def test_a_dry_run_prints_the_plan_and_resume_goes_on_from_it(table: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    planned = run("--data", str(table), "--target", "y", "--out", out, "--dry-run", *QUICK)
+    assert planned.exit_code == 0
+    assert "Plan " in planned.stderr
+    assert not (tmp_path / "out" / "study.json").exists()
+    resumed = run("--resume", "--out", out, "--workers", "1", "--json")
+    assert resumed.exit_code == 0
+    assert json.loads(resumed.stdout)["plan"]["fingerprint"] in planned.stderr
+
+
+def test_the_verdict_is_said_in_chinese(table: Path, tmp_path: Path) -> None:
+    call = ["--data", str(table), "--target", "y", "--out", str(tmp_path / "out"), "--quiet", *QUICK]
+    done = run(*call, "--lang", "zh")
+    assert done.exit_code == 0
+    assert "的" in done.stdout
+    assert 'lang="zh' in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def wait_for_runs(path: Path, count: int, running: "subprocess.Popen[bytes]") -> None:
@@ -109,6 +128,8 @@ def test_a_real_ctrl_c_ends_with_130_and_keeps_what_is_done(
         "y",
         "--pairs",
         "200",
+        "--trials",
+        "1",
         "--epochs",
         "1",
         "--workers",
@@ -119,7 +140,7 @@ def test_a_real_ctrl_c_ends_with_130_and_keeps_what_is_done(
         call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     ) as running:
         try:
-            wait_for_runs(out / "runs.sqlite", 45, running)
+            wait_for_runs(out / "runs.sqlite", 60, running)
             os.killpg(running.pid, signal.SIGINT)
             stdout, stderr = running.communicate(timeout=300)
         finally:

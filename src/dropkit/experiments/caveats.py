@@ -2,107 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from dropkit.experiments.decision import BETTER, OPEN, WORSE
+from dropkit.experiments.findings import Findings
 from dropkit.experiments.inference import holm
-from dropkit.experiments.sentences import favourite
-from dropkit.report.record import ArmSummary, Comparison, Plan
-from dropkit.report.words import change, counted, label, listed, margins, p_value, quantity
+from dropkit.report.record import BETTER, OPEN, WORSE, Comparison, Sealed
+from dropkit.report.words import p_value
 
 __all__ = ["caveats"]
 
 _LARGE = 0.1  # of none's error: a margin above it hides what many would call a difference
+_LONGEST = 0.95  # of the epochs allowed
 
 
 def caveats(
-    plan: Plan,
-    comparisons: Sequence[Comparison],
-    arms: Sequence[ArmSummary],
-    complete: int,
-    *,
-    stopped_early: bool,
+    found: Findings, complete: int, *, stopped_early: bool = False, changed: Sequence[str] = ()
 ) -> tuple[str, ...]:
     """All that applies, the most important first."""
-    shared = (
-        f"The pairs share rows, so the test is corrected for it (Nadeau and Bengio: {plan.overlap:.2f} added "
-        "to 1/pairs); it is exact only at the correlation n_test / (n_train + n_test). A permutation or rank "
-        "test would not hold here, so there is none beside it."
-    )
-    margin = f"A difference of less than {' or '.join(margins(plan))} counts as none."
-    notes = {
-        f"Stopped early: {counted(complete, 'pair')} of {plan.pairs} complete.": stopped_early,
-        **dict.fromkeys(_carried_notes(plan, comparisons), True),
-        **dict.fromkeys(_flip_notes(plan, comparisons), True),
-        shared: plan.overlap > 0,
-        "No row is used by two pairs, so the plain paired t test holds.": plan.overlap == 0,
-        margin: plan.margin is not None,
-        **dict.fromkeys(_large_margin(plan, comparisons), True),
-        "A change that could be shown need not be large enough to matter: look at its size.": plan.margin
-        is None
-        and any(each.outcome != OPEN for each in comparisons),
-        "Families were compared with none, not with one another.": True,
-        "All arms had the same learning rate and the same number of epochs, without early stopping.": True,
-        _failure_note(arms): any(each.failures for each in arms),
-        _edge_note(plan, arms): _at_edge(plan, arms),
-    }
-    return tuple(note for note, applies in notes.items() if applies)
-
-
-def _carried_notes(plan: Plan, comparisons: Sequence[Comparison]) -> list[str]:
-    carried = [each for each in comparisons if each.carried_by]
-    return [_carried_note(plan, each) for each in carried]
-
-
-def _carried_note(plan: Plan, each: Comparison) -> str:
-    claim = f"{each.outcome!r} for {each.family} in {label(plan, each.metric)}"
-    if len(each.carried_by) == 1:
-        return f"One pair carries a result: without pair {each.carried_by[0] + 1} it is no longer {claim}."
-    named = listed([str(pair + 1) for pair in each.carried_by])
-    return f"A result is close to the line: without any one of the pairs {named} it is no longer {claim}."
-
-
-def _flip_notes(plan: Plan, comparisons: Sequence[Comparison]) -> list[str]:
-    """Where the t test shows a difference and the sign flips do not, at the same correction."""
-    checked = [each.p_flips for each in comparisons if each.p_flips is not None]
-    if len(checked) < len(comparisons) or not checked:
-        return []
-    adjusted = zip(comparisons, holm(checked), strict=True)
-    unsure = [
-        f"{each.family} in {label(plan, each.metric)} (Holm's p {p_value(p)})"
-        for each, p in adjusted
-        if each.outcome in (BETTER, WORSE) and p >= plan.alpha
-    ]
-    reach = 2.0 ** (1 - comparisons[0].pairs) * len(comparisons)
-    never = " With so few pairs it could confirm nothing." if reach >= plan.alpha else ""
-    return [f"The sign-flip test does not confirm {listed(unsure)}.{never}"] if unsure else []
-
-
-def _large_margin(plan: Plan, comparisons: Iterable[Comparison]) -> list[str]:
-    return [
-        f"The margin is large beside none's {label(plan, each.metric)} of "
-        f"{quantity(plan, each.metric, each.none)}: {change(plan, each.metric, each.margin)}. "
-        "Give a smaller one if less would matter."
-        for each in comparisons
-        if each.margin is not None and each.margin > _LARGE * each.none
-    ][:1]
-
-
-def _failure_note(arms: Sequence[ArmSummary]) -> str:
-    counts = [f"{each.arm.name} ({each.failures})" for each in arms if each.failures]
-    return f"Failed runs, left out: {', '.join(counts)}."
-
-
-def _at_edge(plan: Plan, arms: Sequence[ArmSummary]) -> list[str]:
-    families = {family: [each.arm for each in arms if each.arm.family == family] for family in plan.families}
-    favourites = {
-        family: favourite(plan, family, arms).arm for family, members in families.items() if members
-    }
-    largest = {family: max(arm.rate for arm in families[family]) for family in favourites}
-    return [arm.name for family, arm in favourites.items() if arm.rate and arm.rate == largest[family]]
-
-
-def _edge_note(plan: Plan, arms: Sequence[ArmSummary]) -> str:
+    say = found.words.say
+    stopped = say("caveat.stopped", done=complete, pairs=say("count.pairs", n=found.plan.tests.pairs))
     return (
-        f"At the largest rate tried, so a larger one may do better still: {', '.join(_at_edge(plan, arms))}."
+        *([say("caveat.changed", what=say.listed(list(changed)))] if changed else []),
+        *([stopped] if stopped_early else []),
+        *_sealed(found),
+        *_carried(found),
+        *_flips(found),
+        *_design(found),
+        *_margin(found),
+        *([say("caveat.others")] if len(found.of(found.plan.metrics[0])) > 1 else []),
+        *_edges(found),
+        *_longest(found),
+        *_failures(found),
     )
+
+
+def _sealed(found: Findings) -> list[str]:
+    """The second interval, of the arm that is spoken of: it agrees where it meets that of the pairs."""
+    metric, named = found.plan.metrics[0], found.named()
+    pairs = next((e for e in found.comparisons if e.arm == named and e.metric == metric), None)
+    beside = next((e for e in found.sealed if e.arm == named and e.metric == metric), None)
+    if pairs is None or beside is None or beside.low is None:
+        return []
+    words = found.words
+    values = {
+        "arm": words.arm(named),
+        "score": words.label(metric),
+        "difference": words.difference(beside),
+        "interval": words.interval(beside),
+    }
+    return [words.say("sealed.agrees" if _meet(pairs, beside) else "sealed.disagrees", **values)]
+
+
+def _meet(pairs: Comparison, beside: Sealed) -> bool:
+    low, high = (pairs.mean if end is None else end for end in (pairs.low, pairs.high))
+    return beside.low is not None and beside.high is not None and low <= beside.high and beside.low <= high
+
+
+def _carried(found: Findings) -> list[str]:
+    """The pairs that carry the outcome of the arm that is spoken of."""
+    carried = [each for each in found.comparisons if each.carried_by and each.arm == found.named()]
+    return [_carried_by(found, each) for each in carried]
+
+
+def _carried_by(found: Findings, each: Comparison) -> str:
+    words = found.words
+    outcome, label = words.say.name("outcome", each.outcome), words.label(each.metric)
+    claim = words.say("caveat.claim", outcome=outcome, arm=words.arm(each.arm), score=label)
+    if len(each.carried_by) == 1:
+        return words.say("caveat.carried_one", pair=each.carried_by[0] + 1, claim=claim)
+    named = words.say.listed([str(pair + 1) for pair in each.carried_by])
+    return words.say("caveat.carried_many", pairs=named, claim=claim)
+
+
+def _flips(found: Findings) -> list[str]:
+    """Where the t test shows a difference and the sign flips do not, at the same correction."""
+    checked = [each.p_flips for each in found.comparisons if each.p_flips is not None]
+    if len(checked) < len(found.comparisons) or not checked:
+        return []
+    say, alpha = found.words.say, found.plan.tests.alpha
+    unsure = [
+        say("caveat.flips_claim", arm=found.words.arm(e.arm), score=found.words.label(e.metric), p=p_value(p))
+        for e, p in zip(found.comparisons, holm(checked), strict=True)
+        if e.outcome in (BETTER, WORSE) and p >= alpha
+    ]
+    reach = 2.0 ** (1 - found.comparisons[0].pairs) * len(found.comparisons)
+    key = "caveat.flips_never" if reach >= alpha else "caveat.flips"
+    return [say(key, claims=say.listed(unsure))] if unsure else []
+
+
+def _design(found: Findings) -> list[str]:
+    """What the pairs share with one another, and with the search."""
+    parts, say = found.plan.parts, found.words.say
+    design = say(f"caveat.{parts.design}", overlap=f"{parts.overlap:.2f}")
+    searched = not found.plan.arms and not parts.fresh
+    return [design, *([say("caveat.seen")] if searched else [])]
+
+
+def _margin(found: Findings) -> list[str]:
+    words, metric = found.words, found.plan.metrics[0]
+    if found.plan.tests.margin is None:
+        shown = any(each.outcome != OPEN for each in found.comparisons)
+        return [words.say("caveat.size")] if shown else []
+    large = [e for e in found.of(metric) if e.margin is not None and e.margin > _LARGE * e.none]
+    if not large:
+        return [words.say("caveat.margin", margins=words.margins())]
+    none = words.quantity(metric, large[0].none)
+    return [words.say("caveat.margin_large", margins=words.margins(), score=words.label(metric), none=none)]
+
+
+def _edges(found: Findings) -> list[str]:
+    at_edge = [each for each in found.families if each.at_edge and each.finalist]
+    arms = [found.words.at_edge(each) for each in at_edge]
+    return [found.words.say("caveat.edge", arms=found.words.say.listed(arms))] if arms else []
+
+
+def _longest(found: Findings) -> list[str]:
+    limit = _LONGEST * found.plan.training.epochs
+    arms = [each.arm.name for each in found.arms if each.epochs >= limit]
+    return [found.words.say("caveat.longest", arms=found.words.arms(arms))] if arms else []
+
+
+def _failures(found: Findings) -> list[str]:
+    say = found.words.say
+    counts = [
+        say("in_scores", arm=found.words.arm(each.arm.name), scores=each.failures)
+        for each in found.arms
+        if each.failures
+    ]
+    return [say("caveat.failed", arms=say.listed(counts))] if counts else []

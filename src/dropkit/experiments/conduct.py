@@ -1,11 +1,11 @@
-"""The whole study: plan, run, compare, answer, write."""
+"""The whole study: read, plan, run, answer, write."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,22 +13,24 @@ from typing import Any
 import joblib
 
 from dropkit.core.check import DropkitError
+from dropkit.experiments.budget import Cost, calibrate, most_runs, parse_budget
+from dropkit.experiments.case import PAGE, RECORD, Case, How
+from dropkit.experiments.changes import changes
 from dropkit.experiments.columns import Columns
-from dropkit.experiments.crew import Work
 from dropkit.experiments.margin import MARGIN
+from dropkit.experiments.measure import seconds_per_epoch
 from dropkit.experiments.models import ModelSource
-from dropkit.experiments.plan import Options, make_plan
-from dropkit.experiments.run_id import run_ids
-from dropkit.experiments.runner import run_all, take_finished
+from dropkit.experiments.plan import Options, fingerprinted, make_plan, question
+from dropkit.experiments.recipe import PLAIN, Recipe
+from dropkit.experiments.settings import registered_settings, settings_of
 from dropkit.experiments.sources import load_data
-from dropkit.experiments.split import Sizes, make_splits
 from dropkit.experiments.store import FILE, Store, prepare_folder
-from dropkit.experiments.summary import compare, complete_pairs, summarise
-from dropkit.experiments.table_hash import table_hash
-from dropkit.experiments.verdict import judge
+from dropkit.experiments.trackers import Tracked, make_trackers
+from dropkit.experiments.user_file import is_spec
+from dropkit.report.messages import messages
 from dropkit.report.page import render_page
-from dropkit.report.record import Arm, Plan, Run, StudyResult
-from dropkit.report.terminal import Quiet, Terminal, Watcher
+from dropkit.report.record import Arm, Plan, StudyResult
+from dropkit.report.watcher import Quiet, Terminal
 
 __all__ = ["study"]
 
@@ -43,10 +45,14 @@ def study(
     keep_columns: bool = False,
     model: str | Callable[..., Any] = "mlp",
     task: str = "auto",
-    metric: str = "error",
+    metric: str | Callable[..., Any] = "error",
     margin: str = MARGIN,
     pairs: int = 10,
+    budget: str | None = None,
     epochs: int | None = None,
+    trials: int | None = None,
+    looks: int = 1,
+    design: str = "splits",
     train_rows: int | None = None,
     folder: str | None = None,
     class_weight: str = "none",
@@ -55,12 +61,19 @@ def study(
     workers: int | None = None,
     out: str | Path = "dropkit-study",
     fresh: bool = False,
+    resume: bool = False,
+    dry_run: bool = False,
     quiet: bool = False,
+    lang: str = "en",
+    recipe: Recipe = PLAIN,
+    ray: str | None = None,
+    track: Sequence[str] = (),
 ) -> StudyResult:
-    """Find out from real data whether dropout helps, which and how much, with "none" as a possible answer.
+    """Find out from real data which dropout helps, where and how much, with "none" as a possible answer.
 
-    Every arm is trained on the same pairs of (split, seed); a family's setting is chosen on each pair's
-    select part and judged on its test part by a paired test with Holm's correction.
+    Settings are searched in every family alike, with a learning rate and a weight decay of their own; the
+    best families and two baselines are then trained again on fresh pairs of (split, seed) and compared by a
+    paired test with Holm's correction. Training ends by a part of its own; a sealed part is read once.
 
     Args:
         data: `digits`, `fashion-mnist`, `breast-cancer`, a .csv, .parquet or .npz file, a folder with one
@@ -73,22 +86,36 @@ def study(
         model: `mlp`, `cnn`, `FILE.py:make_model` or a function; called with `input_shape` and `n_outputs`
             where it takes them.
         task: `classification`, `regression`, or `auto` to decide from the target.
-        metric: `error` (RMSE for a regression) or `nll`: what settings are chosen by.
+        metric: `error` (also `accuracy`, or `rmse` for a regression) or `nll`: what settings are chosen by;
+            or a function of (y, outputs), also as `FILE.py:fn`, smaller is better: see `Recipe`.
         margin: a smaller difference counts as none: `0.5%` is half a point of error, or half a per cent of
             none's score otherwise; `off` for no test of equivalence.
         pairs: of split and seed, 6 to 1,000.
-        epochs: passes over the training part, the same for every arm; default by size.
+        budget: wall clock with the workers given, e.g. `10m`: it is turned into epochs and trials, which are
+            registered, so that the same command repeats the same study; by default under two minutes.
+        epochs: passes over the training part at most, the same for every arm; by default from the budget.
+        trials: settings that each family tries; by default from the budget.
+        looks: how often the comparison may end early, 1 for at its end alone.
+        design: `splits` draws one for every pair, `seeds` has one split for all.
         train_rows: rows each network learns from; default 70 %, for Fashion-MNIST 1,000.
         folder: of the Fashion-MNIST files.
         class_weight: `balanced` gives every class the same share of the loss, `none` every row.
-        arms: what is tried; default three settings each of weight decay, dropout, input and Gaussian dropout.
+        arms: compare these and search nothing; `none` is one of them.
         seed: of everything; the same seed gives the same table for any number of workers.
         workers: processes, one thread each; default one a core.
-        out: folder for report.html, study.json and runs.sqlite; finished runs that it holds are used again,
-            whatever other arms or pairs were planned then. Two studies of one machine on one folder share
-            the work.
+        out: folder for report.html, study.json, model.safetensors and runs.sqlite; finished runs that it
+            holds are used again, whatever other arms or pairs were planned then. Two studies of one machine
+            on one folder share the work.
         fresh: train everything again instead.
+        resume: go on with the study that was planned last in `out`: its options are taken from there, and
+            none may be given beside it but those of how it runs.
+        dry_run: register the plan, print it and stop.
         quiet: print nothing.
+        lang: `en` or `zh`, of verdict and report.
+        recipe: your own loss, optimizer or training step; `dropkit.experiments.loops` makes one from a
+            LightningModule, a model of transformers or a skorch net.
+        ray: address of a Ray cluster that trains, or `local` to begin one here.
+        track: `tensorboard`, `mlflow`: where runs and result are told as well.
 
     Returns:
         StudyResult: verdict, comparisons, arms and every run. After Ctrl-C it covers the complete pairs.
@@ -97,79 +124,81 @@ def study(
         DropkitError: an argument, the data, the model or the output folder is refused before work starts.
     """
     began = perf_counter()
+    settings = settings_of(study, locals())
+    if resume:
+        again: dict[str, Any] = {
+            "workers": workers,
+            "out": out,
+            "fresh": fresh,
+            "dry_run": dry_run,
+            "quiet": quiet,
+            "lang": lang,
+            "ray": ray,
+            "track": track,
+        }
+        return study(**registered_settings(Path(out), settings), **again)
+    if own := callable(metric) or is_spec(str(metric)):
+        recipe = replace(recipe, metric=metric)
+    recipe.check()
     options = Options(
         task=task,
-        metric=metric,
+        metric=_name(recipe.metric or metric),
+        own_metric=bool(own or recipe.metric),
         pairs=pairs,
         epochs=epochs,
+        trials=trials,
+        budget=budget,
         train_rows=train_rows,
         seed=seed,
         workers=joblib.cpu_count() if workers is None else workers,
         arms=arms,
         class_weight=class_weight,
         margin=margin,
+        design=design,
+        looks=looks,
     )
+    messages(lang)
     place = prepare_folder(out)
     columns = Columns(target, group, time, ignore, keep_columns)
     loaded, source = load_data(data, columns, options.task, folder), ModelSource(model)
-    plan = make_plan(loaded, source, options)
-    sizes = Sizes(plan.train_rows, plan.select_rows, plan.test_rows, disjoint=plan.overlap == 0)
-    splits = make_splits(loaded, sizes, plan.pairs, plan.seed)
-    ids = run_ids(plan, splits)
-    watcher: Watcher = Quiet() if quiet else Terminal()
+    draft, sealed = make_plan(loaded, source, options, recipe)
+    watcher = Tracked(Quiet() if quiet else Terminal(lang=lang), make_trackers(track, place))
     with Store(place) as store:
-        if fresh:
-            store.forget(ids.values())
-        runs, stopped = _run(Work(plan, loaded, splits, source), ids, store, watcher, options.workers)
-    return _write(_conclude(plan, runs, stopped, perf_counter() - began, place), place)
+        cost = Cost(seconds_per_epoch(draft, sealed, source, recipe), options.workers)
+        plan = _freeze(draft, cost, options, store.registered(question(draft), json.dumps(settings)))
+        first = store.registered(question(plan))
+        store.register(question(plan), json.dumps(settings), plan.fingerprint, json.dumps(asdict(plan)))
+        watcher.planned(plan, most_runs(plan), 0, str(place))
+        case = Case(plan, sealed, source, recipe, store, place)
+        how = How(options.workers, fresh, dry_run, lang, ray)
+        result = case.answer(watcher, how, changes(first, plan) if first else ())
+    result = replace(result, settings=settings, seconds=round(perf_counter() - began, 1))
+    watcher.concluded(result)
+    return result if dry_run else _write(result, place, lang)
 
 
-def _run(
-    work: Work, ids: dict[tuple[str, int], str], store: Store, watcher: Watcher, workers: int
-) -> tuple[list[Run], bool]:
-    runs = take_finished(ids, work.plan, store)
-    watcher.planned(work.plan, len(runs), str(store.path.parent), store.damaged)
-    done = {(run.arm, run.pair) for run in runs}
-    left = {place: run_id for place, run_id in ids.items() if place not in done}
-    results = run_all(left, work, store, workers)
-    try:
-        with watcher:
-            for run in results:
-                runs.append(run)
-                watcher.finished(run)
-    except KeyboardInterrupt:
-        return runs, True
-    finally:
-        results.close()
-    return runs, False
+def _name(metric: Any) -> str:
+    return metric if isinstance(metric, str) else getattr(metric, "__qualname__", repr(metric))
 
 
-def _conclude(plan: Plan, runs: list[Run], stopped: bool, seconds: float, place: Path) -> StudyResult:
-    order = {arm.name: at for at, arm in enumerate(plan.arms)}
-    runs = sorted(runs, key=lambda run: (run.pair, order[run.arm]))
-    whole = complete_pairs(plan, runs)
-    comparisons = compare(plan, whole)
-    arms = summarise(plan, runs, whole)
-    verdict = judge(plan, comparisons, arms, len(whole), stopped_early=stopped)
-    files = {name: str(place / name) for name in ("report.html", "study.json", FILE)}
-    return StudyResult(
-        plan=plan,
-        runs=tuple(runs),
-        arms=arms,
-        comparisons=comparisons,
-        verdict=verdict,
-        complete_pairs=len(whole),
-        stopped_early=stopped,
-        seconds=round(seconds, 1),
-        table_hash=table_hash(runs, arms, comparisons),
-        files=files,
-    )
+def _freeze(draft: Plan, cost: Cost, options: Options, known: str | None) -> Plan:
+    """The plan with the epochs and trials that the same options were registered with, else the budget's."""
+    if known:
+        frozen = json.loads(known)
+        training = replace(draft.training, epochs=frozen["training"]["epochs"])
+        search = replace(draft.search, trials=frozen["search"]["trials"])
+        return fingerprinted(replace(draft, training=training, search=search))
+    seconds = parse_budget(options.budget)
+    if options.arms and seconds is None:
+        return fingerprinted(draft)
+    free = {"epochs": options.epochs is None, "trials": options.trials is None}
+    return fingerprinted(calibrate(draft, cost, seconds, **free))
 
 
-def _write(result: StudyResult, place: Path) -> StudyResult:
-    record = json.dumps(dataclasses.asdict(result), indent=1, allow_nan=False)
-    _replace(place / "study.json", record)
-    _replace(place / "report.html", render_page(result))
+def _write(result: StudyResult, place: Path, lang: str) -> StudyResult:
+    record = json.dumps(asdict(result), indent=1, allow_nan=False)
+    _replace(place / RECORD, record)
+    _replace(place / PAGE, render_page(result, lang))
     return result
 
 

@@ -1,6 +1,6 @@
 import json
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import dropkit
-from dropkit.experiments import conduct
-from dropkit.experiments.arms import NONE
+from dropkit.experiments import stages, study
+from dropkit.experiments.families import BROUGHT
+from dropkit.experiments.families import UNREGULARISED as NONE
 from dropkit.experiments.models import mlp
 from dropkit.experiments.runner import run_all
-from dropkit.report.record import Arm, Run, StudyResult
+from dropkit.report.plan_text import plan_lines
+from dropkit.report.record import Arm, Job, Run, StudyResult
 
 Tiny = Callable[..., StudyResult]
+ARMS = (NONE, Arm("dropout 0.5", "dropout", rate=0.5))
 
 
 def table(result: StudyResult) -> list[Any]:
@@ -40,11 +43,11 @@ def stop_after(count: int) -> Callable[..., Generator[Run]]:
 def count_runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
 
-    def counting(wanted: Mapping[tuple[str, int], str], *arguments: Any) -> Generator[Run]:
+    def counting(wanted: Sequence[Job], *arguments: Any) -> Generator[Run]:
         counts.append(len(wanted))
         return run_all(wanted, *arguments)
 
-    monkeypatch.setattr(conduct, "run_all", counting)
+    monkeypatch.setattr(stages, "run_all", counting)
     return counts
 
 
@@ -54,9 +57,10 @@ def test_a_study_leaves_a_page_a_record_and_every_run(tiny: Tiny, tmp_path: Path
         "report.html",
         "study.json",
         "runs.sqlite",
+        "model.safetensors",
     }
     record = json.loads((tmp_path / "study" / "study.json").read_text())
-    assert record["schema"] == 1
+    assert record["schema"] == 2
     assert len(record["runs"]) == len(result.runs) == 12
     assert record["verdict"]["headline"] == result.verdict.headline
 
@@ -75,7 +79,7 @@ def test_ctrl_c_keeps_complete_pairs_and_the_next_call_goes_on(
 ) -> None:
     whole = tiny(out=tmp_path / "whole")
     with monkeypatch.context() as patched:
-        patched.setattr(conduct, "run_all", stop_after(9))
+        patched.setattr(stages, "run_all", stop_after(9))
         stopped = tiny()
     assert stopped.stopped_early
     assert stopped.complete_pairs == 4
@@ -106,11 +110,11 @@ def test_another_plan_leaves_the_runs_of_the_first_alone(tiny: Tiny, monkeypatch
     assert counts == [12, 12, 0]
 
 
-def test_more_arms_pairs_and_another_metric_use_old_runs(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_arms_pairs_and_another_margin_use_old_runs(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = count_runs(monkeypatch)
     arms = (NONE, Arm("half", "renamed", rate=0.5), Arm("dropout 0.1", "renamed", rate=0.1))
     tiny()
-    more = tiny(arms=arms, pairs=8, metric="nll")
+    more = tiny(arms=arms, pairs=8, margin="off")
     assert counts == [12, 6 + 2 * 3]
     assert {(run.plan, run.arm) for run in more.runs} == {(more.plan.fingerprint, arm.name) for arm in arms}
 
@@ -145,14 +149,14 @@ def test_a_regression_table_goes_all_the_way(tiny: Tiny, tmp_path: Path) -> None
     path = tmp_path / "table.csv"
     path.write_text("\n".join(["x,kind,price", *rows]))
     result = tiny(str(path), target="price")
-    assert result.plan.task == "regression"
+    assert result.plan.data.task == "regression"
     assert "RMSE" in " ".join(result.verdict.sentences)
 
 
 def test_the_same_plan_from_arguments_and_through_the_package(
     tiny: Tiny, arrays: Any, tmp_path: Path
 ) -> None:
-    assert dropkit.study is conduct.study
+    assert dropkit.study is study
 
 
 def test_a_model_that_cannot_travel_is_refused_where_it_must(tiny: Tiny, tmp_path: Path) -> None:
@@ -190,22 +194,16 @@ class Drops(nn.Module):
 
 
 def test_the_models_own_dropout_and_what_cannot_be_switched_off_are_said(tiny: Tiny, tmp_path: Path) -> None:
-    result = tiny(model=Drops, arms=None, epochs=1)
+    result = tiny(model=Drops, arms=(*ARMS, BROUGHT), epochs=1)
     record = json.loads((tmp_path / "study" / "study.json").read_text())
-    assert record["plan"]["own_dropout"] == ["1 x Dropout"]
-    assert record["plan"]["random_modes"] == ["training"]
-    assert "own dropout" in {each.family for each in result.comparisons}
-    notes = " ".join(result.plan.notes)
-    assert "dropout of its own (1 x Dropout): switched off in every arm but `as brought`" in notes
-    assert "something random remains in the model's forward in training mode" in notes
-    assert "not free of dropout" in (tmp_path / "study" / "report.html").read_text()
-
-
-def test_arms_without_the_models_own_dropout_are_not_promised(tiny: Tiny) -> None:
-    (note,) = [note for note in tiny(model=Drops, epochs=1).plan.notes if "of its own" in note]
-    assert note.endswith("switched off in every arm")
+    assert record["plan"]["model"]["own_dropout"] == ["1 x Dropout"]
+    assert record["plan"]["model"]["random_modes"] == ["training"]
+    assert "as brought" in {each.arm for each in result.comparisons}
+    planned = " ".join(plan_lines(result.plan))
+    assert "dropout of its own (1 x Dropout): it stays on in “as brought” alone" in planned
+    assert "Arm none is not free of noise" in " ".join(result.verdict.sentences)
 
 
 def test_a_plain_model_has_nothing_to_confess(tiny: Tiny) -> None:
     plan = tiny(epochs=1).plan
-    assert (plan.own_dropout, plan.random_modes) == ((), ())
+    assert (plan.model.own_dropout, plan.model.random_modes) == ((), ())

@@ -6,9 +6,11 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from pathlib import Path
 from pickle import PicklingError
 from typing import Protocol, Self
 
@@ -18,27 +20,41 @@ from joblib.externals.loky import ProcessPoolExecutor
 from dropkit.core.check import DropkitError
 from dropkit.experiments.dataset import Dataset, Split
 from dropkit.experiments.models import ModelSource
-from dropkit.experiments.train import Task, train
+from dropkit.experiments.recipe import PLAIN, Recipe
+from dropkit.experiments.task import Task
+from dropkit.experiments.train import train
 from dropkit.experiments.user_file import reason
-from dropkit.report.record import Arm, Plan, Run
+from dropkit.report.record import Job, Plan, Run
 
-__all__ = ["Alone", "Crew", "Death", "Trainer", "Work", "make_crew"]
+__all__ = ["Alone", "Crew", "Death", "Trainer", "Work", "make_crew", "pack"]
 
 _ORPHAN_CHECK = 1.0  # seconds
 
 
 @dataclass(frozen=True)
 class Work:
-    """What all runs of a study share: it travels to each process once; a run is then an arm and a pair."""
+    """What all runs of a study share: it travels to each process once; after that, jobs do.
+
+    Args:
+        plan: what was decided.
+        data: what is learned from, without the sealed part.
+        splits: rows of the parts, one split a pair.
+        source: where fresh models come from.
+        folder: where runs leave checkpoints and weights, seen by every process; None for nowhere.
+        recipe: what of training is the user's own.
+    """
 
     plan: Plan
     data: Dataset
-    splits: list[Split]
+    splits: Mapping[int, Split]
     source: ModelSource
+    folder: Path | None = None
+    recipe: Recipe = PLAIN
 
-    def run(self, arm: Arm, pair: int) -> Run:
+    def run(self, job: Job) -> Run:
         """Train one network."""
-        return train(Task(self.plan, arm, pair, self.data, self.splits[pair], self.source))
+        split = self.splits[job.pair]
+        return train(Task(self.plan, job, self.data, split, self.source, self.folder, self.recipe))
 
 
 class Death(Exception):  # noqa: N818 - what happened, as KeyboardInterrupt
@@ -59,7 +75,7 @@ class Trainer(Protocol):
     def vacancies(self) -> int:
         """How many more runs may be begun now."""
 
-    def begin(self, arm: Arm, pair: int) -> Future[Run]:
+    def begin(self, job: Job) -> Future[Run]:
         """Train a run some time."""
 
     def collect(self, future: Future[Run]) -> Run:
@@ -70,9 +86,41 @@ class Trainer(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
-def make_crew(work: Work, size: int) -> Trainer:
-    """Whoever trains `size` runs at once."""
+def make_crew(
+    work: Work, size: int, ray: str | None = None, crew: Callable[[Work], Trainer] | None = None
+) -> Trainer:
+    """Whoever trains `size` runs at once.
+
+    Args:
+        work: what is trained.
+        size: how many runs at once, 1 or more.
+        ray: address of a Ray cluster; None for this machine without Ray.
+        crew: makes the user's own trainer, which knows how many runs it does at once.
+
+    Raises:
+        MissingPackage: Ray is asked for and not installed.
+        DropkitError: the model or the data cannot travel, or the cluster cannot be reached.
+    """
+    if crew is not None:
+        return crew(work)
+    if ray is not None:
+        from dropkit.experiments.ray_crew import RayCrew
+
+        return RayCrew(work, ray, size)
     return Crew(work, size) if size > 1 else Alone(work)
+
+
+def pack(work: Work, size: int) -> bytes:
+    """The work as it travels to one of `size` other processes.
+
+    Raises:
+        DropkitError: the model or the data cannot be pickled.
+    """
+    try:
+        packed: bytes = cloudpickle.dumps(work)
+    except (PicklingError, TypeError, AttributeError) as error:
+        raise _cannot_load(error, size) from error
+    return packed
 
 
 class Alone:
@@ -83,10 +131,10 @@ class Alone:
     def __init__(self, work: Work) -> None:
         self._work = work
 
-    def begin(self, arm: Arm, pair: int) -> Future[Run]:
+    def begin(self, job: Job) -> Future[Run]:
         """Train a run at once."""
         future = Future[Run]()
-        future.set_result(self._work.run(arm, pair))
+        future.set_result(self._work.run(job))
         return future
 
     def collect(self, future: Future[Run]) -> Run:
@@ -123,20 +171,17 @@ class Crew:
         self.size = size
         self._idle: list[_Member] = []
         self._busy: dict[Future[Run], _Member] = {}
-        try:
-            self._work: bytes = cloudpickle.dumps(work)
-        except (PicklingError, TypeError, AttributeError) as error:
-            raise _cannot_load(error, size) from error
+        self._work = pack(work, size)
 
     @property
     def vacancies(self) -> int:
         """How many more runs may be begun now."""
         return self.size - len(self._busy)
 
-    def begin(self, arm: Arm, pair: int) -> Future[Run]:
+    def begin(self, job: Job) -> Future[Run]:
         """Train a run in an idle process."""
         member = self._idle.pop() if self._idle else _Member(self._work)
-        future: Future[Run] = member.executor.submit(_run, arm, pair)
+        future: Future[Run] = member.executor.submit(_run, job)
         self._busy[future] = member
         return future
 
@@ -156,6 +201,8 @@ class Crew:
             raise Death(in_run=member.ready.exception() is None) from error
         except Exception as error:
             member.executor.shutdown(wait=False, kill_workers=True)
+            if isinstance(error, DropkitError):
+                raise
             raise _cannot_load(error, self.size) from error
         self._idle.append(member)
         return run
@@ -194,5 +241,5 @@ def _receive(work: bytes) -> None:
     _received.append(cloudpickle.loads(work))
 
 
-def _run(arm: Arm, pair: int) -> Run:
-    return _received[-1].run(arm, pair)
+def _run(job: Job) -> Run:
+    return _received[-1].run(job)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +28,11 @@ Index = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of the three parts of one pair: trained on, chosen on, judged on."""
+    """Row numbers of the parts that a pair draws: trained on, stopped on, chosen and compared on."""
 
     train: Index
+    stop: Index
     select: Index
-    test: Index
 
 
 @dataclass(frozen=True)
@@ -40,21 +41,24 @@ class Parts:
 
     x_train: Floats
     y_train: npt.NDArray[Any]
+    x_stop: Floats
+    y_stop: npt.NDArray[Any]
     x_select: Floats
     y_select: npt.NDArray[Any]
-    x_test: Floats
-    y_test: npt.NDArray[Any]
 
 
 class Inputs(Protocol):
-    """The inputs of a data set; whatever is fitted in `encode` is fitted on the training part only."""
+    """The inputs of a data set; whatever encodes them is fitted on a training part alone."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one encoded row."""
 
-    def encode(self, split: Split) -> tuple[Floats, Floats, Floats]:
-        """Encode the three parts of a split."""
+    def take(self, rows: Index) -> Self:
+        """Some of the rows, numbered anew."""
+
+    def encoder(self, train: Index) -> Callable[[Self], Floats]:
+        """What encodes any rows of this kind, fitted on the training part."""
 
     def content(self) -> bytes:
         """Bytes that change when the inputs change."""
@@ -75,13 +79,13 @@ class ImageInputs:
         """Channels, height, width."""
         return self.pixels.shape[1:]
 
-    def encode(self, split: Split) -> tuple[Floats, Floats, Floats]:
-        """Divide by the scale; nothing is fitted."""
-        train, select, test = (
-            (self.pixels[rows] / self.scale).astype(np.float32)
-            for rows in (split.train, split.select, split.test)
-        )
-        return train, select, test
+    def take(self, rows: Index) -> ImageInputs:
+        """Some of the images."""
+        return ImageInputs(self.pixels[rows], self.scale)
+
+    def encoder(self, train: Index) -> Callable[[ImageInputs], Floats]:
+        """Division by the scale: nothing is fitted."""
+        return lambda inputs: (inputs.pixels / inputs.scale).astype(np.float32)
 
     def content(self) -> bytes:
         """The pixels."""
@@ -123,10 +127,18 @@ class Dataset:
             return 1 - float(np.bincount(self.y).max()) / len(self.y)
         return float(self.y.std())
 
+    def take(self, rows: Index) -> Dataset:
+        """Some of the rows, numbered anew."""
+        groups, times = (None if each is None else each[rows] for each in (self.groups, self.times))
+        return replace(self, inputs=self.inputs.take(rows), y=self.y[rows], groups=groups, times=times)
+
     def parts(self, split: Split) -> Parts:
         """The encoded parts of one split."""
-        train, select, test = self.inputs.encode(split)
-        return Parts(train, self.y[split.train], select, self.y[split.select], test, self.y[split.test])
+        encode = self.inputs.encoder(split.train)
+        train, stop, select = (
+            encode(self.inputs.take(rows)) for rows in (split.train, split.stop, split.select)
+        )
+        return Parts(train, self.y[split.train], stop, self.y[split.stop], select, self.y[split.select])
 
     def digest(self) -> str:
         """Hash of every byte that is learned from or cut by."""

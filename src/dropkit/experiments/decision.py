@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dropkit.experiments.inference import Estimate, estimate, holm
+from dropkit.report.record import BETTER, EQUIVALENT, NO_BETTER, OPEN, WORSE
 
 __all__ = ["BETTER", "EQUIVALENT", "NO_BETTER", "OPEN", "WORSE", "Decision", "as_good", "carriers", "decide"]
-
-BETTER, WORSE, EQUIVALENT, NO_BETTER, OPEN = "better", "worse", "equivalent", "no better", "not shown"
 
 Array = npt.NDArray[Any]
 

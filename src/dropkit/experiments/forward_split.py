@@ -46,7 +46,7 @@ def forward_splits(times: Index, first: int, held: int, pairs: int, least: int) 
         DropkitError: so many rows have one time that a part keeps fewer than `least` rows.
 
     >>> split = forward_splits(np.arange(10), first=4, held=2, pairs=2, least=1)[1]
-    >>> split.train.tolist(), split.select.tolist(), split.test.tolist()
+    >>> split.train.tolist(), split.stop.tolist(), split.select.tolist()
     ([0, 1, 2, 3, 4, 5], [6, 7], [8, 9])
     """
     order = np.argsort(times, kind="stable")[len(times) - first - held * (pairs + 1) :]

@@ -1,4 +1,6 @@
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,7 +8,6 @@ import pytest
 from dropkit.core.check import DropkitError
 from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.dataset import Dataset
-from dropkit.experiments.split import make_splits, plan_splits
 
 ROWS = 400
 RNG = np.random.default_rng(0)
@@ -20,30 +21,29 @@ def series(time: object = DAYS) -> Dataset:
 @pytest.mark.parametrize("train_rows", [None, 100])
 @pytest.mark.parametrize("days", [DAYS, DAYS // 3])
 def test_every_part_comes_after_the_one_before_and_no_moment_is_cut(
-    days: object, train_rows: int | None
+    days: object, train_rows: int | None, cut: Callable[..., Any]
 ) -> None:
     data = series(days)
     assert data.times is not None
-    for split in plan_splits(data, 6, train_rows, seed=0)[1]:
-        train, select, test = (data.times[part] for part in (split.train, split.select, split.test))
-        assert train.max() < select.min()
-        assert select.max() < test.min()
+    for split in cut(data, 6, train_rows)[1]:
+        train, stop, select = (data.times[part] for part in (split.train, split.stop, split.select))
+        assert train.max() < stop.min()
+        assert stop.max() < select.min()
 
 
-def test_windows_expand_and_no_row_is_judged_twice() -> None:
+def test_windows_expand_and_no_row_is_judged_twice(cut: Callable[..., Any]) -> None:
     data = series()
-    sizes, splits = plan_splits(data, 9, None, seed=0)
-    assert np.array_equal(splits[8].test, make_splits(data, sizes, 9, seed=0)[8].test)
+    _, splits = cut(data, 9, None)
     assert [len(split.train) for split in splits] == list(range(200, 380, 20))
     assert all(set(one.train) < set(two.train) for one, two in pairwise(splits))
-    judged = np.concatenate([split.test for split in splits])
+    judged = np.concatenate([split.select for split in splits])
     assert len(np.unique(judged)) == len(judged)
-    assert max(data.times[splits[-1].test]) == ROWS - 1  # type: ignore[index]  # this data set has times
+    assert max(data.times[splits[-1].select]) == ROWS - 1  # type: ignore[index]  # this data set has times
 
 
-def test_fewer_training_rows_are_the_latest_that_leave_room() -> None:
+def test_fewer_training_rows_are_the_latest_that_leave_room(cut: Callable[..., Any]) -> None:
     data = series()
-    split = plan_splits(data, 6, 100, seed=0)[1][0]
+    split = cut(data, 6, 100)[1][0]
     assert data.times is not None
     assert sorted(data.times[split.train]) == list(range(160, 260))
 
@@ -72,17 +72,19 @@ def test_iso_dates_are_as_good_as_numbers() -> None:
         (DAYS // 100, "time must have times enough for 6 pairs"),
     ],
 )
-def test_a_time_that_cannot_order_the_rows_is_refused(time: object, message: str) -> None:
+def test_a_time_that_cannot_order_the_rows_is_refused(
+    time: object, message: str, cut: Callable[..., Any]
+) -> None:
     with pytest.raises(DropkitError, match=message):
-        plan_splits(series(time), 6, None, seed=0)
+        cut(series(time), 6, None)
 
 
-def test_too_few_rows_for_so_many_pairs_are_refused() -> None:
+def test_too_few_rows_for_so_many_pairs_are_refused(cut: Callable[..., Any]) -> None:
     with pytest.raises(DropkitError, match="time needs 31 blocks of 10 rows"):
-        plan_splits(series(), 30, None, seed=0)
+        cut(series(), 30, None)
 
 
-def test_a_class_that_appears_late_is_refused_with_the_part() -> None:
+def test_a_class_that_appears_late_is_refused_with_the_part(cut: Callable[..., Any]) -> None:
     data = array_dataset(np.zeros((ROWS, 2)), (np.arange(ROWS) > 300).astype(int), time=np.arange(ROWS))
     with pytest.raises(DropkitError, match="the train part of pair 1 lacks one, got '1'"):
-        plan_splits(data, 6, None, seed=0)
+        cut(data, 6, None)

@@ -46,7 +46,7 @@ def check_groups(groups: Index, labels: Index | None, classes: Sequence[str], pa
 
 
 def group_split(groups: Index, labels: Index | None, seed: int) -> Split:
-    """One seventh of the rows to select, one to test, the rest to train, whole groups each.
+    """One seventh of the rows to stop on, one to select on, the rest to train, whole groups each.
 
     Drawn again, up to fifty times, while a class is missing in a part.
     """
@@ -66,7 +66,7 @@ def group_fold(groups: Index, labels: Index | None, seed: int) -> Index:
     >>> len(rows), set(rows // 2) & (set(range(35)) - set(rows // 2))
     (10, set())
     """
-    return group_split(groups, labels, seed).test
+    return group_split(groups, labels, seed).select
 
 
 def _two_folds(groups: Index, labels: Index | None, state: np.random.RandomState) -> tuple[Index, Index]:
@@ -75,9 +75,9 @@ def _two_folds(groups: Index, labels: Index | None, state: np.random.RandomState
     if len(np.unique(groups)) < _FEW:
         folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=state).split(rows, strata, groups)
         return next(folds)[1], next(folds)[1]
-    select = _share(rows, groups, 1 / FOLDS, state)
-    rest = np.setdiff1d(rows, select)
-    return select, _share(rest, groups, 1 / (FOLDS - 1), state)
+    stop = _share(rows, groups, 1 / FOLDS, state)
+    rest = np.setdiff1d(rows, stop)
+    return stop, _share(rest, groups, 1 / (FOLDS - 1), state)
 
 
 def _share(rows: Index, groups: Index, share: float, state: np.random.RandomState) -> Index:

@@ -42,7 +42,8 @@ def test_fashion_mnist_is_both_parts_from_a_folder_or_the_variable(
 
 def test_pixels_are_scaled_to_one() -> None:
     split = Split(np.arange(1000), np.arange(1000, 1400), np.arange(1400, 1797))
-    train, _, _ = digits().inputs.encode(split)
+    inputs = digits().inputs
+    train = inputs.encoder(split.train)(inputs.take(split.train))
     assert train.dtype == np.float32
     assert (train.min(), train.max()) == (0.0, 1.0)
 

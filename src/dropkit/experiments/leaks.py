@@ -128,16 +128,16 @@ def _skill(column: Floats, y: npt.NDArray[Any], task: str) -> float:
 
 
 def copies_note(data: Dataset, splits: Sequence[Split]) -> tuple[str, ...]:
-    """One sentence if test rows are copies of training rows: how many, and how many disagree."""
+    """One sentence if select rows are copies of training rows: how many, and how many disagree."""
     _, rows = np.unique(data.inputs.row_hashes(), return_inverse=True)
-    shared = [int(np.isin(rows[split.test], rows[split.train]).sum()) for split in splits]
+    shared = [int(np.isin(rows[split.select], rows[split.train]).sum()) for split in splits]
     if not any(shared):
         return ()
-    total = sum(len(split.test) for split in splits)
+    total = sum(len(split.select) for split in splits)
     copies = counted(int((np.bincount(rows)[rows] > 1).sum()), "row")
     return (
         f"{copies} of {len(rows)} are equal to another in every input{_disagreement(data, rows)}: "
-        f"{100 * sum(shared) / total:.2g} % of the test rows have a copy among the training rows",
+        f"{100 * sum(shared) / total:.2g} % of the select rows have a copy among the training rows",
     )
 
 

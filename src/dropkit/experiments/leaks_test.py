@@ -9,7 +9,6 @@ from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.columns import Columns
 from dropkit.experiments.leaks import copies_note
 from dropkit.experiments.sources import load_data
-from dropkit.experiments.split import plan_splits
 
 ROWS = 200
 RNG = np.random.default_rng(0)
@@ -85,34 +84,34 @@ def test_unequal_classes_are_said_with_their_shares(rare: int, said: bool) -> No
     assert not said or f"{100 * rare / ROWS:.1f} % are ill" in text
 
 
-def copied(y: Callable[[Any], Any]) -> tuple[str, ...]:
+def copied(cut: Callable[..., Any], y: Callable[[Any], Any]) -> tuple[str, ...]:
     rows = np.concatenate([np.arange(160), np.arange(40)])
     data = array_dataset(RNG.normal(size=(160, 3))[rows], y(rows))
-    return copies_note(data, plan_splits(data, 6, None, seed=0)[1])
+    return copies_note(data, cut(data, 6, None)[1])
 
 
-def test_copies_of_training_rows_in_test_parts_are_counted() -> None:
-    (said,) = copied(lambda rows: rows % 2)
+def test_copies_of_training_rows_in_test_parts_are_counted(cut: Callable[..., Any]) -> None:
+    (said,) = copied(cut, lambda rows: rows % 2)
     assert said.startswith("80 rows of 200 are equal to another in every input: ")
-    (told,) = copied(lambda rows: np.arange(len(rows)) // 50 % 2)
+    (told,) = copied(cut, lambda rows: np.arange(len(rows)) // 50 % 2)
     assert "of them with different targets" in told
 
 
-def test_the_share_of_test_rows_with_a_copy_is_exact() -> None:
+def test_the_share_of_test_rows_with_a_copy_is_exact(cut: Callable[..., Any]) -> None:
     rows = np.arange(200) // 2
     data = array_dataset(RNG.normal(size=(100, 3))[rows], np.arange(200) % 2)
-    splits = plan_splits(data, 6, None, seed=0)[1]
-    shares = [np.mean([np.isin(row ^ 1, split.train) for row in split.test]) for split in splits]
+    splits = cut(data, 6, None)[1]
+    shares = [np.mean([np.isin(row ^ 1, split.train) for row in split.select]) for split in splits]
     (said,) = copies_note(data, splits)
-    assert f"{100 * np.mean(shares):.2g} % of the test rows" in said
+    assert f"{100 * np.mean(shares):.2g} % of the select rows" in said
 
 
-def test_without_copies_nothing_is_said() -> None:
+def test_without_copies_nothing_is_said(cut: Callable[..., Any]) -> None:
     data = array_dataset(RNG.normal(size=(100, 3)), np.arange(100) % 2)
-    assert copies_note(data, plan_splits(data, 6, None, seed=0)[1]) == ()
+    assert copies_note(data, cut(data, 6, None)[1]) == ()
 
 
-def test_equal_images_are_copies() -> None:
+def test_equal_images_are_copies(cut: Callable[..., Any]) -> None:
     pixels = np.repeat(RNG.normal(size=(50, 1, 4, 4)), 2, axis=0)
     data = array_dataset(pixels, np.arange(100) % 2)
-    assert copies_note(data, plan_splits(data, 6, None, seed=0)[1])[0].startswith("100 rows of 100")
+    assert copies_note(data, cut(data, 6, None)[1])[0].startswith("100 rows of 100")

@@ -6,21 +6,20 @@ import functools
 import hashlib
 import inspect
 import math
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from dropkit.core.check import DropkitError, suggest
+from dropkit.experiments.randomness import seeded
 from dropkit.experiments.user_file import is_spec, load_function, reason, split_spec
 
-__all__ = ["BUILT_IN", "ModelSource", "check_model", "cnn", "mlp"]
+__all__ = ["BUILT_IN", "ModelSource", "check_model", "cnn", "code_text", "materialise", "mlp"]
 
 _MEND_FACTORY = "write FILE.py:make_model, a function that returns a fresh torch.nn.Module"
 
@@ -88,9 +87,9 @@ class ModelSource:
             model: as `check_model` made it.
             input_shape: shape of one row.
         """
-        texts = {_code_text(type(module).forward) for module in model.modules() if not _is_known(module)}
+        texts = {code_text(type(module).forward) for module in model.modules() if not _is_known(module)}
         found = hashlib.sha256("\n".join([self._text(), repr(model), *sorted(texts)]).encode())
-        with _seeded():
+        with seeded(0):
             outputs = try_forward(model, input_shape)
         for name, values in (*model.named_parameters(), *model.named_buffers(), ("outputs", outputs)):
             found.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
@@ -99,7 +98,7 @@ class ModelSource:
 
     def _text(self) -> str:
         if callable(self.source):
-            return self.name + _code_text(self.source)
+            return self.name + code_text(self.source)
         if self.source in BUILT_IN:
             return self.source
         path, name = split_spec(self.source)
@@ -122,21 +121,6 @@ class ModelSource:
         return model
 
 
-@contextmanager
-def _seeded() -> Iterator[None]:
-    """Let torch, NumPy and Python draw the same numbers each time, and go on after as before."""
-    numbers, words = np.random.get_state(), random.getstate()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        np.random.seed(0)
-        random.seed(0)
-        try:
-            yield
-        finally:
-            np.random.set_state(numbers)
-            random.setstate(words)
-
-
 def _bytes(values: Tensor) -> bytes:
     dense = values.detach().to_dense() if values.layout is not torch.strided else values.detach()
     return dense.reshape(-1).view(torch.uint8).numpy().tobytes()
@@ -147,11 +131,12 @@ def _is_known(module: nn.Module) -> bool:
     return type(module).__module__.partition(".")[0] in ("torch", "dropkit")
 
 
-def _code_text(function: Any) -> str:
+def code_text(function: Any) -> str:
     """Return the file in which a function stands, or its code where there is none."""
     while isinstance(function, functools.partial):
         function = function.func
-    code = inspect.unwrap(function).__code__ if inspect.isfunction(function) else None
+    function = inspect.unwrap(function)  # by functools.wraps, perhaps of a class
+    code = function.__code__ if inspect.isfunction(function) else None
     if code is None:
         return _source_text(function)
     path = Path(code.co_filename)
@@ -191,7 +176,7 @@ def _parameters(factory: Callable[..., Any]) -> list[inspect.Parameter]:
 
 def check_model(source: ModelSource, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
     """Build a model twice and try it on a small batch, or say what is wrong with it."""
-    with _seeded():  # the digest looks at the first values
+    with seeded(0):  # the digest looks at the first values
         model, other = (source.build(input_shape, n_outputs) for _ in range(2))
     if not isinstance(model, nn.Module):
         raise DropkitError("model", f"{source.name} must return a torch.nn.Module", model, _MEND_FACTORY)
@@ -203,7 +188,7 @@ def check_model(source: ModelSource, input_shape: tuple[int, ...], n_outputs: in
     if any(p is q for p in trainable for q in other.parameters()):
         rule = "must be fresh at every call: two calls shared parameters"
         raise DropkitError("model", rule, source.name, "build the model inside the function")
-    with _seeded():  # lazy layers draw their first values here
+    with seeded(0):  # lazy layers draw their first values here
         _check_output(model, input_shape, n_outputs)
         _check_training(other, input_shape)
     return model
@@ -244,6 +229,17 @@ def try_forward(model: nn.Module, input_shape: tuple[int, ...]) -> Any:
         ) from error
     finally:
         model.train(was_training)
+
+
+def materialise(model: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
+    """The model, whose lazy layers have drawn their first values.
+
+    >>> materialise(nn.Sequential(nn.LazyLinear(3)), (4,))[0]
+    Linear(in_features=4, out_features=3, bias=True)
+    """
+    if any(is_lazy(value) for value in (*model.parameters(), *model.buffers())):
+        try_forward(model, input_shape)
+    return model
 
 
 def _sizes(shape: tuple[int, ...]) -> str:

@@ -1,5 +1,6 @@
 import functools
 import importlib.util
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from dropkit.core.check import DropkitError
-from dropkit.experiments.models import ModelSource, check_model, cnn, mlp
+from dropkit.experiments.models import ModelSource, check_model, cnn, code_text, mlp
 
 FILE = """
 from torch import nn
@@ -157,3 +158,12 @@ def test_the_digest_is_the_same_for_values_that_numpy_draws() -> None:
         return model
 
     assert digest(make) == digest(make)
+
+
+def test_the_digest_looks_behind_a_wrapper_also_of_a_class() -> None:
+    @functools.wraps(Scaled)
+    def wrapped() -> nn.Module:
+        return Scaled(1.0)
+
+    assert code_text(wrapped) == inspect.getsource(Scaled)
+    assert digest(wrapped) == digest(wrapped)

@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 
 from dropkit.core.check import DropkitError
-from dropkit.experiments.arms import NONE
+from dropkit.experiments.families import UNREGULARISED as NONE
 from dropkit.experiments.models import mlp
 from dropkit.experiments.plan import (
     _CLASS_WEIGHT,
+    _DESIGN,
     _EPOCHS,
+    _LOOKS,
     _METRIC,
     _PAIRS,
     _SEED,
     _TASK,
     _TRAIN_ROWS,
+    _TRIALS,
     _WORKERS,
 )
 from dropkit.report.record import Arm, StudyResult
@@ -110,6 +113,9 @@ def test_a_model_file_is_refused(tiny: Tiny, tmp_path: Path, case: str) -> None:
 RANGES = [
     *(("pairs", value, _PAIRS.rule) for value in _PAIRS.bad()),
     *(("workers", value, _WORKERS.rule) for value in _WORKERS.bad() if value is not None),
+    *(("trials", value, _TRIALS.rule) for value in _TRIALS.bad() if value is not None),
+    *(("looks", value, _LOOKS.rule) for value in _LOOKS.bad()),
+    *(("design", value, _DESIGN.rule) for value in _DESIGN.bad()),
     *(("seed", value, _SEED.rule) for value in _SEED.bad()),
     *(("epochs", value, _EPOCHS.rule) for value in _EPOCHS.bad() if value is not None),
     *(("train_rows", value, _TRAIN_ROWS.rule) for value in _TRAIN_ROWS.bad() if value is not None),
@@ -138,18 +144,25 @@ def test_a_number_or_word_out_of_its_range_is_refused(
         ({"model": "nowhere.py:make"}, "model must name a file that exists, got 'nowhere.py'"),
         ({"model": lambda: SHARED}, "must be fresh at every call"),
         ({"model": "cnn"}, "'cnn' needs images of at least 4 x 4 pixels"),
-        ({"train_rows": 75}, "train_rows must leave 10 of the 80 rows"),
+        ({"train_rows": 62}, "train_rows must leave 10 of the 68 rows"),
         ({"task": "regression", "data": (np.zeros((80, 2)), np.array(["a", "b"] * 40))}, "must be numeric"),
         ({"data": (np.zeros((80, 2)), np.zeros(80)), "task": "regression"}, "must vary"),
         ({"data": (np.zeros((80, 2)), np.zeros(79))}, "data must be \\(x, y\\) of as many rows"),
         ({"data": (np.full((80, 2), np.nan), np.arange(80) % 2)}, "data x must be finite"),
         ({"data": (np.full((80, 2), "text"), np.arange(80) % 2)}, "data x must hold real numbers"),
-        ({"arms": (NONE,)}, "arms must hold `none` and one other family"),
+        ({"arms": (NONE,)}, "arms must hold `none` and one other arm"),
         ({"arms": (NONE, NONE)}, "arms must have different names"),
         ({"arms": (NONE, Arm("d", "dropout", rate=1.0))}, "rate of arm 'd' must be a number in"),
         ({"arms": (NONE, Arm("d", "dropout", rate=np.nan))}, "rate of arm 'd' must be a number in"),
         ({"arms": (NONE, Arm("d", "dropout", input_rate=-0.1))}, "input_rate of arm 'd' must"),
         ({"arms": (NONE, Arm("d", "decay", weight_decay=-1.0))}, "weight_decay of arm 'd' must"),
+        ({"arms": (NONE, Arm("d", "d", rate=0.5, at=("7",)))}, "at of arm 'd' must be places"),
+        ({"arms": (NONE, Arm("d", "d", augment=0.1))}, "arm 'd' must mean something here: only images"),
+        ({"budget": "1s", "arms": None}, "budget must pay for the shortest study with 6 pairs"),
+        ({"lang": "de"}, "lang must"),
+        ({"resume": True}, "resume takes the options of the study that it goes on with"),
+        ({"metric": "nowhere.py:fn"}, "metric must name a file that exists"),
+        ({"metric": "f1"}, "metric must be"),
     ],
 )  # fmt: skip
 def test_an_argument_is_refused(tiny: Tiny, changes: dict[str, Any], message: str) -> None:

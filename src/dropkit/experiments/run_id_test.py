@@ -5,124 +5,129 @@ import numpy as np
 import pytest
 
 from dropkit.experiments import run_id as module
-from dropkit.experiments.arms import NONE
 from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.dataset import Split
+from dropkit.experiments.families import UNREGULARISED
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
-from dropkit.experiments.run_id import run_id, run_ids
+from dropkit.experiments.run_id import make_job
 from dropkit.report.record import Arm, Plan
 
 DROP = Arm("dropout 0.5", "dropout", rate=0.5)
 SPLIT = Split(*(np.arange(start, start + 10) for start in (0, 10, 20)))
 
 MATTERS: dict[str, Any] = {
-    "data_digest": "0",
-    "task": "regression",
-    "input_shape": (4,),
-    "n_outputs": 3,
-    "model_digest": "0",
-    "sites": {"dropout": ("0",)},
-    "class_weight": "balanced",
-    "epochs": 3,
-    "batch": 7,
-    "learning_rate": 0.5,
+    "data.digest": "0",
+    "data.task": "regression",
+    "data.n_outputs": 3,
+    "data.class_weight": "balanced",
+    "model.digest": "0",
+    "model.sites": {"dropout": ("0",)},
+    "training.epochs": 3,
+    "training.checks": 3,
+    "training.patience": 3,
+    "training.batch": 7,
+    "training.learning_rate": 0.5,
+    "tests.metric": "nll",
     "versions": {"torch": "0"},
 }
 APART: dict[str, Any] = {
-    "data": "renamed.csv",
-    "model": "moved/net.py:make",
-    "metric": "nll",
-    "unit": "",
-    "guess_error": 0.1,
-    "own_dropout": ("1 x Dropout",),
-    "random_modes": ("training",),
+    "data.name": "renamed.csv",
+    "data.rows": 81,
+    "data.guess_error": 0.1,
+    "model.name": "moved/net.py:make",
+    "model.own_dropout": ("1 x Dropout",),
+    "model.random_modes": ("training",),
+    "parts.train": 1,
+    "parts.test": 1,
+    "parts.overlap": 0.5,
+    "parts.design": "seeds",
+    "search.trials": 9,
+    "tests.pairs": 7,
+    "tests.margin": 0.1,
+    "tests.alpha": 0.1,
+    "tests.looks": 2,
     "notes": ("a note",),
     "fingerprint": "0",
-    "arms": (NONE,),
-    "pairs": 7,
-    "alpha": 0.1,
-    "power": 0.9,
-    "comparisons": 9,
-    "detectable": 9.0,
-    "floor": 9.0,
-    "margin": 0.1,
-    "overlap": 0.5,
-    "rows": 81,
-    "train_rows": 41,
-    "select_rows": 1,
-    "test_rows": 1,
+    "arms": (UNREGULARISED,),
 }
 """`seed` is neither: it counts by the seeds of the pair that follow from it."""
 
 
+def changed(plan: Plan, path: str, value: Any) -> Plan:
+    name, _, inner = path.partition(".")
+    made = replace(plan, **{name: replace(getattr(plan, name), **{inner: value}) if inner else value})
+    assert made != plan
+    return made
+
+
+def name_of(plan: Plan, arm: Arm = DROP, pair: int = 0, split: Split = SPLIT) -> str:
+    return make_job(plan, arm, pair, split).id
+
+
 @pytest.fixture
 def plan(arrays: Any) -> Plan:
-    return make_plan(array_dataset(*arrays), ModelSource("mlp"), Options(arms=(NONE, DROP), epochs=2))
+    data = array_dataset(*arrays)
+    return make_plan(data, ModelSource("mlp"), Options(arms=(UNREGULARISED, DROP), epochs=2))[0]
 
 
-@pytest.mark.parametrize("name", MATTERS)
-def test_what_a_run_depends_on_changes_its_id(plan: Plan, name: str) -> None:
-    assert run_id(replace(plan, **{name: MATTERS[name]}), DROP, 0, SPLIT) != run_id(plan, DROP, 0, SPLIT)
+@pytest.mark.parametrize("path", MATTERS)
+def test_what_a_run_depends_on_changes_its_id(plan: Plan, path: str) -> None:
+    assert name_of(changed(plan, path, MATTERS[path])) != name_of(plan)
 
 
-@pytest.mark.parametrize("name", APART)
-def test_what_a_run_does_not_depend_on_leaves_its_id(plan: Plan, name: str) -> None:
-    changed = replace(plan, **{name: APART[name]})
-    assert changed != plan
-    assert run_id(changed, DROP, 0, SPLIT) == run_id(plan, DROP, 0, SPLIT)
+@pytest.mark.parametrize("path", APART)
+def test_what_a_run_does_not_depend_on_leaves_its_id(plan: Plan, path: str) -> None:
+    assert name_of(changed(plan, path, APART[path])) == name_of(plan)
 
 
 def test_places_of_other_methods_leave_the_id(plan: Plan) -> None:
-    more = replace(plan, sites=plan.sites | {"drop_path": ("2",)})
-    assert run_id(more, DROP, 0, SPLIT) == run_id(plan, DROP, 0, SPLIT)
+    more = changed(plan, "model.sites", plan.model.sites | {"drop_path": ("2",)})
+    assert name_of(more) == name_of(plan)
 
 
-def test_every_field_of_a_plan_is_decided_upon() -> None:
-    # A new field counts until it is set apart in run_id.py, which costs old runs; say here which it is.
-    assert {field.name for field in fields(Plan)} == {*MATTERS, *APART, "seed"}
+SETTINGS: dict[str, Any] = {
+    "method": "gaussian_dropout",
+    "at": ("1",),
+    "schedule": "early",
+    "members": 2,
+    "bagging": True,
+    "keeps_own": True,
+}
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"rate": 0.4},
-        {"input_rate": 0.1},
-        {"method": "gaussian_dropout"},
-        {"weight_decay": 0.1},
-        {"keeps_own": True},
-    ],
-)
-def test_a_setting_changes_the_id(plan: Plan, changes: dict[str, Any]) -> None:
-    assert run_id(plan, replace(DROP, **changes), 0, SPLIT) != run_id(plan, DROP, 0, SPLIT)
+@pytest.mark.parametrize("name", [each.name for each in fields(Arm) if each.name not in ("name", "family")])
+def test_every_setting_changes_the_id(plan: Plan, name: str) -> None:
+    assert name_of(plan, replace(DROP, **{name: SETTINGS.get(name, 0.25)})) != name_of(plan)
 
 
 def test_names_of_an_arm_do_not_change_the_id(plan: Plan) -> None:
-    renamed = replace(DROP, name="half", family="hidden")
-    assert run_id(plan, renamed, 0, SPLIT) == run_id(plan, DROP, 0, SPLIT)
+    assert name_of(plan, replace(DROP, name="half", family="hidden")) == name_of(plan)
 
 
 def test_seed_and_pair_change_the_id(plan: Plan) -> None:
-    made = {run_id(replace(plan, seed=seed), DROP, pair, SPLIT) for seed in (0, 1) for pair in (0, 1)}
+    made = {name_of(replace(plan, seed=seed), DROP, pair) for seed in (0, 1) for pair in (0, 1)}
     assert len(made) == 4
 
 
-@pytest.mark.parametrize("part", ["train", "select", "test"])
+@pytest.mark.parametrize("part", ["train", "stop", "select"])
 def test_any_row_of_any_part_changes_the_id(plan: Plan, part: str) -> None:
     rows = getattr(SPLIT, part)
     for other in (rows[::-1], rows[:-1], np.append(rows[:-1], 77)):
-        assert run_id(plan, DROP, 0, replace(SPLIT, **{part: other})) != run_id(plan, DROP, 0, SPLIT)
+        assert name_of(plan, split=replace(SPLIT, **{part: other})) != name_of(plan)
 
 
 def test_the_way_a_run_is_trained_changes_the_id(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = run_id(plan, DROP, 0, SPLIT)
+    before = name_of(plan)
     monkeypatch.setattr(module, "RECIPE", module.RECIPE + 1)
-    assert run_id(plan, DROP, 0, SPLIT) != before
+    assert name_of(plan) != before
 
 
-def test_ids_go_pair_by_pair_and_survive_more_arms_and_pairs(plan: Plan) -> None:
-    more = replace(plan, pairs=3, arms=(*plan.arms, replace(DROP, name="dropout 0.1", rate=0.1)))
-    few, many = run_ids(replace(plan, pairs=2), [SPLIT] * 2), run_ids(more, [SPLIT] * 3)
-    assert list(few) == [("none", 0), ("dropout 0.5", 0), ("none", 1), ("dropout 0.5", 1)]
-    assert few.items() <= many.items()
-    assert len(set(many.values())) == 9
+def test_a_pause_has_an_id_of_its_own_and_the_trial_of_its_end(plan: Plan) -> None:
+    end, pause, later = (make_job(plan, DROP, 0, SPLIT, until=until) for until in (0, 1, 2))
+    assert len({end.id, pause.id, later.id}) == 3
+    assert {end.trial, pause.trial, later.trial} == {end.id}
+
+
+def test_keeping_weights_leaves_the_id(plan: Plan) -> None:
+    assert make_job(plan, DROP, 0, SPLIT, keep=True).id == name_of(plan)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
 
 from dropkit.core.check import DropkitError
-from dropkit.experiments.crew import Death, Trainer, Work, make_crew
+from dropkit.experiments.crew import Death, Trainer
 from dropkit.experiments.store import Store
-from dropkit.report.record import Plan, Run
+from dropkit.report.record import Job, Run
 
 __all__ = ["run_all", "take_finished"]
-
-Place = tuple[str, int]
 
 _TRIES = 3  # a process may be killed for reasons that its run has no part in
 _HOPELESS = 10  # deaths while nothing was finished
@@ -24,47 +22,46 @@ _MEND = "ask for fewer (1 stays in this process) and repeat the command: finishe
 _POLL = 0.2  # seconds between looks at what others hold
 
 
-def take_finished(wanted: Mapping[Place, str], plan: Plan, store: Store) -> list[Run]:
+def take_finished(jobs: Iterable[Job], store: Store, fingerprint: str) -> list[Run]:
     """The runs wanted that the store holds already, from whatever study."""
-    found = store.finished(wanted.values())
-    return [_labelled(found[run_id], plan, place) for place, run_id in wanted.items() if run_id in found]
+    jobs = list(jobs)
+    found = store.finished(job.id for job in jobs)
+    return [labelled(found[job.id], job, fingerprint) for job in jobs if job.id in found]
 
 
-def _labelled(run: Run, plan: Plan, place: Place) -> Run:
-    # The same run may stand under another name in another plan, or twice in one.
-    arm, pair = place
-    return replace(run, plan=plan.fingerprint, arm=arm, pair=pair)
+def labelled(run: Run, job: Job, fingerprint: str) -> Run:
+    """A run under the names of a plan: the same one may stand under others in another, or twice in one."""
+    return replace(run, plan=fingerprint, arm=job.arm.name, pair=job.pair)
 
 
-def run_all(wanted: Mapping[Place, str], work: Work, store: Store, workers: int) -> Generator[Run]:
+def run_all(jobs: Sequence[Job], crew: Trainer, store: Store, fingerprint: str) -> Generator[Run]:
     """Train every run that is not settled in the store, and yield each when it is kept there.
 
     Args:
-        wanted: ids of runs by (name of the arm, pair), in the order in which they are trained.
-        work: what is trained.
+        jobs: in the order in which they are trained.
+        crew: who trains.
         store: where runs are kept; runs that another study holds are waited for.
-        workers: processes, 1 or more; 1 stays in this process.
+        fingerprint: of the plan that the runs are labelled with.
 
     Raises:
         DropkitError: the workers cannot load the model, all of them die, or the store cannot be written.
     """
-    places: dict[str, list[Place]] = {}
-    for place, run_id in wanted.items():
-        places.setdefault(run_id, []).append(place)
-    with make_crew(work, min(workers, len(places))) as crew:
-        for run_id, run in _Session(work, store, crew, places).settle():
-            for place in places[run_id]:
-                yield _labelled(run, work.plan, place)
+    wanted: dict[str, list[Job]] = {}
+    for job in jobs:
+        wanted.setdefault(job.id, []).append(job)
+    first = {run_id: some[0] for run_id, some in wanted.items()}
+    for run_id, run in _Session(store, crew, first).settle():
+        for job in wanted[run_id]:
+            yield labelled(run, job, fingerprint)
 
 
 class _Session:
     """The runs of one call: waiting, or running under a lease of ours."""
 
-    def __init__(self, work: Work, store: Store, crew: Trainer, places: Mapping[str, list[Place]]) -> None:
+    def __init__(self, store: Store, crew: Trainer, jobs: Mapping[str, Job]) -> None:
         self._store, self._crew = store, crew
-        self._arms = {arm.name: arm for arm in work.plan.arms}
-        self._waiting = {run_id: some[0] for run_id, some in places.items()}
-        self._running: dict[Future[Run], tuple[str, Place]] = {}
+        self._waiting = dict(jobs)
+        self._running: dict[Future[Run], Job] = {}
         self._deaths, self._deaths_in = 0, Counter[str]()
         self._has_returned = False
 
@@ -81,12 +78,11 @@ class _Session:
         for run_id in claim.settled:
             del self._waiting[run_id]
         for run_id in claim.ours:
-            self._begin(run_id, self._waiting.pop(run_id))
+            self._begin(self._waiting.pop(run_id))
         return claim.settled
 
-    def _begin(self, run_id: str, place: Place) -> None:
-        arm, pair = place
-        self._running[self._crew.begin(self._arms[arm], pair)] = run_id, place
+    def _begin(self, job: Job) -> None:
+        self._running[self._crew.begin(job)] = job
 
     def _done(self) -> set[Future[Run]]:
         is_held_up = bool(self._waiting and self._crew.vacancies)
@@ -96,21 +92,21 @@ class _Session:
         return wait(self._running, _POLL if is_held_up else None, FIRST_COMPLETED).done
 
     def _collect(self, future: Future[Run]) -> Run | None:
-        run_id, place = self._running.pop(future)
+        job = self._running.pop(future)
         try:
             run = self._crew.collect(future)
         except Death as death:
-            return self._after(death, run_id, place)
+            return self._after(death, job)
         self._has_returned = True
-        return self._store.finish(run_id, replace(run, id=run_id))
+        return self._store.finish(job.id, replace(run, id=job.id))
 
-    def _after(self, death: Death, run_id: str, place: Place) -> Run | None:
+    def _after(self, death: Death, job: Job) -> Run | None:
         self._deaths += 1
-        self._deaths_in[run_id] += death.in_run
+        self._deaths_in[job.id] += death.in_run
         if self._deaths == _HOPELESS and not self._has_returned:
             rule = f"must fit into memory: {_HOPELESS} were killed, and none finished a run"
             raise DropkitError("workers", rule, self._crew.size, _MEND) from death
-        if self._deaths_in[run_id] < _TRIES:
-            self._begin(run_id, place)
+        if self._deaths_in[job.id] < _TRIES:
+            self._begin(job)
             return None
-        return self._store.finish(run_id, Run("", *place, 0.0, failure=_KILLED, id=run_id))
+        return self._store.finish(job.id, Run("", job.arm.name, job.pair, 0.0, failure=_KILLED, id=job.id))

@@ -12,20 +12,20 @@ import pytest
 from torch import nn
 
 from dropkit.core.check import DropkitError
-from dropkit.experiments import runner
-from dropkit.experiments.arms import NONE
 from dropkit.experiments.arrays import array_dataset
-from dropkit.experiments.crew import Death, Work
+from dropkit.experiments.crew import Alone, Death, Work, make_crew
+from dropkit.experiments.families import UNREGULARISED
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
-from dropkit.experiments.run_id import run_ids
+from dropkit.experiments.run_id import make_job
 from dropkit.experiments.runner import run_all, take_finished
-from dropkit.experiments.split import Sizes, make_splits
 from dropkit.experiments.store import Store
-from dropkit.report.record import Arm, Run, Scores
+from dropkit.report.record import Arm, Job, Run, Scores
 
 DROP = Arm("dropout 0.5", "dropout", rate=0.5)
 SAME = Arm("the same", "dropout", rate=0.5)
+
+Place = tuple[str, int]
 
 
 @pytest.fixture
@@ -34,19 +34,33 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def make_work(arrays: Any, model: Any = "mlp", arms: tuple[Arm, ...] = (NONE, DROP)) -> Work:
-    data, source = array_dataset(*arrays), ModelSource(model)
-    plan = make_plan(data, source, Options(arms=arms, pairs=6, epochs=1))
-    sizes = Sizes(plan.train_rows, plan.select_rows, plan.test_rows, disjoint=False)
-    return Work(plan, data, make_splits(data, sizes, plan.pairs, plan.seed), source)
+def make_work(arrays: Any, model: Any = "mlp", arms: tuple[Arm, ...] = (UNREGULARISED, DROP)) -> Work:
+    source = ModelSource(model)
+    plan, sealed = make_plan(array_dataset(*arrays), source, Options(arms=arms, pairs=6, epochs=1))
+    return Work(plan, sealed.opened, sealed.splits, source)
 
 
-def ids(work: Work) -> dict[tuple[str, int], str]:
-    return run_ids(work.plan, work.splits)
+def jobs(work: Work) -> list[Job]:
+    pairs = range(work.plan.tests.pairs)
+    return [make_job(work.plan, arm, pair, work.splits[pair]) for pair in pairs for arm in work.plan.arms]
 
 
-def scores(runs: list[Run]) -> dict[tuple[str, int], Any]:
-    return {(run.arm, run.pair): (run.select, run.test, run.curve) for run in runs}
+def places(work: Work) -> list[Place]:
+    return [(job.arm.name, job.pair) for job in jobs(work)]
+
+
+def train_all(work: Work, store: Store, workers: int = 1) -> list[Run]:
+    with make_crew(work, workers) as crew:
+        return list(run_all(jobs(work), crew, store, "plan"))
+
+
+def scores(runs: list[Run]) -> dict[Place, Any]:
+    return {(run.arm, run.pair): (run.stop, run.select, run.curve) for run in runs}
+
+
+def good(job: Job) -> Run:
+    mean = Scores(0, job.pair)
+    return Run("", job.arm.name, job.pair, 0.05, stop=mean, select=mean)
 
 
 # --- one process
@@ -54,23 +68,25 @@ def scores(runs: list[Run]) -> dict[tuple[str, int], Any]:
 
 def test_every_run_comes_once_is_kept_and_is_found_again(arrays: Any, store: Store) -> None:
     work = make_work(arrays)
-    runs = list(run_all(ids(work), work, store, 1))
-    assert {(run.arm, run.pair): run.id for run in runs} == ids(work)
-    assert take_finished(ids(work), work.plan, store) == runs
+    runs = train_all(work, store)
+    named = [(job.arm.name, job.pair, job.id) for job in jobs(work)]
+    assert [(run.arm, run.pair, run.id) for run in runs] == named
+    assert {run.plan for run in runs} == {"plan"}
+    assert take_finished(jobs(work), store, "plan") == runs
 
 
 def test_arms_that_are_the_same_train_once(
     arrays: Any, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work, trained = make_work(arrays, arms=(NONE, DROP, SAME)), []
+    work, trained = make_work(arrays, arms=(UNREGULARISED, DROP, SAME)), []
     train = Work.run
 
-    def counting(self: Work, arm: Arm, pair: int) -> Run:
-        trained.append(arm.name)
-        return train(self, arm, pair)
+    def counting(self: Work, job: Job) -> Run:
+        trained.append(job.arm.name)
+        return train(self, job)
 
     monkeypatch.setattr(Work, "run", counting)
-    runs = list(run_all(ids(work), work, store, 1))
+    runs = train_all(work, store)
     assert (len(trained), len(runs)) == (12, 18)
     assert scores(runs)["the same", 3] == scores(runs)["dropout 0.5", 3]
 
@@ -80,23 +96,23 @@ def test_two_studies_at_once_train_nothing_twice(
 ) -> None:
     work, trained = make_work(arrays), []
 
-    def slow(self: Work, arm: Arm, pair: int) -> Run:
-        trained.append((arm.name, pair))
+    def slow(self: Work, job: Job) -> Run:
+        trained.append((job.arm.name, job.pair))
         time.sleep(0.05)
-        return Run("", arm.name, pair, 0.05, Scores(0, pair), Scores(0, pair))
+        return good(job)
 
     def conduct() -> None:
         with Store(tmp_path) as mine:
-            found.append(scores(list(run_all(ids(work), work, mine, 1))))
+            found.append(scores(train_all(work, mine)))
 
     monkeypatch.setattr(Work, "run", slow)
-    found: list[dict[tuple[str, int], Any]] = []
+    found: list[dict[Place, Any]] = []
     both = [threading.Thread(target=conduct) for _ in range(2)]
     for each in both:
         each.start()
     for each in both:
         each.join()
-    assert sorted(trained) == sorted(ids(work))
+    assert sorted(trained) == sorted(places(work))
     assert found[0] == found[1]
     assert len(found[0]) == 12
 
@@ -105,10 +121,10 @@ def test_a_failure_of_another_study_is_not_tried_again_at_once(
     arrays: Any, store: Store, tmp_path: Path
 ) -> None:
     work = make_work(arrays)
-    (place, run_id), *_ = ids(work).items()
+    job = jobs(work)[0]
     with Store(tmp_path) as other:
-        other.finish(run_id, Run("", *place, 0.1, failure="NaN"))
-    (run,) = run_all({place: run_id}, work, store, 1)
+        other.finish(job.id, Run("", job.arm.name, job.pair, 0.1, failure="NaN"))
+    (run,) = run_all([job], Alone(work), store, "plan")
     assert run.failure == "NaN"
 
 
@@ -121,8 +137,8 @@ def test_an_interrupted_run_is_free_for_others(
     work = make_work(arrays)
     monkeypatch.setattr(Work, "run", interrupted)
     with Store(tmp_path) as other, pytest.raises(KeyboardInterrupt):
-        list(run_all(ids(work), work, other, 1))
-    assert store.claim(ids(work).values(), 1).ours
+        train_all(work, other)
+    assert store.claim([job.id for job in jobs(work)], 1).ours
 
 
 # --- processes that die, without the cost of starting any
@@ -133,20 +149,20 @@ class Mortal:
 
     size = 2
 
-    def __init__(self, deaths: Mapping[tuple[str, int], int], *, in_run: bool = True) -> None:
+    def __init__(self, deaths: Mapping[Place, int], *, in_run: bool = True) -> None:
         self.in_run = in_run
-        self.deaths, self.begun = dict(deaths), list[tuple[str, int]]()
-        self._busy: dict[Future[Run], tuple[str, int]] = {}
+        self.deaths, self.begun = dict(deaths), list[Place]()
+        self._busy: dict[Future[Run], Place] = {}
 
     @property
     def vacancies(self) -> int:
         return self.size - len(self._busy)
 
-    def begin(self, arm: Arm, pair: int) -> Future[Run]:
+    def begin(self, job: Job) -> Future[Run]:
         future = Future[Run]()
-        future.set_result(Run("", arm.name, pair, 0.1, Scores(0, pair), Scores(0, pair)))
-        self._busy[future] = arm.name, pair
-        self.begun.append((arm.name, pair))
+        future.set_result(good(job))
+        self._busy[future] = job.arm.name, job.pair
+        self.begun.append((job.arm.name, job.pair))
         return future
 
     def collect(self, future: Future[Run]) -> Run:
@@ -163,46 +179,35 @@ class Mortal:
         return None
 
 
-def settle(
-    work: Work, store: Store, crew: Mortal, monkeypatch: pytest.MonkeyPatch
-) -> dict[tuple[str, int], str]:
-    monkeypatch.setattr(runner, "make_crew", lambda *_: crew)
-    return {(run.arm, run.pair): run.failure for run in run_all(ids(work), work, store, 2)}
+def settle(work: Work, store: Store, crew: Mortal) -> dict[Place, str]:
+    return {(run.arm, run.pair): run.failure for run in run_all(jobs(work), crew, store, "plan")}
 
 
-def test_a_death_is_followed_by_another_try(
-    arrays: Any, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_death_is_followed_by_another_try(arrays: Any, store: Store) -> None:
     work, crew = make_work(arrays), Mortal({("none", 2): 2})
-    assert settle(work, store, crew, monkeypatch) == dict.fromkeys(ids(work), "")
+    assert settle(work, store, crew) == dict.fromkeys(places(work), "")
     assert crew.begun.count(("none", 2)) == 3
     assert len(crew.begun) == 14
 
 
-def test_three_deaths_are_a_failure_of_this_run_alone(
-    arrays: Any, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_three_deaths_are_a_failure_of_this_run_alone(arrays: Any, store: Store) -> None:
     work, crew = make_work(arrays), Mortal({("none", 2): 9})
-    failures = settle(work, store, crew, monkeypatch)
+    failures = settle(work, store, crew)
     assert "killed 3 times" in failures.pop(("none", 2))
     assert set(failures.values()) == {""}
     assert len(failures) == 11
 
 
-def test_a_death_before_the_run_began_is_not_the_runs(
-    arrays: Any, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_death_before_the_run_began_is_not_the_runs(arrays: Any, store: Store) -> None:
     work, crew = make_work(arrays), Mortal({("none", 2): 9}, in_run=False)
-    assert settle(work, store, crew, monkeypatch) == dict.fromkeys(ids(work), "")
+    assert settle(work, store, crew) == dict.fromkeys(places(work), "")
 
 
-def test_where_all_die_the_study_ends_with_a_mend(
-    arrays: Any, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_all_die_the_study_ends_with_a_mend(arrays: Any, store: Store) -> None:
     work = make_work(arrays)
-    crew = Mortal(dict.fromkeys(ids(work), 99), in_run=False)
+    crew = Mortal(dict.fromkeys(places(work), 99), in_run=False)
     with pytest.raises(DropkitError, match=r"must fit into memory: 10 were killed.*finished runs are kept"):
-        settle(work, store, crew, monkeypatch)
+        settle(work, store, crew)
 
 
 # --- real processes
@@ -210,7 +215,7 @@ def test_where_all_die_the_study_ends_with_a_mend(
 
 def test_a_killed_process_takes_no_other_run_with_it(arrays: Any, store: Store, tmp_path: Path) -> None:
     work = make_work(arrays)
-    expected = scores([replace(run, seconds=0) for run in run_all(ids(work), work, store, 1)])
+    expected = scores([replace(run, seconds=0) for run in train_all(work, store)])
     home, mark = os.getpid(), tmp_path / "killed"
 
     def fatal() -> nn.Module:
@@ -219,7 +224,7 @@ def test_a_killed_process_takes_no_other_run_with_it(arrays: Any, store: Store, 
             os.kill(os.getpid(), signal.SIGKILL)
         return ModelSource("mlp").build((3,), 2)
 
-    store.forget(ids(work).values())
-    runs = list(run_all(ids(work), replace(work, source=ModelSource(fatal)), store, 2))
+    store.forget([job.id for job in jobs(work)])
+    runs = train_all(replace(work, source=ModelSource(fatal)), store, 2)
     assert mark.exists()
     assert scores(runs) == expected

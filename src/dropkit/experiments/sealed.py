@@ -2,91 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
 from dropkit.core.check import DropkitError
-from dropkit.experiments.dataset import Dataset, Index
+from dropkit.experiments.dataset import Dataset, Index, Split
 from dropkit.experiments.group_split import check_groups, group_fold
-from dropkit.experiments.split import MIN_HELD, Rows, Sizes, check_parts, size_and_cut
+from dropkit.experiments.split import MIN_HELD, Rows, check_parts, cut_pairs
+from dropkit.report.record import FIRST_SCREENING, Parts
 
-__all__ = ["Draw", "Sealed", "SealedSizes", "seal"]
+__all__ = ["DESIGNS", "ROOMY", "Cut", "Sealed", "seal"]
 
 SHARE = 0.15
 """The part of the rows that is sealed; under groups one fold of seven, forward in time the latest."""
-
-
-@dataclass(frozen=True)
-class Draw:
-    """Row numbers of the parts that a pair draws: trained on, stopped on, chosen and compared on."""
-
-    train: Index
-    stop: Index
-    select: Index
-
-
-@dataclass(frozen=True)
-class SealedSizes:
-    """Rows of the four parts, as in `Sizes`, and whether the pairs' three can do without sharing any."""
-
-    train: int
-    stop: int
-    select: int
-    test: int
-    disjoint: bool
-
-    @property
-    def overlap(self) -> float:
-        """Variance that shared rows add to a comparison on select parts: 0, or n_select / n_train.
-
-        It says nothing of the test part, whose rows are the same in every pair: a figure taken there holds
-        for these rows alone, unless the rows themselves are drawn again (bootstrap).
-        """
-        return 0.0 if self.disjoint else self.select / self.train
+ROOMY = 20_000
+"""So many open rows are halved: one half for searching settings, the other for comparing them."""
+DESIGNS = ("splits", "seeds")
 
 
 @dataclass(frozen=True)
 class Sealed:
-    """The sealed rows, the draws of the pairs among all others, and their sizes."""
+    """Data without its sealed rows, these rows by themselves, and what every pair draws of the others.
 
-    test: Index
-    draws: tuple[Draw, ...]
-    sizes: SealedSizes
+    `splits` are by number of the pair and count the rows of `opened`.
+    """
+
+    opened: Dataset
+    vault: Dataset
+    splits: dict[int, Split]
+    parts: Parts
 
 
-def seal(data: Dataset, pairs: int, train_rows: int | None, seed: int) -> Sealed:
+@dataclass(frozen=True)
+class Cut:
+    """How the pairs are cut.
+
+    Args:
+        pairs: for comparing, 1 or more.
+        screening: splits for searching, 0 or more.
+        train_rows: rows to learn from; by default all that the other parts leave.
+        design: `splits` draws one for every pair, `seeds` has one split for all.
+    """
+
+    pairs: int
+    screening: int = 0
+    train_rows: int | None = None
+    design: str = "splits"
+
+
+def seal(data: Dataset, cut: Cut, seed: int) -> Sealed:
     """Cut the test part once from the seed, then the parts of every pair from the rows that are left.
 
     The test part depends on the data and the seed alone: neither more pairs nor other training rows open it.
 
     Args:
         data: groups and times in it decide how it is cut.
-        pairs: of split and seed.
-        train_rows: rows to learn from; by default all that the other parts leave.
+        cut: how many pairs, and of what.
         seed: of the study.
 
     Raises:
         DropkitError: rows, groups, times or classes do not suffice for four parts.
 
     >>> from dropkit.experiments.arrays import array_dataset
-    >>> parts = seal(array_dataset(np.zeros((200, 2)), np.arange(200) % 2), 6, None, seed=0)
-    >>> parts.sizes
-    SealedSizes(train=118, stop=26, select=26, test=30, disjoint=False)
+    >>> seal(array_dataset(np.zeros((200, 2)), np.arange(200) % 2), Cut(6), seed=0).parts
+    Parts(train=118, stop=26, select=26, test=30, design='resampled', overlap=0.22..., fresh=True)
     """
     rows = Rows.of(data)
     if rows.groups is not None:
         check_groups(rows.groups, rows.labels, data.classes, parts=4)
     test = _test_rows(rows, seed)
     left = np.setdiff1d(np.arange(rows.count), test)
-    open_rows = rows.take(left)
-    if open_rows.groups is not None:
-        check_groups(open_rows.groups, None, ())
-    sizes, splits = size_and_cut(open_rows, pairs, train_rows, seed)
-    draws = tuple(Draw(left[split.train], left[split.select], left[split.test]) for split in splits)
-    check_parts(data, [vars(draw) | {"sealed test": test} for draw in draws])
-    return Sealed(test, draws, _four(sizes, len(test)))
+    opened = data.take(left)
+    if opened.groups is not None:
+        check_groups(opened.groups, None, ())
+    parts, splits = _draw(Rows.of(opened), cut, len(test), seed)
+    check_parts(opened, [vars(split) for split in splits.values()])
+    check_parts(data, [{"sealed test": test}])
+    return Sealed(opened, data.take(test), splits, parts)
 
 
 def _test_rows(rows: Rows, seed: int) -> Index:
@@ -111,5 +106,50 @@ def _latest(times: Index, count: int) -> Index:
     return test
 
 
-def _four(sizes: Sizes, test: int) -> SealedSizes:
-    return SealedSizes(sizes.train, sizes.select, sizes.test, test, sizes.disjoint)
+def _draw(rows: Rows, cut: Cut, test: int, seed: int) -> tuple[Parts, dict[int, Split]]:
+    # Forward in time the search comes first, so that what it has seen lies before what is compared on.
+    screening = range(FIRST_SCREENING, FIRST_SCREENING + cut.screening)
+    numbers = [*screening, *range(cut.pairs)]
+    if _halved(rows, cut):
+        return _draw_halves(rows, cut, test, seed)
+    sizes, drawn = cut_pairs(rows, numbers, cut.train_rows, seed)
+    splits = dict(zip(numbers, drawn, strict=True))
+    if cut.design == "seeds":
+        splits |= dict.fromkeys(range(cut.pairs), splits[0])
+    design = "seeds" if cut.design == "seeds" else "disjoint" if sizes.disjoint else "resampled"
+    overlap = 0.0 if cut.design == "seeds" else sizes.overlap
+    parts = Parts(sizes.train, sizes.stop, sizes.select, test, design, overlap, _fresh(splits))
+    return parts, splits
+
+
+def _halved(rows: Rows, cut: Cut) -> bool:
+    plain = rows.groups is None and rows.times is None
+    return plain and cut.screening > 0 and cut.train_rows is None and rows.count >= ROOMY
+
+
+def _draw_halves(rows: Rows, cut: Cut, test: int, seed: int) -> tuple[Parts, dict[int, Split]]:
+    everything = np.arange(rows.count)
+    state = int(np.random.SeedSequence(seed).generate_state(2)[1])
+    halves = train_test_split(everything, test_size=0.5, stratify=rows.labels, random_state=state)
+    asked = Cut(0, cut.screening), Cut(cut.pairs, design=cut.design)
+    (_, searched), (parts, compared) = (
+        _draw(rows.take(half), each, test, seed) for half, each in zip(halves, asked, strict=True)
+    )
+    splits = {pair: _within(halves[0], split) for pair, split in searched.items()}
+    splits |= {pair: _within(halves[1], split) for pair, split in compared.items()}
+    return parts, splits
+
+
+def _within(rows: Index, split: Split) -> Split:
+    return Split(rows[split.train], rows[split.stop], rows[split.select])
+
+
+def _fresh(splits: dict[int, Split]) -> bool:
+    """Whether no row on which arms are compared was drawn for searching."""
+    searched: Sequence[Index] = [
+        rows for pair, split in splits.items() if pair >= FIRST_SCREENING for rows in vars(split).values()
+    ]
+    compared = [split.select for pair, split in splits.items() if pair < FIRST_SCREENING]
+    if not searched or not compared:
+        return True
+    return not np.intersect1d(np.concatenate(searched), np.concatenate(compared)).size

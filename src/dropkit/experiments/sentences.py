@@ -1,185 +1,164 @@
-"""The sentences of a verdict: what was shown, what was not and what it would take, and how well it fits."""
+"""The sentences of a verdict: one for each kind of finding; the numbers are in the tables."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from dropkit.experiments.dataset import CLASSIFICATION
-from dropkit.experiments.decision import BETTER, EQUIVALENT, NO_BETTER, OPEN, WORSE
+from dropkit.experiments.findings import Findings
 from dropkit.experiments.power import MOST_PAIRS
-from dropkit.report.record import ArmSummary, Comparison, Plan
-from dropkit.report.words import (
-    change,
-    counted,
-    effect,
-    interval,
-    label,
-    listed,
-    move,
-    p_value,
-    quantity,
-    wins,
-)
+from dropkit.report.record import AS_BROUGHT, BETTER, EQUIVALENT, NO_BETTER, NONE, OPEN, WORSE, Comparison
 
-__all__ = [
-    "capital",
-    "favourite",
-    "fit_sentence",
-    "moves",
-    "open_sentences",
-    "random_sentence",
-    "shown_sentences",
-]
+__all__ = ["sentences"]
 
 
-def favourite(plan: Plan, family: str, arms: Sequence[ArmSummary]) -> ArmSummary:
-    """The setting of a family with the best mean select score; the second metric breaks ties."""
-    members = [each for each in arms if each.arm.family == family]
-    first, second = plan.metrics
-    return min(members, key=lambda each: (getattr(each.select, first), getattr(each.select, second)))
-
-
-def moves(plan: Plan, each: Comparison) -> str:
-    """From which score to which."""
-    return f"{label(plan, each.metric)} {move(plan, each.metric, each.none, each.none + each.mean)}"
-
-
-def capital(text: str) -> str:
-    """The text with a capital first letter, all others as they are."""
-    return text[:1].upper() + text[1:]
-
-
-def shown_sentences(plan: Plan, comparisons: Sequence[Comparison], arms: Sequence[ArmSummary]) -> list[str]:
-    """One sentence for each family of which something was shown."""
-    sentences = []
-    for family in plan.families:
-        shown = [each for each in comparisons if each.family == family and each.outcome != OPEN]
-        if shown:
-            setting = favourite(plan, family, arms).arm.name
-            effects = listed([_effect(plan, each) for each in shown])
-            sentences.append(f"{capital(family)} {effects}; best on the select part: {setting}.")
-    return sentences
-
-
-def _effect(plan: Plan, each: Comparison) -> str:
-    span = "the same in every pair" if each.low is None else f"{interval(plan, each)} at 95 %"
-    if each.outcome in (BETTER, WORSE):
-        verb = "lowers" if each.outcome == BETTER else "raises"
-        size = "" if each.effect is None else f", d {effect(each)}"
-        sure = f"difference {span}, Holm's p {p_value(each.p_adjusted)}{size}, better in {wins(each)} pairs"
-        return f"{verb} test {moves(plan, each)} ({sure})"
+def sentences(found: Findings) -> tuple[str, ...]:
+    """What was shown, what was not and what it would take, what to keep, how well it fits and its cost."""
     return (
-        f"{_SMALL[each.outcome].format(label(plan, each.metric), _margin(plan, each))} ({_small(each, span)})"
+        *_random(found),
+        *_shown(found),
+        *_not_shown(found),
+        *_without_spread(found),
+        *_brought(found),
+        *_fit(found),
+        *_cost(found),
     )
 
 
-_SMALL = {
-    EQUIVALENT: "leaves test {} as it is within {}",
-    NO_BETTER: "does not improve test {} by {} or more",
-}
+def _random(found: Findings) -> list[str]:
+    say, modes = found.words.say, found.plan.model.random_modes
+    return [say("fit.random", modes=say.listed([say.name("mode", mode) for mode in modes]))] if modes else []
 
 
-def _small(each: Comparison, span: str) -> str:
-    p = each.p_equivalent if each.outcome == EQUIVALENT else each.p_no_better
-    return f"difference {span}" if p is None else f"difference {span}, Holm's p {p_value(p)}"
+def _shown(found: Findings) -> list[str]:
+    shown = {outcome: _tried(found, outcome) for outcome in (BETTER, WORSE, EQUIVALENT, NO_BETTER)}
+    return [
+        found.words.say(f"shown.{outcome}", arms=_in_scores(found, each))
+        for outcome, each in shown.items()
+        if each
+    ]
 
 
-def _margin(plan: Plan, each: Comparison) -> str:
-    return "" if each.margin is None else change(plan, each.metric, each.margin)
+def _tried(found: Findings, outcome: str) -> list[Comparison]:
+    return [each for metric in found.plan.metrics for each in found.of(metric) if each.outcome == outcome]
 
 
-def open_sentences(plan: Plan, comparisons: Sequence[Comparison]) -> list[str]:
-    """What was not shown: how large a difference would have been seen, and what more pairs would do."""
-    sentences = []
-    for metric in plan.metrics:
-        undecided = [each for each in comparisons if each.metric == metric and each.outcome == OPEN]
-        spread = [each for each in undecided if each.detectable is not None]
-        equal = [each for each in undecided if each.detectable is None]
-        sentences += [_spread_sentence(plan, metric, spread)] if spread else []
-        sentences += _outlook_sentences(plan, metric, spread)
-        sentences += [_equal_sentence(plan, metric, equal)] if equal else []
-    return sentences
+def _in_scores(found: Findings, comparisons: Iterable[Comparison]) -> str:
+    """Arms as a list, each with the scores it is about."""
+    scores: dict[str, list[str]] = {}
+    for each in comparisons:
+        scores.setdefault(each.arm, []).append(found.words.label(each.metric))
+    say = found.words.say
+    named = [
+        say("in_scores", arm=found.words.arm(arm), scores=say("list.comma").join(labels))
+        for arm, labels in scores.items()
+    ]
+    return say.listed(named)
 
 
-def _spread_sentence(plan: Plan, metric: str, spread: Sequence[Comparison]) -> str:
-    largest = max(each.detectable or 0.0 for each in spread)
-    return (
-        f"No difference in {label(plan, metric)} could be shown for {listed([e.family for e in spread])}: "
-        f"with the spread between pairs seen here, a true one of {change(plan, metric, largest)} would have "
-        f"been found with {100 * plan.power:.0f} % probability."
-    )
+def _not_shown(found: Findings) -> list[str]:
+    """Which differences would have been seen, and what more pairs would do."""
+    unsure = [each for metric in found.plan.metrics for each in found.open(metric)]
+    if not unsure:
+        return []
+    power = f"{100 * found.plan.tests.power:.0f}"
+    sizes = _sizes(found, {each.metric: each.detectable or 0.0 for each in _largest(unsure)})
+    told = [found.words.say("shown.open", arms=_in_scores(found, unsure), sizes=sizes, power=power)]
+    counts = [each.more_pairs for each in unsure if each.more_pairs is not None]
+    if counts:
+        pairs = found.words.say("count.more_pairs", n=max(counts))
+        arms = _in_scores(found, [each for each in unsure if each.more_pairs is not None])
+        return [*told, found.words.say("shown.decide", pairs=pairs, arms=arms)]
+    return [*told, _why_never(found, unsure)]
 
 
-def _outlook_sentences(plan: Plan, metric: str, spread: Sequence[Comparison]) -> list[str]:
-    counts = [f"{each.more_pairs} for {each.family}" for each in spread if each.more_pairs is not None]
-    never = [each for each in spread if each.more_pairs is None]
-    name = label(plan, metric)
-    found = (
-        f"If the true differences in {name} are those seen, about so many more pairs would decide: "
-        f"{listed(counts)}."
-    )
-    return ([found] if counts else []) + ([_never_sentence(plan, metric, never)] if never else [])
+def _largest(unsure: Sequence[Comparison]) -> list[Comparison]:
+    return sorted(unsure, key=lambda each: each.detectable or 0.0)
 
 
-def _never_sentence(plan: Plan, metric: str, never: Sequence[Comparison]) -> str:
-    families = listed([each.family for each in never])
-    return (
-        f"No number of pairs on these data would decide about {label(plan, metric)} for {families} if the "
-        f"true differences are those seen: {_why_never(plan, metric, never)}."
-    )
+def _sizes(found: Findings, sizes: dict[str, float]) -> str:
+    words = found.words
+    named = [
+        words.say("shown.size", size=words.change(metric, sizes[metric]), score=words.label(metric))
+        for metric in found.plan.metrics
+        if metric in sizes
+    ]
+    return words.say.listed(named, end="or")
 
 
-def _why_never(plan: Plan, metric: str, never: Sequence[Comparison]) -> str:
-    if plan.room is None:
-        least = change(plan, metric, min(plan.floor * each.sd for each in never))
-        return (
-            f"pairs share rows, so that even endlessly many would find a true one of {least} with no more "
-            f"than {100 * plan.power:.0f} % probability; only more rows would"
-        )
-    if plan.room < MOST_PAIRS:
-        return f"they hold no more than {plan.room} pairs without shared rows"
-    return f"a study has no more than {MOST_PAIRS} pairs"
+def _why_never(found: Findings, unsure: Sequence[Comparison]) -> str:
+    plan, say = found.plan, found.words.say
+    if plan.parts.overlap:
+        floors = {each.metric: plan.tests.floor * each.sd for each in sorted(unsure, key=lambda e: -e.sd)}
+        return say("shown.never_shared", sizes=_sizes(found, floors))
+    if plan.room is not None and plan.room < MOST_PAIRS:
+        return say("shown.never_room", pairs=say("count.pairs", n=plan.room))
+    return say("shown.never_most", pairs=say("count.pairs", n=MOST_PAIRS))
 
 
-def _equal_sentence(plan: Plan, metric: str, equal: Sequence[Comparison]) -> str:
-    same = [each.family for each in equal if each.mean == 0]
-    moved = [f"{each.family} ({change(plan, metric, each.mean)})" for each in equal if each.mean != 0]
-    name, pairs = label(plan, metric), counted(equal[0].pairs, "pair")
-    parts = [f"the {name} of none in all {pairs} for {listed(same)}"] if same else []
-    parts += [f"one and the same change of {name} in all {pairs} for {listed(moved)}"] if moved else []
-    return (
-        f"The test parts gave exactly {'; '.join(parts)}: without any spread nothing can be said about how "
-        "small a difference would have been found."
-    )
+def _without_spread(found: Findings) -> list[str]:
+    equal = [each for each in _tried(found, OPEN) if not each.sd]
+    return [found.words.say("shown.equal", arms=_in_scores(found, equal))] if equal else []
 
 
-def fit_sentence(plan: Plan, arms: Sequence[ArmSummary]) -> list[str]:
-    """What `none` learned and what it does on new rows, beside a guess."""
-    none = next((each for each in arms if each.arm.name == "none"), None)
+def _brought(found: Findings) -> list[str]:
+    """Whether to keep the model as it was brought, where the headline does not say so."""
+    each = found.brought(found.plan.metrics[0])
+    if each is None or found.recommended() == AS_BROUGHT:
+        return []
+    words = found.words
+    after = each.none + each.mean
+    values = {
+        "score": words.label(each.metric),
+        "move": words.move(each.metric, each.none, after),
+        "back": words.move(each.metric, after, each.none),
+        "near": "" if each.margin is None else words.change(each.metric, each.margin),
+    }
+    return [words.say(f"brought.{each.outcome}", **values)]
+
+
+def _fit(found: Findings) -> list[str]:
+    """Question zero: what none learned, what it does on new rows, and what more data would do."""
+    none, words = found.summary(NONE), found.words
     if none is None:
         return []
-    learnt, new, guessed = (
-        quantity(plan, "error", value) for value in (none.train.error, none.select.error, plan.guess_error)
+    key = "facts_random" if found.plan.model.random_modes else "facts"
+    facts = words.say(
+        f"fit.{key}",
+        score=words.label("error"),
+        learnt=words.quantity("error", none.train.error),
+        new=words.quantity("error", none.select.error),
     )
-    name, start = label(plan, "error"), "With arm none" if plan.random_modes else "Without regularisation"
-    guess = "commonest class" if plan.task == CLASSIFICATION else "mean"
-    return [
-        f"{start} the {name} was {learnt} on training rows and {new} on new ones; "
-        f"always guessing the {guess} would give {guessed}."
-    ]
+    return [words.say("sentences").join([facts, *_guess(found)]), *_more_data(found)]
 
 
-def random_sentence(plan: Plan) -> list[str]:
-    """What it means that `none` still draws."""
-    if not plan.random_modes:
+def _guess(found: Findings) -> list[str]:
+    """What a guess would give, where the error is not a metric of the user's own."""
+    data, words = found.plan.data, found.words
+    if found.plan.tests.name:
         return []
-    modes = " and ".join(plan.random_modes)
-    scored = (
-        " Scores are taken in eval mode, so each holds such a draw." if "eval" in plan.random_modes else ""
-    )
-    return [
-        f"Arm none is not free of dropout or other noise: in {modes} mode the model's outputs change from "
-        "pass to pass although its dropout modules are off, as a call of F.dropout inside forward makes them "
-        "do. Every arm has that noise, so this is no comparison with training without dropout; "
-        f"write such calls as modules to have them switched.{scored}"
-    ]
+    kind = words.say("fit.class" if data.task == "classification" else "fit.mean")
+    return [words.say("fit.guess", guess=kind, guessed=words.quantity("error", data.guess_error))]
+
+
+def _more_data(found: Findings) -> list[str]:
+    metric, gain = found.plan.metrics[0], found.more_data()
+    if gain is None:
+        return []
+    best = max((-each.mean for each in found.of(metric)), default=0.0)
+    values = {"score": found.words.label(metric), "gain": found.words.change(metric, gain)}
+    return [found.words.say("fit.data_more" if gain > best else "fit.data", **values)]
+
+
+def _cost(found: Findings) -> list[str]:
+    """Steps and seconds of what is recommended, or of what came nearest to it."""
+    arm, none = found.summary(found.named()), found.summary(NONE)
+    if arm is None or none is None or arm is none:
+        return []
+    values = {
+        "arm": found.words.arm(arm.arm.name),
+        "seconds": f"{arm.seconds:.3g}",
+        "steps": f"{arm.steps:.0f}",
+        "seconds_none": f"{none.seconds:.3g}",
+        "steps_none": f"{none.steps:.0f}",
+    }
+    return [found.words.say("cost.facts", **values)]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
 
 import dropkit.torch
 from dropkit.core.check import DropkitError
+from dropkit.core.rate import Schedule, late_schedule, linear_schedule
 from dropkit.experiments.models import try_forward
 from dropkit.experiments.own import switch_off
 from dropkit.methods import catalogue
 from dropkit.report.record import Arm
 from dropkit.surgery.sites import Site, find_sites, fits, put
 
-__all__ = ["INSIDE", "places_for", "with_arm"]
+__all__ = ["INSIDE", "Fed", "fed", "make_dropout", "places_for", "rate_of", "with_arm"]
 
 INSIDE = ("dropout", "gaussian_dropout", "spatial_dropout", "drop_block", "drop_path")
 """The methods of the catalogue that a study tries inside a model, where they fit."""
@@ -45,16 +46,54 @@ def _names(method: str, sites: Iterable[Site]) -> tuple[str, ...]:
     return tuple(site.name for site in sites if site.name and fits(record, site))
 
 
-def with_arm(model: nn.Module, arm: Arm, places: dict[str, tuple[str, ...]]) -> nn.Module:
-    """The model with an arm's dropout put in: its own dropout is switched off unless the arm keeps it."""
+def with_arm(model: nn.Module, arm: Arm, places: Mapping[str, tuple[str, ...]], steps: int = 1) -> nn.Module:
+    """The model with an arm's dropout put in: its own dropout is switched off unless the arm keeps it.
+
+    Args:
+        model: is changed.
+        arm: says what, where and how much.
+        places: behind which modules each method can stand.
+        steps: that are planned, over which a schedule moves.
+
+    Raises:
+        DropkitError: the model has none of these modules, or one of them has a layer behind it already.
+    """
     if not arm.keeps_own:
         switch_off(model)
-    for name in places[arm.method] if arm.rate else ():
-        put(model, name, make_dropout(arm.method, arm.rate))
-    return nn.Sequential(make_dropout("input_dropout", arm.input_rate), model) if arm.input_rate else model
+    for name in (arm.at or places[arm.method]) if arm.rate else ():
+        put(model, name, make_dropout(arm.method, rate_of(arm, steps)))
+    return Fed(make_dropout("input_dropout", arm.input_rate), model) if arm.input_rate else model
 
 
-def make_dropout(method: str, rate: float) -> nn.Module:
+class Fed(nn.Sequential):
+    """A model behind a layer at its input."""
+
+
+def fed(model: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """What an arm puts at the input of a model, and the model itself.
+
+    >>> fed(nn.ReLU())
+    (Identity(), ReLU())
+    """
+    return (model[0], model[1]) if isinstance(model, Fed) else (nn.Identity(), model)
+
+
+def rate_of(arm: Arm, steps: int) -> float | Schedule:
+    """The rate of an arm's hidden dropout over the steps that are planned.
+
+    `early` falls linearly to 0 over the first half, `late` begins with the second half (Liu et al. 2023,
+    "Dropout Reduces Underfitting").
+
+    >>> rate_of(Arm("a", "b", rate=0.5, schedule="late"), 100)
+    Late(rate=0.5, steps=50)
+    """
+    half = max(steps // 2, 1)
+    if arm.schedule == "early":
+        return linear_schedule(arm.rate, 0.0, half)
+    return late_schedule(arm.rate, half) if arm.schedule == "late" else arm.rate
+
+
+def make_dropout(method: str, rate: float | Schedule) -> nn.Module:
     """The layer of a method at a rate.
 
     >>> make_dropout("gaussian_dropout", 0.2)

@@ -8,13 +8,13 @@ from torch.nn import functional as F
 
 import dropkit.torch
 from dropkit.core.check import DropkitError
-from dropkit.experiments.arms import NONE, default_arms
 from dropkit.experiments.models import cnn, mlp
-from dropkit.experiments.sites import places_for, with_arm
+from dropkit.experiments.sites import fed, places_for, with_arm
 from dropkit.report.record import Arm
 from dropkit.testing.registry import share
 from dropkit.testing.stats import binomial, joint
 
+NONE = Arm("none", "none")
 HALF = Arm("dropout 0.5", "dropout", rate=0.5)
 
 
@@ -86,15 +86,6 @@ def test_channels_get_spatial_and_block_dropout_and_branches_get_drop_path() -> 
     }
 
 
-def test_a_model_with_channels_has_arms_for_them() -> None:
-    families = {arm.family for arm in default_arms(places_for(cnn((1, 8, 8), 3), (1, 8, 8)))}
-    assert families - {arm.family for arm in default_arms()} == {"spatial dropout", "block dropout"}
-
-
-def test_an_arm_that_fits_nowhere_is_left_out() -> None:
-    assert {arm.method for arm in default_arms(["drop_path"]) if arm.rate} == {"drop_path"}
-
-
 def test_dropout_stands_behind_every_use_and_only_in_training() -> None:
     model = with_arm(Shared(), HALF, {"dropout": ("act",)})
     seen = []
@@ -150,3 +141,30 @@ def test_the_models_own_dropout_is_off_unless_the_arm_keeps_it(own: Any) -> None
     x = torch.randn(64, 4)
     assert torch.equal(off(x), off(x))
     assert not torch.equal(kept(x), kept(x))
+
+
+def test_the_model_behind_a_layer_at_its_input_can_be_reached() -> None:
+    plain = mlp((4,), 3)
+    model = with_arm(plain, Arm("input 0.5", "input dropout", input_rate=0.5), {})
+    before, inner = fed(model)
+    assert isinstance(before, dropkit.torch.InputDropout)
+    assert inner is plain
+
+
+def test_an_arm_can_name_its_places() -> None:
+    arm = Arm("first", "dropout", rate=0.5, at=("2",))
+    model = with_arm(mlp((4,), 3), arm, {"dropout": ("2", "4")})
+    assert [name for name, module in model.named_modules() if isinstance(module, dropkit.torch.Layer)] == [
+        "2.dropkit_drop"
+    ]
+
+
+@pytest.mark.parametrize("method", ["dropout", "gaussian_dropout", "input_dropout", "drop_path"])
+def test_a_schedule_moves_the_rate_of_what_stands_inside_and_nothing_else(method: str) -> None:
+    arm = Arm("early", "early", rate=0.5, method=method, input_rate=0.25, schedule="early")
+    model = with_arm(nn.Sequential(nn.ReLU()), arm, {method: ("0",)}, steps=20)
+    stepper, found = dropkit.torch.Stepper(model), []
+    for step in (0, 5, 10, 20):
+        stepper.move_to(step)
+        found.append(stepper.rates)
+    assert [list(rates.values()) for rates in found] == [[0.5], [0.25], [0.0], [0.0]]

@@ -11,7 +11,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 from dropkit.core.check import DropkitError
 from dropkit.experiments.dataset import CLASSIFICATION, Dataset, Index, Split
 from dropkit.experiments.forward_split import forward_sizes, forward_splits
-from dropkit.experiments.group_split import check_groups, group_split
+from dropkit.experiments.group_split import group_split
 from dropkit.report.words import printable
 
 MIN_HELD = 10
@@ -21,11 +21,9 @@ __all__ = [
     "Sizes",
     "check_parts",
     "cut_notes",
-    "make_splits",
+    "cut_pairs",
     "pair_seeds",
-    "plan_splits",
     "row_sizes",
-    "size_and_cut",
 ]
 
 
@@ -60,70 +58,71 @@ class Sizes:
     """
 
     train: int
+    stop: int
     select: int
-    test: int
     disjoint: bool
 
     @property
     def overlap(self) -> float:
-        """Variance that shared rows add: 0 if no row is used twice, else n_test / n_train."""
-        return 0.0 if self.disjoint else self.test / self.train
+        """Variance that shared rows add: 0 if no row is used twice, else n_select / n_train."""
+        return 0.0 if self.disjoint else self.select / self.train
 
 
-def plan_splits(data: Dataset, pairs: int, train_rows: int | None, seed: int) -> tuple[Sizes, list[Split]]:
-    """The sizes of the parts and the splits themselves, fixed before anything is spent.
+def cut_pairs(
+    rows: Rows, pairs: Sequence[int], train_rows: int | None, seed: int
+) -> tuple[Sizes, list[Split]]:
+    """The sizes of the parts of every pair, and its split.
+
+    Rows with groups: whole groups; with times: forward in time, over expanding windows; else stratified by
+    class, disjoint blocks of rows where there are rows enough.
 
     Args:
-        data: groups and times in it decide how it is cut.
-        pairs: of split and seed.
-        train_rows: rows to learn from; by default all that choosing and judging leave.
+        rows: what they are cut by.
+        pairs: their numbers, of which the seeds are made; forward in time the first comes first.
+        train_rows: rows to learn from; by default all that the other parts leave.
         seed: of the study.
 
     Raises:
-        DropkitError: rows, groups, times or classes do not suffice for the parts.
+        DropkitError: rows, groups or times do not suffice for the parts.
     """
-    rows = Rows.of(data)
     if rows.groups is not None:
-        check_groups(rows.groups, rows.labels, data.classes)
-    sizes, splits = size_and_cut(rows, pairs, train_rows, seed)
-    check_parts(data, [vars(split) for split in splits])
-    return sizes, splits
-
-
-def size_and_cut(rows: Rows, pairs: int, train_rows: int | None, seed: int) -> tuple[Sizes, list[Split]]:
-    """What `plan_splits` does, for rows without their data and without a look at the classes."""
-    if rows.groups is not None:
-        return _size_groups(_group_splits(rows, rows.groups, pairs, seed), train_rows, seed)
+        splits = [group_split(rows.groups, rows.labels, pair_seeds(seed, pair)[0]) for pair in pairs]
+        return _size_groups(splits, pairs, train_rows, seed)
     if rows.times is not None:
-        first, held = forward_sizes(rows.count, pairs, train_rows, MIN_HELD)
-        sizes = Sizes(first, held, held, disjoint=False)
-    else:
-        classes = 1 if rows.labels is None else len(np.unique(rows.labels))
-        sizes = row_sizes(rows.count, pairs, train_rows, classes)
-    return sizes, _cut_rows(rows, sizes, pairs, seed)
+        first, held = forward_sizes(rows.count, len(pairs), train_rows, MIN_HELD)
+        return Sizes(first, held, held, False), forward_splits(rows.times, first, held, len(pairs), MIN_HELD)
+    classes = 1 if rows.labels is None else len(np.unique(rows.labels))
+    sizes = row_sizes(rows.count, len(pairs), train_rows, classes)
+    blocks = _blocks(rows.labels, rows.count, len(pairs) if sizes.disjoint else 1, seed)
+    return sizes, [
+        _cut(blocks[at % len(blocks)], rows.labels, sizes, pair_seeds(seed, pair)[0])
+        for at, pair in enumerate(pairs)
+    ]
 
 
-def _size_groups(splits: list[Split], train_rows: int | None, seed: int) -> tuple[Sizes, list[Split]]:
-    train, select, test = (
-        min(len(getattr(split, part)) for split in splits) for part in ("train", "select", "test")
+def _size_groups(
+    splits: list[Split], pairs: Sequence[int], train_rows: int | None, seed: int
+) -> tuple[Sizes, list[Split]]:
+    train, stop, select = (
+        min(len(getattr(split, part)) for split in splits) for part in ("train", "stop", "select")
     )
-    if min(select, test) < MIN_HELD:
-        rule = f"must leave {MIN_HELD} rows for choosing and {MIN_HELD} for judging"
-        raise DropkitError("group", rule, min(select, test), "bring larger groups, or more rows")
+    if min(stop, select) < MIN_HELD:
+        rule = f"must leave {MIN_HELD} rows for stopping and {MIN_HELD} for comparing"
+        raise DropkitError("group", rule, min(stop, select), "bring larger groups, or more rows")
     if train_rows is not None and train_rows > train:
-        rule = "must leave whole groups for choosing and judging"
+        rule = "must leave whole groups for stopping and comparing"
         raise DropkitError("train_rows", rule, train_rows, f"ask for at most {train}, or leave it out")
-    sizes = Sizes(train_rows or train, select, test, disjoint=False)
-    return sizes, _trimmed(splits, sizes.train, seed)
+    sizes = Sizes(train_rows or train, stop, select, disjoint=False)
+    return sizes, _trimmed(splits, pairs, sizes.train, seed)
 
 
 def row_sizes(rows: int, pairs: int, train_rows: int | None, classes: int = 1) -> Sizes:
     """70 / 15 / 15 per cent, or the training rows asked for; then pairs share no rows if there are enough.
 
     >>> row_sizes(1000, 10, None)
-    Sizes(train=700, select=150, test=150, disjoint=False)
+    Sizes(train=700, stop=150, select=150, disjoint=False)
     >>> row_sizes(70000, 10, 1000)
-    Sizes(train=1000, select=1000, test=1000, disjoint=True)
+    Sizes(train=1000, stop=1000, select=1000, disjoint=True)
     """
     if train_rows is None:
         held = round(0.15 * rows)
@@ -135,7 +134,7 @@ def row_sizes(rows: int, pairs: int, train_rows: int | None, classes: int = 1) -
     held = min(train_rows // 5, (rows - train_rows) // 2)
     least = max(MIN_HELD, classes)
     if held < least:
-        rule = f"must leave {least} of the {rows} rows for choosing and {least} for judging"
+        rule = f"must leave {least} of the {rows} rows for stopping and {least} for comparing"
         mend = f"ask for {5 * least} to {rows - 2 * least}, or leave it out"
         raise DropkitError("train_rows", rule, train_rows, mend)
     return Sizes(train_rows, held, held, disjoint=False)
@@ -148,40 +147,15 @@ def pair_seeds(seed: int, pair: int) -> tuple[int, int, int, int]:
     return split, init, order, noise
 
 
-def make_splits(data: Dataset, sizes: Sizes, pairs: int, seed: int) -> list[Split]:
-    """One split a pair.
-
-    Rows with groups: whole groups; with times: forward in time, over expanding windows; else stratified by
-    class, disjoint blocks of rows where there are rows enough.
-    """
-    return _cut_rows(Rows.of(data), sizes, pairs, seed)
-
-
-def _cut_rows(rows: Rows, sizes: Sizes, pairs: int, seed: int) -> list[Split]:
-    if rows.times is not None:
-        return forward_splits(rows.times, sizes.train, sizes.test, pairs, MIN_HELD)
-    if rows.groups is not None:
-        return _trimmed(_group_splits(rows, rows.groups, pairs, seed), sizes.train, seed)
-    blocks = _blocks(rows.labels, rows.count, pairs if sizes.disjoint else 1, seed)
-    return [
-        _cut(blocks[pair % len(blocks)], rows.labels, sizes, pair_seeds(seed, pair)[0])
-        for pair in range(pairs)
-    ]
-
-
-def _group_splits(rows: Rows, groups: Index, pairs: int, seed: int) -> list[Split]:
-    return [group_split(groups, rows.labels, pair_seeds(seed, pair)[0]) for pair in range(pairs)]
-
-
-def _trimmed(splits: list[Split], train: int, seed: int) -> list[Split]:
+def _trimmed(splits: list[Split], pairs: Sequence[int], train: int, seed: int) -> list[Split]:
     # Every pair trains on equally many rows, as the plan says and the test assumes.
-    orders = [np.random.default_rng(pair_seeds(seed, pair)[0]) for pair in range(len(splits))]
+    orders = [np.random.default_rng(pair_seeds(seed, pair)[0]) for pair in pairs]
     rows = [np.sort(rng.permutation(split.train)[:train]) for rng, split in zip(orders, splits, strict=True)]
     return [replace(split, train=kept) for split, kept in zip(splits, rows, strict=True)]
 
 
 def check_parts(data: Dataset, pairs: Sequence[Mapping[str, Index]]) -> None:
-    """Refuse pairs of which a part lacks a class: it could not be learned, chosen or judged.
+    """Refuse pairs of which a part lacks a class: it could not be learned, stopped or compared on.
 
     Args:
         data: of any task; a regression has no classes to lack.
@@ -207,7 +181,7 @@ def cut_notes(data: Dataset, splits: Sequence[Split]) -> tuple[str, ...]:
 
     >>> from dropkit.experiments.arrays import array_dataset
     >>> data = array_dataset(np.zeros((150, 1)), np.arange(150) % 2, time=np.arange(150))
-    >>> cut_notes(data, plan_splits(data, 6, None, 0)[1])
+    >>> cut_notes(data, cut_pairs(Rows.of(data), range(6), None, 0)[1])
     ('parts go forward in time: the first pair trains on 80 rows, the last on 130',)
     """
     if data.groups is not None:
@@ -234,6 +208,6 @@ def _cut(rows: Index, labels: Index | None, sizes: Sizes, seed: int) -> Split:
         )
         return one, two
 
-    train, held = cut(rows, sizes.train, sizes.select + sizes.test)
-    select, test = cut(held, sizes.select, sizes.test)
-    return Split(train, select, test)
+    train, held = cut(rows, sizes.train, sizes.stop + sizes.select)
+    stop, select = cut(held, sizes.stop, sizes.select)
+    return Split(train, stop, select)

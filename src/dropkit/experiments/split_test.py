@@ -6,7 +6,7 @@ import pytest
 from dropkit.core.check import DropkitError
 from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.dataset import Dataset, Split
-from dropkit.experiments.split import make_splits, pair_seeds, plan_splits, row_sizes
+from dropkit.experiments.split import Rows, Sizes, check_parts, cut_pairs, pair_seeds, row_sizes
 
 
 def labelled(rows: int, classes: int = 4) -> Dataset:
@@ -14,51 +14,51 @@ def labelled(rows: int, classes: int = 4) -> Dataset:
 
 
 def parts_of(split: Split) -> list[Any]:
-    return [split.train, split.select, split.test]
+    return [split.train, split.stop, split.select]
+
+
+def cut(data: Dataset, pairs: int, train_rows: int | None = None, seed: int = 0) -> tuple[Sizes, list[Split]]:
+    return cut_pairs(Rows.of(data), range(pairs), train_rows, seed)
 
 
 @pytest.mark.parametrize("data", [labelled(200), array_dataset(np.zeros((200, 2)), np.arange(200) / 7)])
 def test_the_parts_of_a_pair_are_disjoint_and_cover_the_sizes(data: Dataset) -> None:
-    sizes = row_sizes(200, 6, None)
-    for split in make_splits(data, sizes, 6, seed=0):
+    for split in cut(data, 6)[1]:
         rows = np.concatenate(parts_of(split))
         assert len(np.unique(rows)) == len(rows) == 200
         assert [len(part) for part in parts_of(split)] == [140, 30, 30]
 
 
 def test_with_rows_enough_no_row_stands_in_two_pairs() -> None:
-    sizes = row_sizes(30_100, 10, 1000)
+    sizes, splits = cut(labelled(30_100), 10, 1000)
     assert sizes.disjoint
     assert sizes.overlap == 0
-    splits = make_splits(labelled(30_100), sizes, 10, seed=0)
     rows = np.concatenate([part for split in splits for part in parts_of(split)])
     assert len(np.unique(rows)) == len(rows)
 
 
 def test_blocks_that_fill_the_data_exactly_are_cut_all_the_same() -> None:
-    sizes = row_sizes(30_000, 10, 1000)
-    splits = make_splits(labelled(30_000, classes=7), sizes, 10, seed=0)
+    _, splits = cut(labelled(30_000, classes=7), 10, 1000)
     assert all(len(part) == 1000 for split in splits for part in parts_of(split))
 
 
 def test_every_part_holds_the_classes_in_proportion() -> None:
-    for split in make_splits(labelled(400), row_sizes(400, 6, None), 6, seed=3):
+    for split in cut(labelled(400), 6, seed=3)[1]:
         for part in parts_of(split):
             counts = np.bincount(part % 4)
             assert counts.max() - counts.min() <= 1
 
 
 def test_pairs_and_seeds_give_other_splits_and_the_same_seed_the_same() -> None:
-    data, sizes = labelled(200), row_sizes(200, 6, None)
-    first, again, other = (make_splits(data, sizes, 6, seed) for seed in (0, 0, 1))
-    assert all(np.array_equal(a.test, b.test) for a, b in zip(first, again, strict=True))
-    tests = {tuple(sorted(split.test)) for split in (*first, *other)}
-    assert len(tests) == 12
+    first, again, other = (cut(labelled(200), 6, seed=seed)[1] for seed in (0, 0, 1))
+    assert all(np.array_equal(a.select, b.select) for a, b in zip(first, again, strict=True))
+    selected = {tuple(sorted(split.select)) for split in (*first, *other)}
+    assert len(selected) == 12
 
 
 def test_a_later_pair_does_not_depend_on_how_many_there_are() -> None:
-    data, sizes = labelled(200), row_sizes(200, 6, None)
-    assert np.array_equal(make_splits(data, sizes, 6, 0)[5].train, make_splits(data, sizes, 9, 0)[5].train)
+    data = labelled(200)
+    assert np.array_equal(cut(data, 6)[1][5].train, cut(data, 9)[1][5].train)
 
 
 def test_the_seeds_of_pairs_are_all_different() -> None:
@@ -80,17 +80,17 @@ def test_sizes_share_no_rows_where_they_need_not(
     rows: int, train_rows: int | None, expected: tuple[int, int, int, bool]
 ) -> None:
     sizes = row_sizes(rows, 10, train_rows)
-    assert (sizes.train, sizes.select, sizes.test, sizes.disjoint) == expected
+    assert (sizes.train, sizes.stop, sizes.select, sizes.disjoint) == expected
 
 
 def test_more_classes_than_a_held_part_has_rows_are_refused_before_the_cut() -> None:
-    with pytest.raises(DropkitError, match="train_rows must leave 20 of the 400 rows for choosing"):
-        plan_splits(labelled(400, classes=20), 6, 60, seed=0)
+    with pytest.raises(DropkitError, match="train_rows must leave 20 of the 400 rows for stopping"):
+        cut(labelled(400, classes=20), 6, 60)
 
 
 def test_a_class_that_a_part_lacks_is_named_with_the_part() -> None:
     data = array_dataset(np.zeros((1010, 2)), np.array(["common"] * 1000 + ["rare"] * 10))
     with pytest.raises(
-        DropkitError, match=r"every class in every part: the select part of pair 1 .*got 'rare'"
+        DropkitError, match=r"every class in every part: the stop part of pair 1 .*got 'rare'"
     ):
-        plan_splits(data, 6, 60, seed=0)
+        check_parts(data, [vars(split) for split in cut(data, 6, 60)[1]])

@@ -15,7 +15,7 @@ __all__ = ["APPLICATION", "VERSION", "connect", "open_file", "telling", "transac
 
 APPLICATION = int.from_bytes(b"drop")
 """What the header of a file of this kind says as `application_id`."""
-VERSION = 1
+VERSION = 2
 """The version of the tables, in the header as `user_version`."""
 
 _PATIENCE = 60.0  # seconds that a lock of another process is waited for
@@ -79,8 +79,8 @@ def _number(connection: sqlite3.Connection, query: str) -> int:
 def _make_tables(connection: sqlite3.Connection, tables: Sequence[str]) -> None:
     header = (f"PRAGMA application_id = {APPLICATION}", f"PRAGMA user_version = {VERSION}")
     with transaction(connection):
-        # Whoever came second finds the version written.
-        for statement in () if _number(connection, "PRAGMA user_version") else (*tables, *header):
+        # Whoever came second finds the version written; an older file gets the tables that it lacks.
+        for statement in () if _number(connection, "PRAGMA user_version") == VERSION else (*tables, *header):
             connection.execute(statement)
 
 

@@ -8,28 +8,38 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments.owner import Owner
 from dropkit.experiments.sqlite_file import connect, open_file, telling, transaction
 from dropkit.report.record import Run
 
-__all__ = ["FILE", "LEASE", "Claim", "Store", "prepare_folder"]
+__all__ = ["FILE", "LEASE", "Claim", "Losses", "Store", "prepare_folder"]
+
+Losses = npt.NDArray[np.float64]
 
 FILE = "runs.sqlite"
 LEASE = 60.0
 """Seconds for which a run belongs to who takes it; renewed while its owner lives."""
 
 _TABLES = (
-    "CREATE TABLE runs (id TEXT PRIMARY KEY, record TEXT NOT NULL, checksum TEXT NOT NULL)",
-    "CREATE TABLE failures (number INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, record TEXT NOT NULL, checksum TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS failures (number INTEGER PRIMARY KEY AUTOINCREMENT,"
     " id TEXT NOT NULL, record TEXT NOT NULL, checksum TEXT NOT NULL)",
-    "CREATE TABLE leases (id TEXT PRIMARY KEY, owner TEXT NOT NULL, expires REAL NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS leases (id TEXT PRIMARY KEY, owner TEXT NOT NULL, expires REAL NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS plans (number INTEGER PRIMARY KEY AUTOINCREMENT, question TEXT NOT NULL,"
+    " options TEXT NOT NULL, fingerprint TEXT NOT NULL, record TEXT NOT NULL, checksum TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS openings (number INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " fingerprint TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS sealed (id TEXT PRIMARY KEY, losses BLOB NOT NULL, checksum TEXT NOT NULL)",
 )
 
 
@@ -145,8 +155,72 @@ class Store:
 
     def forget(self, ids: Collection[str]) -> None:
         """Throw finished runs out, so that they are trained again."""
+        rows = [(run_id,) for run_id in ids]
         with self._change():
-            self._connection.executemany("DELETE FROM runs WHERE id = ?", [(run_id,) for run_id in ids])
+            self._connection.executemany("DELETE FROM runs WHERE id = ?", rows)
+            self._connection.executemany("DELETE FROM sealed WHERE id = ?", rows)
+
+    def register(self, question: str, options: str, fingerprint: str, record: str) -> None:
+        """Write a plan down before anything is spent on it; the same one a second time changes nothing.
+
+        Args:
+            question: hash of the data and the model that it asks about.
+            options: what the user set.
+            fingerprint: of the plan.
+            record: the plan itself.
+        """
+        row = (question, options, fingerprint, record, _checksum(fingerprint, record))
+        with self._change():
+            known = "SELECT 1 FROM plans WHERE fingerprint = ?"
+            if self._connection.execute(known, (fingerprint,)).fetchone() is None:
+                insert = "INSERT INTO plans (question, options, fingerprint, record, checksum)"
+                self._connection.execute(f"{insert} VALUES (?, ?, ?, ?, ?)", row)
+
+    def registered(self, question: str, options: str | None = None) -> str | None:
+        """The first plan that was written down for a question, or for one with the very same options."""
+        same, values = ("", ()) if options is None else (" AND options = ?", (options,))
+        query = f"SELECT fingerprint, record, checksum FROM plans WHERE question = ?{same} ORDER BY number"
+        with self._change():
+            rows = self._connection.execute(query, (question, *values))
+            sound = (record for name, record, checksum in rows if checksum == _checksum(name, record))
+            return next(sound, None)
+
+    def last_options(self) -> str | None:
+        """The options of the plan that was written down last."""
+        with self._change():
+            row = self._connection.execute("SELECT options FROM plans ORDER BY number DESC").fetchone()
+        return None if row is None else str(row[0])
+
+    def losses(self, ids: Iterable[str]) -> dict[str, Losses]:
+        """What the sealed rows gave, one row of numbers for each of error, NLL and confidence, by run."""
+        with self._change():
+            found = {run_id: self._losses(run_id) for run_id in ids}
+        return {run_id: losses for run_id, losses in found.items() if losses is not None}
+
+    def _losses(self, run_id: str) -> Losses | None:
+        query = "SELECT losses, checksum FROM sealed WHERE id = ?"
+        row = self._connection.execute(query, (run_id,)).fetchone()
+        if row is None or row[1] != _checksum(run_id, row[0].hex()):
+            return None
+        return np.frombuffer(row[0], dtype="<f8").reshape(3, -1)
+
+    def keep_losses(self, losses: Mapping[str, Losses]) -> None:
+        """Keep what one opening of the sealed part gave."""
+        blobs = {run_id: np.ascontiguousarray(each, dtype="<f8").tobytes() for run_id, each in losses.items()}
+        rows = [(run_id, blob, _checksum(run_id, blob.hex())) for run_id, blob in blobs.items()]
+        with self._change():
+            self._connection.executemany("INSERT OR REPLACE INTO sealed VALUES (?, ?, ?)", rows)
+
+    def note_opening(self, fingerprint: str) -> None:
+        """Count an opening of the sealed part, before it is read."""
+        with self._change():
+            self._connection.execute("INSERT INTO openings (fingerprint) VALUES (?)", (fingerprint,))
+
+    def openings(self) -> int:
+        """How often the sealed part was opened."""
+        with self._change():
+            (count,) = self._connection.execute("SELECT count(*) FROM openings").fetchone()
+        return int(count)
 
     @contextmanager
     def _change(self) -> Iterator[None]:

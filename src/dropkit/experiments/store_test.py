@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dropkit.core.check import DropkitError
@@ -17,7 +18,8 @@ from dropkit.experiments.store import FILE, Claim, Store, prepare_folder
 from dropkit.report.record import Point, Run, Scores
 
 SCORES = Scores(0.25, 1.5)
-RUN = Run("plan", "none", 0, 0.5, SCORES, SCORES, (Point(1, SCORES, SCORES), Point(2, SCORES, SCORES)))
+CURVE = (Point(1, SCORES, SCORES), Point(2, SCORES, SCORES))
+RUN = Run("plan", "none", 0, 0.5, epochs=2, steps=8, stop=SCORES, select=SCORES, curve=CURVE)
 OTHER = replace(RUN, pair=1)
 FAILED = Run("plan", "none", 2, 0.1, failure="NaN")
 
@@ -268,4 +270,54 @@ def test_an_old_result_that_cannot_be_replaced_is_refused(tmp_path: Path) -> Non
 def test_records_are_json_that_any_shell_shows(store: Store, tmp_path: Path) -> None:
     store.finish("a", RUN)
     ((record,),) = ask(tmp_path, "SELECT record FROM runs")
-    assert json.loads(str(record))["test"] == {"error": 0.25, "nll": 1.5}
+    assert json.loads(str(record))["select"] == {"error": 0.25, "nll": 1.5}
+
+
+# --- plans, and what the sealed part gave
+
+
+def test_a_plan_is_written_down_once_and_the_first_stays_first(store: Store) -> None:
+    assert store.registered("question") is None
+    for options, name in (("a", "one"), ("b", "two"), ("a", "one")):
+        store.register("question", options, name, f"{{{name}}}")
+    assert store.registered("question") == "{one}"
+    assert store.registered("question", "b") == "{two}"
+    assert store.registered("another") is None
+    assert store.last_options() == "b"
+
+
+def test_a_damaged_plan_is_not_believed(store: Store, tmp_path: Path) -> None:
+    store.register("question", "a", "one", "{1}")
+    store.register("question", "a", "two", "{2}")
+    ask(tmp_path, "UPDATE plans SET record = '{9}' WHERE fingerprint = 'one'")
+    assert store.registered("question") == "{2}"
+
+
+def test_what_sealed_rows_gave_comes_back_as_it_was(store: Store, tmp_path: Path) -> None:
+    losses = np.random.default_rng(0).random((3, 40))
+    store.keep_losses({"a": losses})
+    found = store.losses(["a", "b"])
+    assert list(found) == ["a"]
+    assert np.array_equal(found["a"], losses)
+    ask(tmp_path, "UPDATE sealed SET losses = zeroblob(960)")
+    assert store.losses(["a"]) == {}
+
+
+def test_openings_are_counted_for_good(store: Store, tmp_path: Path) -> None:
+    assert store.openings() == 0
+    store.note_opening("plan")
+    with Store(tmp_path) as again:
+        again.note_opening("plan")
+    assert store.openings() == 2
+
+
+def test_an_older_store_gets_what_it_lacks(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.finish("a", RUN)
+    for table in ("plans", "sealed", "openings"):
+        ask(tmp_path, f"DROP TABLE {table}")
+    ask(tmp_path, "PRAGMA user_version = 1")
+    with Store(tmp_path) as store:
+        assert store.finished("a") == {"a": RUN}
+        assert store.openings() == 0
+    assert ask(tmp_path, "PRAGMA user_version") == [(VERSION,)]

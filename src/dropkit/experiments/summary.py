@@ -1,11 +1,11 @@
-"""From runs to comparisons: choose within a family on the select part, compare on the test part."""
+"""From runs to comparisons: every arm against `none` on the select parts of the pairs that both finished."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,34 +14,30 @@ from dropkit.experiments.decision import OPEN, Decision, carriers, decide
 from dropkit.experiments.evidence import effect_size, sign_flips, wins
 from dropkit.experiments.inference import Paired, paired_test
 from dropkit.experiments.power import MOST_PAIRS, Design
-from dropkit.report.record import Arm, ArmSummary, Comparison, Plan, Run, Scores
+from dropkit.experiments.search import luck
+from dropkit.report.record import AS_BROUGHT, NONE, Arm, ArmSummary, Comparison, Family, Plan, Run, Scores
 
-__all__ = ["Pairs", "choose", "compare", "complete_pairs", "summarise"]
+__all__ = ["Pairs", "compare", "complete_pairs", "summarise", "with_luck"]
 
 MIN_TESTED = 3
 
 Pairs = Mapping[int, Mapping[str, Run]]
 
 
-def complete_pairs(plan: Plan, runs: Iterable[Run]) -> dict[int, dict[str, Run]]:
-    """Pairs in which every arm was tried, `none` succeeded, and each family has a success."""
+def complete_pairs(arms: Sequence[Arm], runs: Iterable[Run]) -> dict[int, dict[str, Run]]:
+    """Pairs in which every arm was tried, and `none` and every steady arm succeeded; without failed runs.
+
+    An arm is steady if it fails in less than half of the pairs in which all were tried; the others take no
+    pair away, and are not compared.
+    """
     tried: dict[int, dict[str, Run]] = {}
     for run in runs:
         tried.setdefault(run.pair, {})[run.arm] = run
-    whole = {pair: arms for pair, arms in sorted(tried.items()) if len(arms) == len(plan.arms)}
-    done = {pair: {name: run for name, run in arms.items() if run.test} for pair, arms in whole.items()}
-    families = {"none", *plan.families}
-    return {pair: arms for pair, arms in done.items() if families <= {_family(plan, name) for name in arms}}
-
-
-def _family(plan: Plan, name: str) -> str:
-    return next(arm.family for arm in plan.arms if arm.name == name)
-
-
-def choose(plan: Plan, family: str, runs: Mapping[str, Run]) -> Run:
-    """The run of a family with the best select score of one pair; the second metric breaks ties."""
-    members = [runs[arm.name] for arm in plan.arms if arm.family == family and arm.name in runs]
-    return min(members, key=lambda run: [_score(run.select, metric) for metric in plan.metrics])
+    whole = {pair: each for pair, each in sorted(tried.items()) if len(each) == len(arms)}
+    failures = Counter(name for each in whole.values() for name, run in each.items() if run.failure)
+    needed = {NONE, *(arm.name for arm in arms if 2 * failures[arm.name] < len(whole))}
+    done = {pair: {name: run for name, run in each.items() if run.select} for pair, each in whole.items()}
+    return {pair: each for pair, each in done.items() if needed <= each.keys()}
 
 
 def _score(scores: Scores | None, metric: str) -> float:
@@ -50,48 +46,72 @@ def _score(scores: Scores | None, metric: str) -> float:
     return float(getattr(scores, metric))
 
 
-def compare(plan: Plan, pairs: Pairs) -> tuple[Comparison, ...]:
-    """Every family against `none` in both metrics, with Holm's correction over all of them.
+def compare(
+    plan: Plan, arms: Sequence[Arm], pairs: Pairs, alpha: float | None = None
+) -> tuple[Comparison, ...]:
+    """Every arm that has all pairs against `none` in both metrics.
 
-    Choosing happens inside each pair, on rows that its test part does not hold, so the difference is an
-    honest score of "this family, with its setting chosen on held-out rows".
+    Holm's correction is over the finalists in both metrics; `as brought` is a question of its own, with a
+    correction of its own.
+
+    Args:
+        plan: metrics, margin and tests.
+        arms: what is compared, in the order wanted.
+        pairs: as `complete_pairs` gave them.
+        alpha: level, if it is not the plan's.
     """
     if len(pairs) < MIN_TESTED:
         return ()
-    rows = [_row(plan, family, metric, pairs) for metric in plan.metrics for family in plan.families]
+    level = plan.tests.alpha if alpha is None else alpha
+    names = [arm.name for arm in arms if all(arm.name in each for each in pairs.values())]
+    finalists = [name for name in names if name not in (NONE, AS_BROUGHT)]
+    brought = [name for name in names if name == AS_BROUGHT and not _is_none(name, pairs)]
+    return tuple(each for group in (finalists, brought) for each in _compare(plan, group, pairs, level))
+
+
+def _is_none(name: str, pairs: Pairs) -> bool:
+    """Whether an arm is none under another name: the very same runs."""
+    return all(each[name].id and each[name].id == each[NONE].id for each in pairs.values())
+
+
+def _compare(plan: Plan, names: Sequence[str], pairs: Pairs, alpha: float) -> list[Comparison]:
+    if not names:
+        return []
+    rows = [_row(plan, name, metric, pairs) for metric in plan.metrics for name in names]
     differences = [row.differences for row in rows]
     margins = [np.nan if row.margin is None else row.margin for row in rows]
-    decision = decide(differences, margins, plan.overlap, plan.alpha)
-    carried = carriers(differences, margins, plan.overlap, plan.alpha)
-    return tuple(
+    decision = decide(differences, margins, plan.parts.overlap, alpha)
+    carried = carriers(differences, margins, plan.parts.overlap, alpha)
+    return [
         _comparison(plan, row, decision, at, tuple([*pairs][pair] for pair in carried[at]))
         for at, row in enumerate(rows)
-    )
+    ]
 
 
 @dataclass(frozen=True)
 class _Row:
-    """What is compared: one family with none in one metric."""
+    """What is compared: one arm with none in one metric."""
 
-    family: str
+    arm: str
     metric: str
     none: float
     margin: float | None
     differences: tuple[float, ...]
 
 
-def _row(plan: Plan, family: str, metric: str, pairs: Pairs) -> _Row:
-    none = [_score(runs["none"].test, metric) for runs in pairs.values()]
-    other = [_score(choose(plan, family, runs).test, metric) for runs in pairs.values()]
+def _row(plan: Plan, name: str, metric: str, pairs: Pairs) -> _Row:
+    none, other = ([_score(runs[each].select, metric) for runs in pairs.values()] for each in (NONE, name))
     mean = float(np.mean(none))
     differences = tuple(b - a for a, b in zip(none, other, strict=True))
-    return _Row(family, metric, mean, plan.margin_of(metric, mean), differences)
+    return _Row(name, metric, mean, plan.margin_of(metric, mean), differences)
 
 
 def _comparison(plan: Plan, row: _Row, decision: Decision, at: int, carried: tuple[int, ...]) -> Comparison:
-    design = Design(len(row.differences), plan.overlap, plan.comparisons, plan.alpha, plan.power)
-    test = paired_test(row.differences, plan.overlap)
-    effect, low, high = effect_size(row.differences, plan.overlap) or (None, None, None)
+    tests, overlap = plan.tests, plan.parts.overlap
+    comparisons = len(decision.outcome)
+    design = Design(len(row.differences), overlap, comparisons, tests.alpha, tests.power)
+    test = paired_test(row.differences, overlap)
+    effect, low, high = effect_size(row.differences, overlap) or (None, None, None)
     outcome = str(decision.outcome[at])
     return Comparison(
         **dataclasses.asdict(row),
@@ -106,7 +126,7 @@ def _comparison(plan: Plan, row: _Row, decision: Decision, at: int, carried: tup
         effect_low=low,
         effect_high=high,
         wins=wins(row.differences),
-        p_flips=None if plan.overlap else sign_flips(row.differences),
+        p_flips=None if overlap else sign_flips(row.differences),
         carried_by=carried,
         more_pairs=_more_pairs(plan, design, test, row.margin) if outcome == OPEN else None,
     )
@@ -125,33 +145,44 @@ def _more_pairs(plan: Plan, design: Design, test: Paired, margin: float | None) 
     return None if needed is None else max(needed - design.pairs, 1)
 
 
-def summarise(plan: Plan, runs: Sequence[Run], pairs: Pairs) -> tuple[ArmSummary, ...]:
+def summarise(arms: Sequence[Arm], runs: Sequence[Run], pairs: Pairs) -> tuple[ArmSummary, ...]:
     """Means of every arm over the complete pairs."""
-    chosen = Counter(choose(plan, family, each).arm for each in pairs.values() for family in plan.families)
     failures = Counter(run.arm for run in runs if run.failure)
-    rows = [(arm, [each[arm.name] for each in pairs.values() if arm.name in each]) for arm in plan.arms]
-    return tuple(_summary(arm, done, failures[arm.name], chosen[arm.name]) for arm, done in rows if done)
+    rows = [(arm, [each[arm.name] for each in pairs.values() if arm.name in each]) for arm in arms]
+    return tuple(_summary(arm, done, failures[arm.name]) for arm, done in rows if done)
 
 
-def _summary(arm: Arm, runs: Sequence[Run], failures: int, chosen: int) -> ArmSummary:
-    train, select, test = (_table(part) for part in ([r.curve[-1].train for r in runs], *_parts(runs)))
-    spread = Scores(*test.std(axis=0, ddof=1).tolist()) if len(runs) > 1 else None
+def _summary(arm: Arm, runs: Sequence[Run], failures: int) -> ArmSummary:
+    train, stop, select = (
+        _table(part) for part in ([r.kept for r in runs], [r.stop for r in runs], [r.select for r in runs])
+    )
     return ArmSummary(
         arm=arm,
         runs=len(runs),
         failures=failures,
-        chosen=chosen,
         train=Scores(*train.mean(axis=0).tolist()),
+        stop=Scores(*stop.mean(axis=0).tolist()),
         select=Scores(*select.mean(axis=0).tolist()),
-        test=Scores(*test.mean(axis=0).tolist()),
-        test_sd=spread,
+        select_sd=Scores(*select.std(axis=0, ddof=1).tolist()) if len(runs) > 1 else None,
+        epochs=float(np.mean([run.epochs for run in runs])),
+        steps=float(np.mean([run.steps for run in runs])),
         seconds=float(np.mean([run.seconds for run in runs])),
     )
 
 
-def _parts(runs: Sequence[Run]) -> tuple[list[Scores | None], list[Scores | None]]:
-    return [run.select for run in runs], [run.test for run in runs]
-
-
 def _table(scores: Sequence[Scores | None]) -> npt.NDArray[np.float64]:
     return np.array([[_score(each, "error"), _score(each, "nll")] for each in scores])
+
+
+def with_luck(plan: Plan, families: Sequence[Family], arms: Sequence[ArmSummary]) -> tuple[Family, ...]:
+    """Families with the optimism of their best select score: the spread of none's times the expected luck."""
+    none = next((each.select_sd for each in arms if each.arm.name == NONE and each.select_sd), None)
+    finalists = {each.arm.name for each in arms}
+    return tuple(
+        replace(
+            family,
+            optimism=None if none is None else luck(family.trials) * _score(none, plan.metrics[0]),
+            finalist=family.name in finalists,
+        )
+        for family in families
+    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from dropkit.experiments.columns import (
     time_ranks,
     time_values,
 )
-from dropkit.experiments.dataset import CLASSIFICATION, Dataset, Floats, Index, Split
+from dropkit.experiments.dataset import CLASSIFICATION, Dataset, Floats, Index
 from dropkit.experiments.target import decide_target
 from dropkit.report.words import printable
 
@@ -48,14 +48,14 @@ class TableInputs:
         """One number per numeric column and per level of a text column."""
         return (len(self.numeric) + sum(len(names) for names in self.levels.values()),)
 
-    def encode(self, split: Split) -> tuple[Floats, Floats, Floats]:
+    def take(self, rows: Index) -> TableInputs:
+        """Some of the rows."""
+        return replace(self, frame=self.frame.iloc[rows])
+
+    def encoder(self, train: Index) -> Callable[[TableInputs], Floats]:
         """Median for missing numbers, zero mean and unit variance, one column a level."""
-        fitted = self._encoder().fit(self.frame.iloc[split.train])
-        train, select, test = (
-            np.asarray(fitted.transform(self.frame.iloc[rows]), dtype=np.float32)
-            for rows in (split.train, split.select, split.test)
-        )
-        return train, select, test
+        fitted = self._encoder().fit(self.frame.iloc[train])
+        return lambda inputs: np.asarray(fitted.transform(inputs.frame), dtype=np.float32)
 
     def content(self) -> bytes:
         """Hashes of the rows and the names of the columns."""

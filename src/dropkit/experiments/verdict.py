@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dropkit.experiments.caveats import caveats
-from dropkit.experiments.decision import BETTER, EQUIVALENT, NO_BETTER, OPEN, WORSE, as_good
-from dropkit.experiments.sentences import (
-    capital,
-    favourite,
-    fit_sentence,
-    moves,
-    open_sentences,
-    random_sentence,
-    shown_sentences,
+from dropkit.experiments.findings import Findings
+from dropkit.experiments.sentences import sentences
+from dropkit.report.record import (
+    AS_BROUGHT,
+    EQUIVALENT,
+    NO_BETTER,
+    NONE,
+    OPEN,
+    WORSE,
+    ArmSummary,
+    Comparison,
+    Family,
+    Fit,
+    Plan,
+    Sealed,
+    Verdict,
 )
-from dropkit.report.record import ArmSummary, Comparison, Plan, Verdict
-from dropkit.report.words import change, counted, label
+from dropkit.report.words import Words
 
 __all__ = ["judge"]
 
@@ -25,90 +31,118 @@ def judge(
     plan: Plan,
     comparisons: Sequence[Comparison],
     arms: Sequence[ArmSummary],
-    complete_pairs: int,
+    families: Sequence[Family] = (),
+    fit: Fit | None = None,
+    sealed: Sequence[Sealed] = (),
     *,
-    stopped_early: bool,
+    complete_pairs: int,
+    stopped_early: bool = False,
+    changed: Sequence[str] = (),
+    lang: str = "en",
 ) -> Verdict:
-    """Headline, sentences and caveats; `none` is recommended unless a family was shown to be better."""
-    notes = caveats(plan, comparisons, arms, complete_pairs, stopped_early=stopped_early)
+    """Headline, sentences and caveats; `none` is recommended unless something was shown to be better.
+
+    The headline is one short sentence, or two.
+
+    Args:
+        plan: what was decided before.
+        comparisons: every arm against none in both scores; those of the first score decide.
+        arms: means of the arms.
+        families: what the search found.
+        fit: the answer to question zero.
+        sealed: the second intervals.
+        complete_pairs: how many pairs are done.
+        stopped_early: whether that is fewer than planned.
+        changed: what differs from the plan that was registered first.
+        lang: `en` or `zh`.
+
+    Raises:
+        DropkitError: there is no such language.
+    """
+    words = Words(plan, lang)
+    found = Findings(plan, tuple(comparisons), tuple(arms), tuple(families), fit, tuple(sealed), words)
+    notes = caveats(found, complete_pairs, stopped_early=stopped_early, changed=changed)
     if not comparisons:
-        return Verdict(
-            f"No verdict: {counted(complete_pairs, 'pair')} complete, and three are the least for a test.",
-            ("What is finished is kept; repeat the same command to go on.", *random_sentence(plan)),
-            notes,
-            recommended="none",
-        )
-    main, other = ([each for each in comparisons if each.metric == metric] for metric in plan.metrics)
-    taken = _simplest(plan, main) or _simplest(plan, other)
-    recommended = favourite(plan, taken.family, arms).arm.name if taken else "none"
-    sentences = random_sentence(plan) + shown_sentences(plan, comparisons, arms)
-    sentences += open_sentences(plan, comparisons) + fit_sentence(plan, arms)
-    return Verdict(_headline(plan, main, other, recommended), tuple(sentences), notes, recommended)
+        waiting = words.say("headline.waiting", pairs=words.say("count.pairs", n=complete_pairs))
+        return Verdict(waiting, sentences(found), notes, NONE)
+    second = _second(found)
+    headline = words.say("sentences").join(part for part in (_first(found), second) if part)
+    return Verdict(headline, sentences(found), notes, found.recommended())
 
 
-def _best(comparisons: Sequence[Comparison]) -> Comparison | None:
-    better = [each for each in comparisons if each.outcome == BETTER]
-    return min(better, key=lambda each: each.mean, default=None)
+def _first(found: Findings) -> str:
+    best, taken = found.best(found.plan.metrics[0]), found.taken(found.plan.metrics[0])
+    return _gain(found, best, taken) if best and taken else _no_gain(found)
 
 
-def _simplest(plan: Plan, comparisons: Sequence[Comparison]) -> Comparison | None:
-    """Of the families that are better than none, the first of the plan's that is as good as the best."""
-    best, better = _best(comparisons), [each for each in comparisons if each.outcome == BETTER]
-    if best is None or best.margin is None:
-        return best
-    differences = [each.differences for each in better]
-    good = as_good(differences, better.index(best), best.margin, plan.overlap, plan.alpha)
-    return min((better[row] for row in good), key=lambda each: plan.families.index(each.family))
-
-
-def _headline(plan: Plan, main: Sequence[Comparison], other: Sequence[Comparison], recommended: str) -> str:
-    best, taken, beside = _best(main), _simplest(plan, main), _simplest(plan, other)
-    if best and taken:
-        return _gain(plan, best, taken, recommended)
-    answer, end = _no_gain(plan, main), "Take none, it is the simplest."
-    if beside is None:
-        return f"{answer}. {end}"
-    nll = beside.metric == "nll"
-    matters = "probabilities matter" if nll else f"the {label(plan, beside.metric)} matters"
-    gain = f"{beside.family} improves test {moves(plan, beside)}"
-    return f"{answer}. But {gain}: take {recommended!r} if {matters}, else none."
-
-
-def _gain(plan: Plan, best: Comparison, taken: Comparison, recommended: str) -> str:
-    helps = f"{capital(best.family)} helps: test {moves(plan, best)}."
+def _gain(found: Findings, best: Comparison, taken: Comparison) -> str:
+    words, metric = found.words, taken.metric
+    keep = taken.arm == AS_BROUGHT
+    values = {
+        "arm": words.arm(taken.arm),
+        "score": words.label(metric),
+        "move": words.move(metric, taken.none, taken.none + taken.mean),
+    }
     if taken is best or best.margin is None:
-        return f"{helps} Take {recommended!r}."
-    near = change(plan, best.metric, best.margin)
-    return f"{helps} {capital(taken.family)} is as good within {near} and simpler: take {recommended!r}."
+        return words.say("headline.keep" if keep else "headline.best", **values)
+    beside = {"best": words.arm(best.arm), "near": words.change(metric, best.margin)}
+    return words.say("headline.keep_simpler" if keep else "headline.simpler", **values, **beside)
 
 
-def _no_gain(plan: Plan, main: Sequence[Comparison]) -> str:
-    outcomes = {each.outcome for each in main}
-    name, base = label(plan, plan.metric), _baseline(plan)
-    within = next((f" within {change(plan, plan.metric, each.margin)}" for each in main if each.margin), "")
-    if outcomes == {EQUIVALENT}:
-        return f"Equivalent: the {name} of all families is that of {base}{within}"
-    if outcomes == {WORSE}:
-        return f"No dropout: every family raises the {name} of {base}"
+def _no_gain(found: Findings) -> str:
+    metric = found.plan.metrics[0]
+    outcomes = {each.outcome for each in found.of(metric)}
+    near = next((found.words.change(metric, e.margin) for e in found.of(metric) if e.margin), "")
+    key = "unsure"
     if outcomes <= {EQUIVALENT, NO_BETTER, WORSE}:
-        return f"No dropout: {base} is as good as every family or better{within} of {name}"
-    nothing = "No difference" if outcomes <= {OPEN} else "No gain"
-    return f"{nothing} in {name} could be shown against {base}: not enough evidence{_outlook(plan, main)}"
+        key = {frozenset({EQUIVALENT}): "equivalent", frozenset({WORSE}): "worse"}.get(
+            frozenset(outcomes), "no_gain"
+        )
+    return found.words.say(f"headline.{key}", score=found.words.label(metric), near=near)
 
 
-def _baseline(plan: Plan) -> str:
-    return (
-        "the model without further regularisation" if plan.random_modes else "training without regularisation"
+def _second(found: Findings) -> str:
+    """What matters most beside the first sentence: another score, too small a network, pairs, data."""
+    first, second = found.plan.metrics
+    beside, say = found.taken(second), found.words.say
+    if found.taken(first):
+        return _more_data(found)
+    if beside:
+        return _but(found, beside)
+    if found.underfits():
+        return say("headline.underfits")
+    return _outlook(found) or _more_data(found)
+
+
+def _but(found: Findings, beside: Comparison) -> str:
+    words, metric = found.words, beside.metric
+    matter = "nll" if metric == "nll" else "score"
+    return words.say(
+        "headline.but",
+        arm=words.arm(beside.arm),
+        score=words.label(metric),
+        move=words.move(metric, beside.none, beside.none + beside.mean),
+        matter=words.say(f"matter.{matter}", score=words.label(metric)),
     )
 
 
-def _outlook(plan: Plan, main: Sequence[Comparison]) -> str:
-    """What more pairs would do about what is not shown; empty where there was no spread to tell from."""
-    unsure = [each for each in main if each.outcome == OPEN and each.sd]
-    counts = [each.more_pairs for each in unsure if each.more_pairs is not None]
-    if not unsure:
+def _more_data(found: Findings) -> str:
+    metric, gain = found.plan.metrics[0], found.more_data()
+    best = max((-each.mean for each in found.of(metric)), default=0.0)
+    if gain is None or gain <= best:
         return ""
+    return found.words.say("headline.more_data", gain=found.words.change(metric, gain))
+
+
+def _outlook(found: Findings) -> str:
+    """What more pairs would do about what is not shown; empty where all is decided."""
+    metric, say = found.plan.metrics[0], found.words.say
+    unsure = found.open(metric)
+    counts = [each.more_pairs for each in unsure if each.more_pairs is not None]
     if not counts:
-        return ", and no number of pairs on these data would decide" if plan.overlap or plan.room else ""
-    whole = "decide" if len(counts) == len(unsure) else f"decide for {len(counts)} of {len(unsure)} families"
-    return f", about {counted(max(counts), 'more pair')} would {whole}"
+        equal = any(each.outcome == OPEN for each in found.of(metric))
+        return say("headline.never") if unsure else say("headline.simplest") if equal else ""
+    pairs = say("count.more_pairs", n=max(counts))
+    if len(counts) == len(unsure):
+        return say("headline.more", pairs=pairs)
+    return say("headline.some", pairs=pairs, n=len(counts), all=len(unsure))

@@ -1,54 +1,35 @@
 """What the verdict says of planted differences, with a margin of half a point."""
 
-import dataclasses
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
-from scipy import stats
+from tests.made_up import around, comparisons, equal_nll, plan, summaries
 
-from dropkit.experiments.arms import NONE
-from dropkit.experiments.arrays import array_dataset
-from dropkit.experiments.models import ModelSource
-from dropkit.experiments.plan import Options, make_plan
-from dropkit.experiments.summary import compare, complete_pairs, summarise
 from dropkit.experiments.verdict import judge
-from dropkit.report.record import Arm, Comparison, Plan, Point, Run, Scores, Verdict
+from dropkit.report.record import Arm, ArmSummary, Comparison, Family, Fit, Plan, Scores, Sealed, Verdict
 
-ARMS = (NONE, Arm("decay", "decay", weight_decay=0.1), Arm("dropout 0.5", "dropout", rate=0.5))
 PAIRS = 10
+GIVEN = tuple(Arm(name, name) for name in ("none", "L2", "dropout"))
 
 
-@pytest.fixture
-def plan(arrays: Any) -> Plan:
-    made = make_plan(array_dataset(*arrays), ModelSource("mlp"), Options(arms=ARMS, pairs=PAIRS, epochs=1))
-    return dataclasses.replace(made, overlap=0.0, rows=10_000)
+def given(**changes: Any) -> Plan:
+    """A plan for arms that a user gave: L2 is simpler than dropout."""
+    return replace(plan(**changes), arms=GIVEN)
 
 
-def around(mean: float, sd: float, seed: int = 0) -> Any:
-    """Differences in points with exactly this mean and standard deviation."""
-    z = stats.zscore(np.random.default_rng(seed).normal(size=PAIRS), ddof=1)
-    return ((mean + sd * z) / 100).tolist()
-
-
-def planted(decay: Sequence[float], dropout: Sequence[float]) -> list[Run]:
-    """Runs whose error differs from none's 30 % by these, and whose NLL is the same in all."""
-    shifts = {"none": [0.0] * PAIRS, "decay": decay, "dropout 0.5": dropout}
-    return [_run(name, pair, 0.3 + shift[pair]) for pair in range(PAIRS) for name, shift in shifts.items()]
-
-
-def _run(name: str, pair: int, error: float) -> Run:
-    scores = Scores(error, 1.0)
-    return Run("plan", name, pair, 1.0, scores, scores, (Point(1, scores, scores),))
-
-
-def answer(plan: Plan, decay: Sequence[float], dropout: Sequence[float]) -> tuple[Verdict, Comparison]:
-    """The verdict, and dropout's comparison in error."""
-    runs = planted(decay, dropout)
-    pairs = complete_pairs(plan, runs)
-    found = compare(plan, pairs)
-    return judge(plan, found, summarise(plan, runs, pairs), PAIRS, stopped_early=False), found[1]
+def answer(
+    differences: Mapping[str, Sequence[float]], made: Plan | None = None, **more: Any
+) -> tuple[Verdict, dict[str, Comparison]]:
+    """The verdict on differences in error with equal NLL, and the comparisons in error by arm."""
+    made = made or given()
+    found = equal_nll(made, differences)
+    arms = more.pop("arms", summaries({name: 100 * sum(d) / len(d) for name, d in differences.items()}))
+    verdict = judge(made, found, arms, **{"complete_pairs": PAIRS, **more})
+    return verdict, {each.arm: each for each in found if each.metric == "error"}
 
 
 def told(verdict: Verdict, start: str) -> str:
@@ -56,145 +37,331 @@ def told(verdict: Verdict, start: str) -> str:
     return sentence
 
 
-def test_what_is_equivalent_is_left_out(plan: Plan) -> None:
-    verdict, dropout = answer(plan, around(0.05, 0.2), around(-0.05, 0.2, 1))
-    assert dropout.outcome == "equivalent"
-    assert dropout.margin == 0.005
-    assert verdict.headline == (
-        "Equivalent: the error of all families is that of training without regularisation within 0.50 "
-        "points. Take none, it is the simplest."
-    )
+def unsaid(verdict: Verdict, part: str) -> bool:
+    return not any(part in each for each in (verdict.headline, *verdict.sentences, *verdict.caveats))
+
+
+def test_what_is_equivalent_is_left_out() -> None:
+    verdict, found = answer({"L2": around(0.05, 0.2), "dropout": around(-0.05, 0.2, 1)})
+    assert found["dropout"].outcome == "equivalent"
+    assert verdict.headline == "No dropout: nothing that was tried changes the error by 0.50 points or more."
     assert verdict.recommended == "none"
-    assert "leaves test error as it is within 0.50 points (difference" in told(verdict, "Dropout")
+    assert (
+        told(verdict, "The same as none")
+        == "The same as none within the margin: L2 (error, NLL) and dropout (error, NLL)."
+    )
 
 
-def test_a_difference_that_is_shown_but_smaller_than_the_margin_does_not_count(plan: Plan) -> None:
-    verdict, dropout = answer(plan, around(0.05, 0.2), around(-0.2, 0.1))
-    assert dropout.p_adjusted < 0.01
-    assert dropout.outcome == "equivalent"
+def test_a_difference_that_is_shown_but_smaller_than_the_margin_does_not_count() -> None:
+    verdict, found = answer({"L2": around(0.05, 0.2), "dropout": around(-0.2, 0.1)})
+    assert found["dropout"].p_adjusted < 0.01
+    assert found["dropout"].outcome == "equivalent"
     assert verdict.recommended == "none"
 
 
-def test_where_no_gain_is_left_none_is_taken(plan: Plan) -> None:
-    verdict, dropout = answer(plan, around(3.0, 0.5), around(0.9, 1.2))
-    assert dropout.outcome == "no better"
-    assert verdict.headline == (
-        "No dropout: training without regularisation is as good as every family or better within 0.50 points "
-        "of error. Take none, it is the simplest."
-    )
-    assert "does not improve test error by 0.50 points or more" in told(verdict, "Dropout")
-    assert "raises test error from 30.00 % to 33.00 %" in told(verdict, "Decay")
+def test_where_no_gain_is_left_none_is_taken() -> None:
+    verdict, found = answer({"L2": around(3.0, 0.5), "dropout": around(0.9, 1.2)})
+    assert found["dropout"].outcome == "no better"
+    assert verdict.headline == "No dropout: nothing that was tried lowers the error by 0.50 points or more."
+    assert told(verdict, "Not better") == "Not better than none by the margin or more: dropout (error)."
+    assert told(verdict, "Worse than none") == "Worse than none: L2 (error)."
 
 
-def test_where_all_is_worse_that_is_said(plan: Plan) -> None:
-    verdict, _ = answer(plan, around(3.0, 0.5), around(4.0, 0.5))
-    assert verdict.headline.startswith("No dropout: every family raises the error of training without")
+def test_where_all_is_worse_that_is_said() -> None:
+    verdict, _ = answer({"L2": around(3.0, 0.5), "dropout": around(4.0, 0.5)})
+    assert verdict.headline == "No dropout: everything that was tried raises the error."
 
 
-def test_the_simplest_of_what_is_equivalent_is_recommended(plan: Plan) -> None:
+def test_a_gain_is_recommended() -> None:
+    verdict, _ = answer({"L2": around(0.0, 1.2), "dropout": around(-2.0, 0.5, 1)})
+    assert verdict.headline == "Take dropout: it lowers the error from 30.00 % to 28.00 %."
+    assert verdict.recommended == "dropout"
+    assert told(verdict, "Better than none") == "Better than none: dropout (error)."
+
+
+def test_the_simplest_of_what_is_equivalent_is_recommended() -> None:
     best = around(-4.0, 0.8)
-    near = np.add(best, around(0.1, 0.1, 1)).tolist()
-    verdict, _ = answer(plan, near, best)
-    assert verdict.recommended == "decay"
+    near = [b + d for b, d in zip(best, around(0.1, 0.1, 1), strict=True)]
+    verdict, _ = answer({"L2": near, "dropout": best})
+    assert verdict.recommended == "L2"
     assert verdict.headline == (
-        "Dropout helps: test error from 30.00 % to 26.00 %. "
-        "Decay is as good within 0.50 points and simpler: take 'decay'."
+        "Take L2: it lowers the error from 30.00 % to 26.10 %, and is simpler than dropout, which gains less "
+        "than 0.50 points on it."
     )
-    far = np.add(best, around(1.0, 0.5, 1)).tolist()
-    assert answer(plan, far, best)[0].recommended == "dropout 0.5"
-    assert answer(dataclasses.replace(plan, margin=None), near, best)[0].recommended == "dropout 0.5"
+    far = [b + d for b, d in zip(best, around(1.0, 0.5, 1), strict=True)]
+    assert answer({"L2": far, "dropout": best})[0].recommended == "dropout"
+    assert answer({"L2": near, "dropout": best}, given(tests={"margin": None}))[0].recommended == "dropout"
 
 
-def test_what_more_pairs_would_do_is_said(plan: Plan) -> None:
-    verdict, dropout = answer(plan, around(0.05, 0.2), around(-0.8, 1.2))
-    assert dropout.outcome == "not shown"
-    assert dropout.more_pairs is not None
-    assert f"not enough evidence, about {dropout.more_pairs} more pairs would decide." in verdict.headline
-    assert f"pairs would decide: {dropout.more_pairs} for dropout." in told(verdict, "If the true")
-    assert verdict.headline.startswith("No gain in error could be shown")
-
-
-def test_that_no_number_of_pairs_would_decide_is_said_with_the_reason(plan: Plan) -> None:
-    shared = dataclasses.replace(plan, overlap=0.3, floor=1.9)
-    verdict, dropout = answer(shared, around(-0.4, 1.2), around(-0.8, 1.2, 1))
-    assert dropout.more_pairs is None
-    assert "not enough evidence, and no number of pairs on these data would decide." in verdict.headline
-    reason = (
-        "pairs share rows, so that even endlessly many would find a true one of 2.28 points with no more than"
+def test_what_is_kept_as_it_is_needs_no_change_and_so_is_simplest() -> None:
+    best = around(-4.0, 0.8)
+    near = [b + d for b, d in zip(best, around(0.1, 0.1, 1), strict=True)]
+    verdict, _ = answer({"as brought": near, "dropout": best})
+    assert verdict.recommended == "as brought"
+    assert verdict.headline == (
+        "Keep your model as it is: it lowers the error from 30.00 % to 26.10 %, and dropout gains less than "
+        "0.50 points on it."
     )
-    assert reason in told(verdict, "No number of pairs")
-    small = dataclasses.replace(plan, rows=12 * (plan.train_rows + plan.select_rows + plan.test_rows))
-    verdict, dropout = answer(small, around(-0.4, 1.2), around(-0.8, 1.2, 1))
-    assert dropout.more_pairs is None
-    assert "they hold no more than 12 pairs without shared rows." in told(verdict, "No number of pairs")
+    assert not any("as it is" in each for each in verdict.sentences)
 
 
-def test_size_and_number_of_pairs_stand_beside_a_gain(plan: Plan) -> None:
-    verdict, dropout = answer(plan, around(0.0, 1.2), around(-2.0, 0.5, 1))
-    assert dropout.effect == pytest.approx(-4.0)
-    assert dropout.wins == 1.0
-    assert "d −4.00 (−" in told(verdict, "Dropout lowers")
-    assert "better in 10 of 10 pairs" in told(verdict, "Dropout lowers")
+@pytest.mark.parametrize(
+    ("mean", "sd", "sentence"),
+    [
+        (-2.0, 0.5, "Your model as it is beats none too: error from 30.00 % to 28.00 %."),
+        (2.0, 0.5, "Do not keep your model as it is: none is better, with error from 32.00 % to 30.00 %."),
+        (0.0, 0.2, "Your model as it is does as well as none within 0.50 points"),
+        (0.9, 1.2, "Your model as it is is not better than none by 0.50 points or more."),
+        (-0.3, 1.5, "Whether your model as it is does better or worse than none was not shown"),
+    ],
+)
+def test_whether_to_keep_what_was_brought_is_a_statement_of_its_own(
+    mean: float, sd: float, sentence: str
+) -> None:
+    verdict, _ = answer({"as brought": around(mean, sd), "L2": around(-5.0, 0.5, 1)})
+    assert verdict.recommended == "L2"
+    assert told(verdict, sentence)
+    listed = [each for each in verdict.sentences if each != told(verdict, sentence)]
+    assert not any("as brought" in each for each in listed)
+
+
+def test_about_how_many_more_pairs_would_decide() -> None:
+    made = given(data={"rows": 100_000})
+    verdict, found = answer({"L2": around(0.05, 0.2), "dropout": around(-0.8, 1.2)}, made)
+    more = found["dropout"].more_pairs
+    assert found["dropout"].outcome == "not shown"
+    assert verdict.headline == (
+        "Not enough evidence: nothing that was tried was shown to lower the error. "
+        f"About {more} more pairs would decide; until then take none, the simplest."
+    )
+    assert told(verdict, "If the true") == (
+        f"If the true differences are those seen, about {more} more pairs would decide for dropout (error)."
+    )
+    assert told(verdict, "Not shown either way: dropout (error). A true difference of ")
+
+
+def test_that_more_pairs_would_decide_for_some_alone_is_said() -> None:
+    made = given(data={"rows": 40_000})
+    verdict, found = answer({"L2": around(-0.5, 1.8), "dropout": around(-1.0, 1.2, 1)}, made)
+    assert found["L2"].more_pairs is None
+    assert found["dropout"].more_pairs is not None
+    assert f"About {found['dropout'].more_pairs} more pairs would decide for 1 of 2;" in verdict.headline
+
+
+def test_that_no_number_of_pairs_would_decide_is_said_with_one_reason() -> None:
+    open_ended = {"L2": around(-0.4, 1.2), "dropout": around(-0.8, 1.2, 1)}
+    shared = given(parts={"design": "resampled", "overlap": 0.3}, tests={"floor": 1.9})
+    verdict, _ = answer(open_ended, shared)
+    assert verdict.headline.endswith(
+        "No number of pairs on these data would decide, so take none, the simplest."
+    )
+    assert "would often miss a difference of 2.28 points of error;" in told(
+        verdict, "No number of pairs would"
+    )
+    verdict, _ = answer(open_ended, given(data={"rows": 13_500}))
+    assert told(verdict, "No number of pairs would").endswith("no more than 12 pairs without shared rows.")
+
+
+def test_pairs_that_are_all_equal_say_nothing_more() -> None:
+    verdict, _ = answer({"L2": [0.0] * PAIRS, "dropout": [0.0] * PAIRS}, given(tests={"margin": None}))
+    assert verdict.headline.endswith("Take none, the simplest.")
+    assert told(verdict, "Without any spread").endswith("L2 (error, NLL) and dropout (error, NLL).")
+
+
+def test_a_gain_in_the_other_score_is_offered() -> None:
+    made = given(tests={"metric": "nll"})
+    verdict, _ = answer({"L2": around(0.0, 1.2), "dropout": around(-3.0, 0.5, 1)}, made)
+    assert verdict.headline.endswith(
+        "But dropout lowers the error from 30.00 % to 27.00 %: take it if the error matters."
+    )
+    assert verdict.recommended == "dropout"
+
+
+def fit(answer: str = "room", more_data: float | None = None) -> Fit:
+    scores = (Scores(0.3, 1.0),)
+    return Fit((1.0,), scores, scores, answer, more_data)
+
+
+def test_underfitting_is_an_answer() -> None:
+    verdict, _ = answer({"L2": around(3.0, 0.5), "dropout": around(4.0, 0.5)}, fit=fit("underfits"))
+    assert verdict.headline.endswith("You underfit: make the network larger or train it longer first.")
+    gain, _ = answer({"L2": around(3.0, 0.5), "dropout": around(-4.0, 0.5)}, fit=fit("underfits"))
+    assert unsaid(gain, "underfit")
+
+
+def test_more_data_is_an_answer_where_it_does_more_than_any_setting() -> None:
+    differences = {"L2": around(0.0, 0.2), "dropout": around(-2.0, 0.5)}
+    much, _ = answer(differences, fit=fit(more_data=0.03))
+    assert much.headline.endswith("Twice the rows would do more: about 3.00 points lower.")
+    assert told(much, "Twice the rows").endswith("by about 3.00 points, more than any setting here.")
+    little, _ = answer(differences, fit=fit(more_data=0.01))
+    assert "Twice" not in little.headline
+    assert told(little, "Twice the rows").endswith("by about 1.00 points.")
+    assert unsaid(answer(differences, fit=fit(more_data=-0.01))[0], "Twice")
+
+
+def test_the_headline_is_at_most_two_sentences() -> None:
+    cases: list[dict[str, Any]] = [
+        {"differences": {"L2": around(mean, sd), "dropout": around(other, sd, 1)}, "fit": fit(state, gain)}
+        for mean, other, sd in ((-3.0, -3.1, 0.4), (-0.4, 0.0, 1.2), (3.0, 1.0, 1.2))
+        for state, gain in (("underfits", 0.05), ("room", 0.05), ("unknown", None))
+    ]
+    for case in cases:
+        verdict, _ = answer(case["differences"], fit=case["fit"])
+        ends = verdict.headline.replace("0.50", "").count(". ") + 1
+        assert ends <= 2
+        assert len(verdict.headline) < 200
+        assert len(verdict.sentences) <= 8
+        assert len(set(verdict.sentences)) == len(verdict.sentences)
+
+
+def test_too_few_pairs_leave_no_verdict() -> None:
+    verdict = judge(given(), (), (), complete_pairs=1, stopped_early=True)
+    assert verdict.headline.startswith("No verdict yet: 1 pair complete")
+    assert verdict.recommended == "none"
+    assert told(verdict, "Stopped early: 1 of 10 pairs complete.")
+
+
+def test_cost_and_fit_are_told_once() -> None:
+    verdict, _ = answer({"L2": around(0.0, 0.2), "dropout": around(-2.0, 0.5)})
+    assert told(verdict, "A network with dropout took") == (
+        "A network with dropout took 1.89 s and 321 steps on average, with none 1.12 s and 247."
+    )
+    assert told(
+        verdict, "Without regularisation the error is 10.00 % on training rows and 30.00 % on new ones"
+    )
+
+
+def test_a_metric_of_ones_own_has_its_name_and_no_guess_beside_it() -> None:
+    verdict, _ = answer({"L2": around(-2.0, 0.5)}, given(tests={"name": "cost"}))
+    assert verdict.headline == "Take L2: it lowers the cost from 0.3000 to 0.2800."
+    assert told(verdict, "Without regularisation the cost is 0.1000 on training rows and 0.3000 on new ones.")
+    assert unsaid(verdict, "guessing")
+    assert told(verdict, "A difference of less than 0.5 % of none's cost or NLL counts as none.")
+
+
+def test_noise_that_stays_in_every_arm_is_said() -> None:
+    made = given(model={"random_modes": ("training", "eval")})
+    verdict, _ = answer({"L2": around(0.0, 0.2)}, made)
+    assert "in training and eval mode outputs change" in told(verdict, "Arm none is not free of noise")
+    assert told(verdict, "With arm none the error is")
 
 
 @pytest.mark.parametrize(
     ("seed", "caveat"),
     [
-        (1, "One pair carries a result: without pair 7 it is no longer 'better' for dropout in error."),
+        (1, "One pair carries a result: without pair 7 it is no longer “better” for dropout in error."),
         (0, "A result is close to the line: without any one of the pairs 1, 2, 4, 5 and 9 it is no longer"),
     ],
 )
-def test_the_pairs_that_carry_a_result_are_named_from_one(plan: Plan, seed: int, caveat: str) -> None:
-    free = dataclasses.replace(plan, margin=None)
-    verdict, dropout = answer(free, [0.0] * PAIRS, around(-0.9, 0.8, seed))
-    assert dropout.outcome == "better"
+def test_the_pairs_that_carry_a_result_are_named_from_one(seed: int, caveat: str) -> None:
+    free = given(tests={"margin": None})
+    verdict, found = answer({"L2": [0.0] * PAIRS, "dropout": around(-0.9, 0.8, seed)}, free)
+    assert found["dropout"].outcome == "better"
     assert told(verdict, caveat)
-    clear, _ = answer(free, [0.0] * PAIRS, around(-0.9, 0.4, seed))
-    assert not any("it is no longer" in each for each in clear.caveats)
+    clear, _ = answer({"L2": [0.0] * PAIRS, "dropout": around(-0.9, 0.4, seed)}, free)
+    assert unsaid(clear, "it is no longer")
 
 
-def test_sign_flips_that_do_not_confirm_are_said_and_none_are_made_of_shared_rows(plan: Plan) -> None:
+def test_sign_flips_that_do_not_confirm_are_said() -> None:
     strong = around(-2.0, 0.5)
-    verdict, dropout = answer(plan, strong, strong)
-    assert dropout.p_flips == pytest.approx(2 / 2**PAIRS)
-    assert not any("sign-flip" in caveat for caveat in verdict.caveats)
-    strict = dataclasses.replace(plan, alpha=0.001)
-    verdict, _ = answer(strict, strong, strong)
-    assert "does not confirm decay in error (Holm's p = 0.008) and dropout in error" in told(
-        verdict, "The sign-flip"
-    )
-    assert "With so few pairs it could confirm nothing." in told(verdict, "The sign-flip")
-    shared = dataclasses.replace(plan, overlap=0.05)
-    verdict, dropout = answer(shared, strong, strong)
-    assert dropout.p_flips is None
-    assert "A permutation or rank test would not hold here" in told(verdict, "The pairs share rows")
-
-
-def test_a_margin_that_is_large_beside_the_error_is_said(plan: Plan) -> None:
-    quiet, _ = answer(plan, around(0.0, 1.0), around(0.0, 1.0, 1))
-    assert not any("margin is large" in caveat for caveat in quiet.caveats)
-    loud, _ = answer(dataclasses.replace(plan, margin=0.04), around(0.0, 1.0), around(0.0, 1.0, 1))
-    assert told(loud, "The margin is large").startswith(
-        "The margin is large beside none's error of 30.00 %: 4.00 points."
+    verdict, found = answer({"L2": strong, "dropout": strong})
+    assert found["dropout"].p_flips == pytest.approx(2 / 2**PAIRS)
+    assert unsaid(verdict, "sign-flip")
+    verdict, _ = answer({"L2": strong, "dropout": strong}, given(tests={"alpha": 0.001}))
+    assert told(verdict, "The sign-flip") == (
+        "The sign-flip test does not confirm L2 in error (Holm's p = 0.008) and dropout in error "
+        "(Holm's p = 0.008); with so few pairs it could confirm nothing."
     )
 
 
 @pytest.mark.parametrize(
-    ("unit", "metric", "none", "margin"),
-    [("%", "error", 0.3, 0.005), ("%", "nll", 0.4, 0.002), ("", "error", 200.0, 1.0), ("", "nll", 3.0, None)],
+    ("parts", "caveat"),
+    [
+        ({"design": "disjoint"}, "No row is used by two pairs"),
+        (
+            {"design": "resampled", "overlap": 0.21},
+            "Pairs share rows, so the test is corrected for it (Nadeau",
+        ),
+        ({"design": "seeds"}, "All pairs have one and the same split, so the claim is limited to it"),
+    ],
 )
-def test_the_margin_is_points_of_error_and_a_share_of_every_other_score(
-    plan: Plan, unit: str, metric: str, none: float, margin: float | None
+def test_the_design_in_use_is_said(parts: dict[str, Any], caveat: str) -> None:
+    verdict, _ = answer({"L2": around(-2.0, 0.5)}, given(parts=parts))
+    assert told(verdict, caveat)
+
+
+def test_rows_that_the_search_has_seen_are_said() -> None:
+    differences = {"L2": around(-2.0, 0.5)}
+    searched, fresh = plan(parts={"fresh": False}), plan(parts={"fresh": True})
+    assert told(answer(differences, searched)[0], "The search has seen the rows")
+    assert unsaid(answer(differences, fresh)[0], "The search has seen")
+    assert unsaid(answer(differences, given(parts={"fresh": False}))[0], "The search has seen")
+
+
+def test_what_was_changed_makes_it_exploratory_before_all_else() -> None:
+    verdict, _ = answer({"L2": around(-2.0, 0.5)}, changed=("margin", "pairs"))
+    assert verdict.caveats[0] == (
+        "Exploratory: something was changed after the plan was registered (margin and pairs)."
+    )
+
+
+@pytest.mark.parametrize(("low", "high", "agrees"), [(-0.03, -0.01, True), (0.01, 0.02, False)])
+def test_the_sealed_interval_agrees_where_it_meets_that_of_the_pairs(
+    low: float, high: float, agrees: bool
 ) -> None:
-    found = dataclasses.replace(plan, unit=unit).margin_of(metric, none)
-    assert found == (margin and pytest.approx(margin))
-    assert dataclasses.replace(plan, margin=None, unit=unit).margin_of(metric, none) is None
+    sealed = (Sealed("none", "error", 0.3, None, None, None), Sealed("L2", "error", 0.3, low, low, high))
+    verdict, _ = answer({"L2": around(-2.0, 0.5)}, sealed=sealed)
+    assert told(
+        verdict, f"The sealed part {'agrees' if agrees else 'disagrees'}: there L2 changes the error by"
+    )
 
 
-def test_the_margin_is_part_of_the_plan(plan: Plan, arrays: Any) -> None:
-    def fingerprint(margin: str) -> str:
-        options = Options(arms=ARMS, pairs=PAIRS, epochs=1, margin=margin)
-        return make_plan(array_dataset(*arrays), ModelSource("mlp"), options).fingerprint
+def test_a_margin_that_is_large_beside_the_error_is_said() -> None:
+    differences = {"L2": around(0.0, 1.0), "dropout": around(0.0, 1.0, 1)}
+    assert told(answer(differences)[0], "A difference of less than").endswith("counts as none.")
+    loud, _ = answer(differences, given(tests={"margin": 0.04}))
+    assert "That is much beside none's error of 30.00 %" in told(loud, "A difference of less than 4 points")
 
-    assert fingerprint("0.5%") == plan.fingerprint
-    assert len({fingerprint(margin) for margin in ("0.5%", "1%", "off")}) == 3
+
+def test_without_a_margin_the_size_is_left_to_the_reader() -> None:
+    free = given(tests={"margin": None})
+    assert told(answer({"L2": around(-2.0, 0.5)}, free)[0], "A change that could be shown")
+    assert unsaid(answer({"L2": around(0.0, 1.0)}, free)[0], "A change that could be shown")
+
+
+def test_the_best_at_an_end_of_what_was_searched_is_named_where_it_was_compared() -> None:
+    best = Arm("dropout", "dropout", rate=0.7)
+    family = Family("dropout", best, 12, 0, 0, None, None, ("rate",), finalist=True)
+    differences = {"dropout": around(-2.0, 0.5)}
+    verdict, _ = answer(differences, plan(), families=(family,))
+    assert told(verdict, "Best at an end").endswith("dropout (rate 0.7).")
+    verdict, _ = answer(differences, plan(), families=(replace(family, finalist=False),))
+    assert unsaid(verdict, "Best at an end")
+
+
+def changed(arms: Sequence[ArmSummary], **values: Any) -> tuple[ArmSummary, ...]:
+    return (*arms[:-1], replace(arms[-1], **values))
+
+
+def test_arms_that_still_improve_at_the_end_and_failures_are_named() -> None:
+    arms = summaries({"L2": -2.0})
+    verdict, _ = answer({"L2": around(-2.0, 0.5)}, arms=changed(arms, epochs=39.5, failures=2))
+    assert told(verdict, "Still improving at the last epoch").endswith("L2.")
+    assert told(verdict, "Failed runs, left out: L2 (2).")
+    verdict, _ = answer({"L2": around(-2.0, 0.5)}, arms=arms)
+    assert unsaid(verdict, "Still improving")
+
+
+def test_the_verdict_is_said_in_chinese() -> None:
+    verdict, _ = answer({"L2": around(0.0, 1.2), "dropout": around(-2.0, 0.5, 1)}, lang="zh")
+    assert verdict.headline == "选用 Dropout：错误率从 30.00 % 变为 28.00 %。"
+    assert verdict.recommended == "dropout"
+
+
+def test_both_scores_of_an_arm_share_its_place_in_a_sentence() -> None:
+    made = given()
+    found = comparisons(made, {"L2": around(0.0, 1.5), "dropout": around(-3.0, 0.5, 1)})
+    verdict = judge(made, found, summaries({"L2": 0.0, "dropout": -3.0}), complete_pairs=PAIRS)
+    assert told(verdict, "Better than none") == "Better than none: dropout (error, NLL)."
+    assert "points of error or" in told(verdict, "Not shown either way: L2 (error, NLL).")

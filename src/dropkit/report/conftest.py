@@ -1,29 +1,48 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 import pytest
+from tests import made_up
 
-from dropkit.experiments import study
-from dropkit.experiments.arms import NONE
 from dropkit.report.record import StudyResult
 
 
 @pytest.fixture(scope="session")
-def result(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
-    """A real study of all default arms on few rows."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(80, 3))
-    y = (x[:, 0] > 0).astype(int)
-    out = tmp_path_factory.mktemp("study")
-    return study((x, y), pairs=6, epochs=2, workers=1, quiet=True, out=out)
+def result() -> StudyResult:
+    """A searched study of 10 pairs."""
+    return made_up.study()
+
+
+@pytest.fixture(scope="session")
+def chinese() -> StudyResult:
+    """The same in Chinese."""
+    return made_up.study("zh")
+
+
+@pytest.fixture(scope="session")
+def bare(result: StudyResult) -> StudyResult:
+    """The same with few pictures, so that its page is drawn fast."""
+    runs = tuple(replace(run, curve=()) for run in result.runs[:14])
+    arms = tuple(each for each in result.arms if not each.arm.rate)
+    return replace(result, runs=runs, arms=arms, tried=(), sealed=(), fit=None, calibration=())
 
 
 @pytest.fixture
 def without_pairs(result: StudyResult) -> StudyResult:
     """A study that was stopped before anything could be compared."""
     return replace(
-        result, runs=result.runs[:3], arms=(), comparisons=(), complete_pairs=0, stopped_early=True
+        result,
+        runs=result.runs[:3],
+        tried=(),
+        families=(),
+        arms=(),
+        comparisons=(),
+        sealed=(),
+        calibration=(),
+        fit=None,
+        complete_pairs=0,
+        stopped_early=True,
+        verdict=replace(result.verdict, sentences=(), recommended="none"),
     )
 
 
@@ -32,11 +51,10 @@ def renamed(result: StudyResult) -> Callable[[str], StudyResult]:
     """The study with another name of its data and of an arm."""
 
     def rename(name: str) -> StudyResult:
-        arms = (replace(result.arms[0], arm=replace(NONE, name=name)), *result.arms[1:])
-        runs = tuple(replace(run, arm=name) if run.arm == NONE.name else run for run in result.runs)
-        comparisons = (replace(result.comparisons[0], family=name), *result.comparisons[1:])
-        return replace(
-            result, plan=replace(result.plan, data=name), arms=arms, comparisons=comparisons, runs=runs
-        )
+        arms = (replace(result.arms[0], arm=replace(result.arms[0].arm, name=name)), *result.arms[1:])
+        runs = tuple(replace(run, arm=name) if run.arm == "none" else run for run in result.runs)
+        comparisons = (replace(result.comparisons[0], arm=name), *result.comparisons[1:])
+        plan = replace(result.plan, data=replace(result.plan.data, name=name))
+        return replace(result, plan=plan, arms=arms, comparisons=comparisons, runs=runs)
 
     return rename

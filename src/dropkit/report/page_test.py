@@ -5,15 +5,18 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
+import pytest
+from tests import made_up
+
 from dropkit.report.page import render_page
-from dropkit.report.record import StudyResult
+from dropkit.report.record import FIRST_SCREENING, Run, Scores, StudyResult
 
 # Elements that HTML lets stand without an end.
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
 class Outline(HTMLParser):
-    """Tags that stay open, ids, and whatever would be loaded from elsewhere."""
+    """Tags that stay open, ids, headings, attributes of tags, and whatever would be loaded from elsewhere."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,6 +24,8 @@ class Outline(HTMLParser):
         self.tags: Counter[str] = Counter()
         self.ids: list[str] = []
         self.loaded: list[str] = []
+        self.headings: list[int] = []
+        self.scopes: list[str | None] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags[tag] += 1
@@ -28,6 +33,8 @@ class Outline(HTMLParser):
         self.ids += [given["id"] or ""] if "id" in given else []
         links = [given.get(name) or "" for name in ("src", "href", "xlink:href", "data", "srcset")]
         self.loaded += [link for link in links if link and not link.startswith("#")]
+        self.headings += [int(tag[1])] if re.fullmatch("h[1-6]", tag) else []
+        self.scopes += [given.get("scope")] if tag == "th" else []
         if tag not in VOID:
             self.open.append(tag)
 
@@ -47,47 +54,103 @@ def outline(page: str) -> Outline:
     return seen
 
 
-def test_the_page_is_whole_and_loads_nothing(result: StudyResult) -> None:
-    page = render_page(result)
+@pytest.fixture(scope="module")
+def page(result: StudyResult) -> str:
+    return render_page(result)
+
+
+def test_the_page_is_whole_and_loads_nothing(page: str) -> None:
     seen = outline(page)
     assert seen.tags["script"] == 0
     assert seen.loaded == []
     assert not re.search(r"@import|url\((?!#)", page)
-    assert len(page.encode()) < 500_000
 
 
-def test_every_picture_is_named_and_told_in_words(result: StudyResult) -> None:
+def test_ten_thousand_runs_leave_it_below_two_megabytes() -> None:
+    result = made_up.study(trials=417)
+    assert len(result.runs) > 10_000
     page = render_page(result)
+    assert len(page.encode()) < 2_000_000
+    assert f"1000 of {len(result.runs)} runs as a table" in page
+    assert f"of {len(result.runs)} are drawn" in page
+
+
+def test_every_picture_is_named_and_told_in_words(page: str) -> None:
     seen = outline(page)
-    assert seen.tags["svg"] == seen.tags["figure"] == 6
+    assert seen.tags["svg"] == seen.tags["figure"] == 10
     named = re.findall(r'<svg role="img" aria-labelledby="(\S+) (\S+)"', page)
-    assert len(named) == 6
+    assert len(named) == 10
     assert {name for pair in named for name in pair} <= set(seen.ids)
     assert len(set(seen.ids)) == len(seen.ids)
     for link in re.findall(r'(?:xlink:href="|url\()#([^")]+)', page):
         assert link in seen.ids
 
 
-def test_the_page_says_verdict_caveats_and_every_run(result: StudyResult) -> None:
-    page = render_page(result)
-    assert result.verdict.headline.replace("'", "&#39;") in page
-    assert result.plan.fingerprint in page
-    assert page.count("<tr>") + page.count('<tr class="better">') >= len(result.runs) + len(result.arms)
+def test_a_screen_reader_finds_headings_in_order_and_heads_of_tables(page: str) -> None:
+    seen = outline(page)
+    assert seen.headings[0] == 1
+    assert seen.headings.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(seen.headings, seen.headings[1:], strict=False))
+    assert seen.tags["caption"] == seen.tags["table"] == 7
+    assert set(seen.scopes) == {"col", "row"}
 
 
-def test_the_margin_is_shaded_and_named_where_there_is_one(result: StudyResult) -> None:
-    off = tuple(
-        replace(each, margin=None, p_equivalent=None, p_no_better=None) for each in result.comparisons
-    )
-    pages = [render_page(result), render_page(replace(result, comparisons=off))]
-    assert ["shaded: within the margin" in page for page in pages] == [True, False]
+def test_the_first_screen_has_verdict_effects_cost_and_caveats(page: str, result: StudyResult) -> None:
+    order = [
+        result.verdict.headline.replace(" %", "\N{NO-BREAK SPACE}%"),
+        result.verdict.sentences[0],
+        'id="effect-error-title"',
+        "runs in 1.7 min; the sealed part was opened once.",
+        result.verdict.caveats[-1],
+        "<h2>The code to paste</h2>",
+    ]
+    places = [page.index(each) for each in order]
+    assert places == sorted(places)
 
 
-def test_pictures_follow_the_page_in_dark_and_light(result: StudyResult) -> None:
-    page = render_page(result)
+def test_sealed_intervals_stand_beside_those_of_the_pairs(result: StudyResult) -> None:
+    with_sealed, without = render_page(result), render_page(replace(result, sealed=()))
+    assert "the best two combined: −2.00 (−2.64 to −1.36), sealed −1.60 (−2.50 to −0.70)" in with_sealed
+    assert "the best two combined: −2.00 (−2.64 to −1.36)<" in without
+
+
+def test_the_edge_is_warned_of_beside_the_rates(result: StudyResult, page: str) -> None:
+    assert 'class="edge">Best at an end of what was searched' in page
+    inside = tuple(replace(each, at_edge=()) for each in result.families)
+    assert 'class="edge"' not in render_page(replace(result, families=inside))
+
+
+def test_what_was_not_tested_is_named(page: str) -> None:
+    assert "so not compared: L1, max-norm, label smoothing, augmentation, Gaussian dropout" in page
+    assert re.search("not tried in this model: .*spatial dropout", page)
+
+
+def test_the_margin_is_shaded_and_named_where_there_is_one(bare: StudyResult, page: str) -> None:
+    off = tuple(replace(each, margin=None, p_equivalent=None, p_no_better=None) for each in bare.comparisons)
+    pages = [page, render_page(replace(bare, comparisons=off))]
+    assert ["shaded: within the margin" in each for each in pages] == [True, False]
+
+
+def test_pictures_follow_the_page_in_dark_and_light(page: str) -> None:
     drawn = "".join(re.findall(r"<svg.*?</svg>", page, re.DOTALL))
     assert "var(--ink)" in drawn
+    assert "var(--grey)" in drawn
     assert set(re.findall(r"#[0-9a-fA-F]{6}\b", drawn)) <= {"#000000", "#ffffff"}
+
+
+def test_no_english_sentence_stands_on_a_chinese_page(chinese: StudyResult) -> None:
+    page = render_page(chinese, "zh")
+    assert '<html lang="zh-CN">' in page
+    text = re.sub(r"<style>.*?</style>|<pre.*?</pre>|<!--.*?-->", "", page, flags=re.DOTALL)
+    text = re.sub(r"<[^>]*>", "\n", text)
+    assert re.findall(r"[A-Za-z]+ [a-z]+ [a-z]+", text) == []
+    labels = re.findall(r'aria-label="([^"]*)"', page)
+    assert all(re.search("[\u4e00-\u9fff]", label) for label in labels)
+
+
+def test_notes_of_the_plan_are_marked_as_english(bare: StudyResult) -> None:
+    noted = replace(bare, plan=replace(bare.plan, notes=("a note on the data",)))
+    assert '<li lang="en">a note on the data</li>' in render_page(noted, "zh")
 
 
 def test_names_from_strangers_are_escaped(renamed: Callable[[str], StudyResult]) -> None:
@@ -97,31 +160,48 @@ def test_names_from_strangers_are_escaped(renamed: Callable[[str], StudyResult])
 
 def test_empty_sections_hide(without_pairs: StudyResult) -> None:
     page = render_page(without_pairs)
-    assert outline(page).tags["svg"] == 0
-    assert "Score against rate" not in page
-    assert "All settings" not in page
+    assert outline(page).tags["svg"] == 1
+    for heading in ("Against none", "Score against rate", "The settings compared", "What was searched"):
+        assert f"<h2>{heading}</h2>" not in page
+    assert "The code to paste" not in page
+    assert "svg" not in render_page(replace(without_pairs, runs=())).partition("</style>")[2]
 
 
-def test_a_failed_run_is_listed_with_its_reason(result: StudyResult) -> None:
+def test_a_failed_run_is_listed_with_its_reason(bare: StudyResult) -> None:
     failure = "DivergedError: the training loss became nan"
-    broken = replace(result.runs[0], select=None, test=None, curve=(), failure=failure)
-    assert failure in render_page(replace(result, runs=(broken, *result.runs[1:])))
+    broken = replace(bare.runs[0], stop=None, select=None, curve=(), failure=failure)
+    assert failure in render_page(replace(bare, runs=(broken, *bare.runs[1:])))
 
 
-def test_what_cannot_be_measured_is_a_dash(result: StudyResult) -> None:
+def test_a_run_that_was_pruned_is_in_the_table_but_not_in_the_pictures(bare: StudyResult) -> None:
+    far = Scores(0.987, 9.0)
+    pruned = Run("plan", "L1 1", FIRST_SCREENING, 1.0, epochs=9, stop=far, select=far, paused=20)
+    page = render_page(replace(bare, runs=(*bare.runs, pruned)))
+    assert page.count("98.70") == 1
+
+
+def test_the_command_that_repeats_it_is_quoted_for_a_shell(bare: StudyResult) -> None:
+    settings = {"data": "my file.csv", "train_rows": 100, "ignore": ["a", "b"], "fresh": True, "time": None}
+    page = render_page(replace(bare, settings=settings))
+    command = "dropkit study --data &#39;my file.csv&#39; --train-rows 100 --ignore a --ignore b --fresh<"
+    assert command in page
+
+
+def test_what_cannot_be_measured_is_a_dash(bare: StudyResult) -> None:
     none: dict[str, Any] = {
         "low": None,
         "high": None,
         "detectable": None,
         "effect_low": None,
         "effect_high": None,
+        "more_pairs": None,
     }
-    equal = replace(result.comparisons[0], **none)
-    single = replace(result.arms[0], test_sd=None, runs=1)
-    page = render_page(
-        replace(result, comparisons=(equal, *result.comparisons[1:]), arms=(single, *result.arms[1:]))
-    )
-    rows = re.findall(rf'<th scope="row">{equal.family}</th>\n<td>error</td>.*?</tr>', page, re.DOTALL)
-    # Interval and detectable effect; effect size, and sign flips, which rows that are shared forbid.
-    assert [row.count("<td>–</td>") for row in rows] == [2, 2]
-    assert page.count('<td class="soft">–</td>') == 2
+    equal = replace(bare.comparisons[2], **none)
+    single = replace(bare.arms[0], select_sd=None, runs=1)
+    comparisons = (*bare.comparisons[:2], equal, *bare.comparisons[3:])
+    page = render_page(replace(bare, comparisons=comparisons, arms=(single, *bare.arms[1:])))
+    rows = re.findall(r'<th scope="row">dropout</th>\n<td>error</td>.*?</tr>', page, re.DOTALL)
+    # Interval, detectable effect and pairs to decide; effect size and both cells of the sealed part.
+    assert [row.count("<td>–</td>") for row in rows] == [3, 3]
+    arms = page.partition("<h2>The settings compared</h2>")[2].partition("</table>")[0]
+    assert arms.count('<td class="soft">–</td>') == 2

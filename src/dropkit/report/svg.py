@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,10 +14,10 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["DASHES", "FAINT", "INK", "MARKERS", "SERIES", "Picture", "axes_of"]
+__all__ = ["DASHES", "FAINT", "INK", "MARKERS", "SERIES", "SOFT", "Picture", "axes_of", "legend_above"]
 
 # Placeholders that the page's style sheet replaces by its own ink and lines.
-INK, FAINT = "#010203", "#010204"
+INK, FAINT, SOFT = "#010203", "#010204", "#010205"
 # Okabe and Ito's colours, safe for colour-blind readers; shapes and dashes say the same again.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -40,7 +41,9 @@ _STYLE: Any = {
     "legend.frameon": False,
     "legend.fontsize": 9.0,
 }
-_VARIABLES = {INK: "ink", FAINT: "faint"} | {colour: f"series-{at}" for at, colour in enumerate(SERIES)}
+_VARIABLES = {INK: "ink", FAINT: "faint", SOFT: "grey"} | {
+    colour: f"series-{at}" for at, colour in enumerate(SERIES)
+}
 
 
 class Picture:
@@ -62,8 +65,15 @@ def axes_of(height: float) -> Iterator[tuple[Figure, Axes]]:
         yield figure, axes
 
 
+def legend_above(axes: Axes, columns: int) -> None:
+    """A legend above the axes, where it hides nothing."""
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns)
+
+
 def _svg(figure: Figure) -> str:
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        # The browser writes the text with fonts of its own; here it is only measured.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     text = out.getvalue()

@@ -1,0 +1,33 @@
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+
+from dropkit.experiments.arrays import array_dataset
+from dropkit.experiments.changes import changes
+from dropkit.experiments.models import ModelSource
+from dropkit.experiments.plan import Options, make_plan
+from dropkit.report.record import Plan
+
+
+@pytest.fixture
+def plan(arrays: Any) -> Plan:
+    return make_plan(array_dataset(*arrays), ModelSource("mlp"), Options())[0]
+
+
+def test_the_same_plan_has_no_changes(plan: Plan) -> None:
+    assert changes(json.dumps(asdict(plan)), plan) == ()
+
+
+def test_what_was_decided_later_is_named_with_before_and_now(plan: Plan) -> None:
+    first = json.dumps(asdict(plan))
+    later = replace(plan, seed=5, tests=replace(plan.tests, pairs=12, margin=None), notes=("new",))
+    assert changes(first, later) == ("tests.margin: 0.005 -> null", "tests.pairs: 10 -> 12", "seed: 0 -> 5")
+
+
+def test_long_values_are_cut(plan: Plan) -> None:
+    later = replace(plan, search=replace(plan.search, families=tuple(f"family {at}" for at in range(30))))
+    (said,) = changes(json.dumps(asdict(plan)), later)
+    assert said.startswith("search.families: [")
+    assert len(said) < 110

@@ -1,0 +1,81 @@
+"""Question zero: would regularising help here at all, or a larger network, or more rows?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from dropkit.experiments.budget import SIZE_PAIRS, SIZE_SHARES
+from dropkit.report.record import Arm, Fit, Plan, Run, Scores
+
+__all__ = ["answer", "size_arms", "size_pairs"]
+
+UNDERFITS, ROOM, UNKNOWN = "underfits", "room", "unknown"
+
+_GAP = 0.1  # of the score on new rows: a smaller gap leaves a regulariser nothing to close
+
+
+def size_arms(none: Arm) -> tuple[Arm, ...]:
+    """None on a quarter and on half of the training rows."""
+    return tuple(
+        replace(none, name=f"none, {100 * share:g} % of the rows", family="size", share=share)
+        for share in SIZE_SHARES
+    )
+
+
+def size_pairs(plan: Plan) -> range:
+    """The pairs on which the size of the training part is varied."""
+    return range(min(SIZE_PAIRS, plan.tests.pairs))
+
+
+def answer(plan: Plan, runs: Sequence[Run]) -> Fit | None:
+    """What none learned and what it does on new rows, by the share of training rows it had.
+
+    With e(n) the score at n rows, e(2 n) is put at e(n) - r (e(n/2) - e(n)), where r, at most 1, is how much
+    of the gain of one doubling was left at the next.
+
+    Args:
+        plan: says which score counts.
+        runs: of none and of `size_arms`, on the same pairs.
+
+    Returns:
+        Fit | None: nothing where a share has no successful run.
+    """
+    names = {1.0: "none"} | {arm.share: arm.name for arm in size_arms(Arm("none", "none"))}
+    by_share = {
+        share: [run for run in runs if run.arm == name and run.select and run.pair in size_pairs(plan)]
+        for share, name in sorted(names.items())
+    }
+    if not all(each and all(run.kept for run in each) for each in by_share.values()):
+        return None
+    train = tuple(_mean([run.kept for run in each if run.kept]) for each in by_share.values())
+    select = tuple(_mean([run.select for run in each if run.select]) for each in by_share.values())
+    metric = plan.metrics[0]
+    learned, new = getattr(train[-1], metric), getattr(select[-1], metric)
+    return Fit(
+        shares=tuple(by_share),
+        train=train,
+        select=select,
+        answer=_gap(learned, new),
+        more_data=_more_data([getattr(each, metric) for each in select]),
+    )
+
+
+def _mean(scores: Sequence[Scores]) -> Scores:
+    return Scores(*(float(np.mean([getattr(each, name) for each in scores])) for name in ("error", "nll")))
+
+
+def _gap(learned: float, new: float) -> str:
+    if new <= 0:
+        return UNKNOWN
+    return UNDERFITS if new - learned < _GAP * new else ROOM
+
+
+def _more_data(scores: Sequence[float]) -> float | None:
+    quarter, half, whole = scores
+    first, second = quarter - half, half - whole
+    if first <= 0 or second <= 0:
+        return None
+    return second * min(1.0, second / first)

@@ -1,0 +1,112 @@
+"""Kept weights: what the sealed part is read with, and what the user takes home."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from dropkit.core.check import DropkitError
+from dropkit.experiments.course import restore, snapshot
+from dropkit.experiments.models import ModelSource, materialise
+from dropkit.experiments.randomness import one_thread, seeded
+from dropkit.experiments.scoring import Target, outputs_of
+from dropkit.experiments.sites import with_arm
+from dropkit.experiments.tensor_file import TornFileError, read_tensors, write_tensors
+from dropkit.report.record import Arm, Job, Plan
+
+__all__ = ["Kept", "keep_weights", "predict", "read_kept", "weights_path"]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The weights of each network of a run, and how its outputs become values."""
+
+    members: tuple[dict[str, Tensor], ...]
+    target: Target
+
+
+def weights_path(folder: Path, job: Job) -> Path:
+    """Where the weights of a job are kept.
+
+    >>> weights_path(Path("out"), Job("a", Arm("none", "none"), 0)).as_posix()
+    'out/weights/a.safetensors'
+    """
+    return folder / "weights" / f"{job.id}.safetensors"
+
+
+def keep_weights(path: Path, models: Sequence[nn.Module], target: Target) -> None:
+    """Write the weights of a run, whole or not at all: `0.NAME` for its first network, and so on.
+
+    Raises:
+        DropkitError: the folder can no longer be written.
+    """
+    tensors = {
+        f"{number}.{name}": value
+        for number, model in enumerate(models)
+        for name, value in snapshot(model).items()
+    }
+    facts = {"members": str(len(models)), "target": json.dumps(asdict(target))}
+    try:
+        write_tensors(path, {name: value.to_dense() for name, value in tensors.items()}, facts)
+    except OSError as error:
+        rule = f"can no longer be written ({error.strerror}); finished runs are kept"
+        raise DropkitError("out", rule, str(path), "make room and repeat the command") from error
+
+
+def read_kept(path: Path) -> Kept:
+    """The kept weights of a run.
+
+    Raises:
+        DropkitError: the file is not there, or not what was written.
+    """
+    try:
+        tensors, facts = read_tensors(path)
+        members = tuple({} for _ in range(int(facts["members"])))  # type: tuple[dict[str, Tensor], ...]
+        for name, value in tensors.items():
+            number, _, rest = name.partition(".")
+            members[int(number)][rest] = value
+        return Kept(members, Target(**json.loads(facts["target"])))
+    except (TornFileError, KeyError) as error:
+        mend = "remove the file and repeat the command, which trains this run again"
+        raise DropkitError("out", f"must hold kept weights as written ({error})", str(path), mend) from error
+
+
+def predict(plan: Plan, arm: Arm, source: ModelSource, path: Path, x: npt.NDArray[np.float32]) -> Tensor:
+    """What the kept networks of a run give for rows, in eval mode and as they were scored in training.
+
+    Args:
+        plan: of the study.
+        arm: of the run.
+        source: of the model.
+        path: of the kept weights.
+        x: encoded rows (rows, *input_shape), float32.
+
+    Returns:
+        Tensor: (rows, n_outputs), float32: logits or log-probabilities; for a regression in the units that
+            `read_kept(path).target` turns back.
+
+    Raises:
+        DropkitError: the file is not there, torn, or of another model.
+    """
+    kept = read_kept(path)
+    with one_thread(), seeded(0):
+        models = [_rebuilt(plan, arm, source, values, path) for values in kept.members]
+        return outputs_of(models, torch.from_numpy(x), plan.data.task)
+
+
+def _rebuilt(plan: Plan, arm: Arm, source: ModelSource, values: dict[str, Tensor], path: Path) -> nn.Module:
+    model = materialise(source.build(plan.data.input_shape, plan.data.n_outputs), plan.data.input_shape)
+    model = with_arm(model, arm, plan.model.sites)
+    try:
+        restore(model, values)
+    except ValueError as error:
+        mend = "open it with the arm and the model that it was trained as"
+        raise DropkitError("out", f"must hold the weights of {source.name}", str(path), mend) from error
+    return model

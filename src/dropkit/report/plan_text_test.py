@@ -1,0 +1,54 @@
+import pytest
+from tests import made_up
+
+from dropkit.report.plan_text import plan_lines
+from dropkit.report.record import Arm
+
+
+def told(**changes: object) -> str:
+    return " ".join(plan_lines(made_up.plan(**changes)))
+
+
+def test_the_plan_tells_sizes_search_tests_and_what_it_can_see() -> None:
+    text = told()
+    assert "700 rows to train, 150 to stop, 150 to compare on; 1500 rows are sealed until the end." in text
+    assert "12 trials each in rounds of 4, on 2 splits of their own; at most 5 finalists" in text
+    assert "Holm's correction over 12 comparisons; error decides." in text
+    assert "Smallest detectable effect: 1.55 standard deviations" in text
+
+
+def test_methods_of_one_list_of_modules_share_a_line() -> None:
+    text = told()
+    assert (
+        "dropout and Gaussian dropout can stand behind: features.1, features.4, features.7 and head.1."
+        in text
+    )
+    assert text.count("can stand behind") == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"parts": {"design": "resampled", "overlap": 0.2, "fresh": False}},
+            "Pairs share rows. The search sees",
+        ),
+        ({"parts": {"design": "seeds"}}, "All pairs have one split."),
+        ({"tests": {"floor": 1.2}}, "With any number of pairs it would be 1.20, as they share rows."),
+        ({"tests": {"margin": None}}, "Margin of equivalence: off."),
+        ({"tests": {"looks": 3}}, "The comparison may end early, at one of 3 looks."),
+        ({"model": {"random_modes": ("training", "eval")}}, "forward in training and eval mode."),
+        ({"data": {"class_weight": "balanced"}}, "The loss gives every class the same share"),
+    ],
+)
+def test_what_applies_is_told_and_only_then(changes: dict[str, object], sentence: str) -> None:
+    assert sentence.partition(",")[0] not in told()
+    assert sentence in told(**changes)
+
+
+def test_given_arms_are_listed_in_place_of_a_search() -> None:
+    plan = made_up.plan()
+    given = type(plan)(**{**vars(plan), "arms": (Arm("none", "none"), Arm("mine", "mine"))})
+    text = " ".join(plan_lines(given))
+    assert "Arms: none, mine." in text
+    assert "trials" not in text

@@ -1,0 +1,130 @@
+"""Who is told how a study goes: a bar with the time left and the leading arm, or nobody."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from dropkit.report.plan_text import plan_lines
+from dropkit.report.record import Plan, Run, StudyResult
+from dropkit.report.words import Words
+
+__all__ = ["Quiet", "Terminal", "Watcher"]
+
+
+class Watcher(Protocol):
+    """Who is told how a study goes: the plan first, inside `with` each finished run, then the result."""
+
+    def planned(self, plan: Plan, total: int, done: int, place: str, damaged: int = 0) -> None:
+        """The plan is fixed: `total` runs at most.
+
+        Args:
+            plan: what was decided.
+            total: how many runs it takes at most.
+            done: how many of them are already in `place`.
+            place: the folder.
+            damaged: how many records there failed their checksum.
+        """
+
+    def finished(self, run: Run) -> None:
+        """One more run is on the disk."""
+
+    def concluded(self, result: StudyResult) -> None:
+        """All is known, also where it was interrupted."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None: ...
+
+
+class Quiet:
+    """A watcher that says nothing."""
+
+    def planned(self, plan: Plan, total: int, done: int, place: str, damaged: int = 0) -> None:
+        """Say nothing."""
+
+    def finished(self, run: Run) -> None:
+        """Say nothing."""
+
+    def concluded(self, result: StudyResult) -> None:
+        """Say nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class Terminal:
+    """A watcher that writes to standard error, so that standard output stays clean for results.
+
+    Args:
+        console: where to write.
+        lang: `en` or `zh`.
+    """
+
+    def __init__(self, console: Console | None = None, lang: str = "en") -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        self.lang = lang
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            *(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
+            TextColumn("{task.fields[leading]}", markup=False),
+        )
+        self.progress = Progress(*columns, console=self.console)
+        self.bar = self.progress.add_task("", leading="")
+        self.words: Words | None = None
+        self.scores: dict[str, list[float]] = {}
+
+    def planned(self, plan: Plan, total: int, done: int, place: str, damaged: int = 0) -> None:
+        """Print the plan."""
+        self.words = Words(plan, self.lang)
+        say = self.words.say
+        for line in plan_lines(plan, self.lang):
+            self.console.print(Text(line))
+        if done:
+            self.console.print(Text(say("terminal.found", runs=say("count.finished", n=done), place=place)))
+        if damaged:
+            records = say("count.records", n=damaged)
+            self.console.print(Text(say("terminal.damaged", records=records, place=place)))
+        self.progress.update(self.bar, total=total, completed=done, description=say("terminal.bar"))
+
+    def finished(self, run: Run) -> None:
+        """Move the bar and say who leads; a failed run is named."""
+        if self.words is None:
+            raise RuntimeError("a watcher is told the plan before the first run")
+        words = self.words
+        if run.failure:
+            failed = words.say(
+                "terminal.failed", arm=words.arm(run.arm), pair=run.pair + 1, failure=run.failure
+            )
+            self.console.print(Text(failed))
+        self.progress.update(self.bar, advance=1, leading=self._leading(run, words))
+
+    def concluded(self, result: StudyResult) -> None:
+        """Say nothing: the result goes to standard output."""
+
+    def _leading(self, run: Run, words: Words) -> str:
+        metric = words.plan.metrics[0]
+        if run.select is not None and not run.paused:
+            self.scores.setdefault(run.arm, []).append(getattr(run.select, metric))
+        if not self.scores:
+            return ""
+        best = min(self.scores, key=lambda arm: fmean(self.scores[arm]))
+        score = words.quantity(metric, fmean(self.scores[best]))
+        return words.say("terminal.leading", arm=words.arm(best), score=score)
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
