@@ -133,4 +133,4 @@ def test_every_promise_is_measured_and_counted() -> None:
     assert {promise for promise, *_ in parts()} == set(page.PROMISES) == set(range(1, 13))
     assert sum(promise == 5 for promise, *_ in parts()) <= RUNS["prove.rate"]
     assert sum(promise == 6 for promise, *_ in parts()) <= RUNS["prove.independence"]
-    assert 3 * len(selftest.DESIGNS) + 3 + 4 <= RUNS["prove.study"]
+    assert 3 * len(selftest.DESIGNS) + 3 + 4 + 6 <= RUNS["prove.study"]

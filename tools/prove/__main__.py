@@ -57,6 +57,10 @@ def parts() -> list[Part]:
         ),
         (11, "other correlations", selftest.other_correlations, ()),
         (11, "other tails", selftest.other_tails, ()),
+        *(
+            (11, f"looks, overlap {overlap:.2f}", selftest.looks, (overlap,))
+            for overlap in (0.0, selftest.SHARED)
+        ),
         (12, "kills", kills.kills, ()),
     ]
 

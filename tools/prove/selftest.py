@@ -5,14 +5,15 @@ from __future__ import annotations
 from scipy import stats
 
 from dropkit.experiments.power import Design
-from dropkit.experiments.simulate import Errors, Truth, errors
+from dropkit.experiments.simulate import Errors, Truth, claims_at_looks, errors
 from dropkit.testing.registry import share
 from tools.prove.proof import Measured
 
-__all__ = ["DESIGNS", "design", "other_correlations", "other_tails"]
+__all__ = ["DESIGNS", "design", "looks", "other_correlations", "other_tails"]
 
 STUDIES = 20_000
-COMPARISONS = 8
+COMPARISONS = 10
+"""Five finalists in two scores."""
 SHARED = 0.15 / 0.70
 """Test rows over training rows in a study that redraws its splits from all rows."""
 
@@ -64,6 +65,15 @@ def other_tails(pairs: int = 10, studies: int = STUDIES) -> Measured:
         for freedom, each in found.items()
     )
     return Measured(holds, f"{pairs} pairs, {_rows(0.0)}, heavy tails: {rates}")
+
+
+def looks(overlap: float, pairs: int = 12, studies: int = STUDIES) -> Measured:
+    """Studies that may end early: a claim at any of two, three or four looks."""
+    plan = Design(pairs, overlap, COMPARISONS)
+    counts = {number: claims_at_looks(plan, number, studies) for number in (2, 3, 4)}
+    rates = ", ".join(f"{_percent(count, studies)} with {number}" for number, count in counts.items())
+    holds = all(_within(count, studies) for count in counts.values())
+    return Measured(holds, f"{pairs} pairs, {_rows(overlap)}, several looks: any false difference {rates}")
 
 
 def _within(count: int, studies: int) -> bool:

@@ -17,7 +17,6 @@ from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.dataset import Floats, ImageInputs, Index
 from dropkit.experiments.families import BROUGHT, UNREGULARISED
 from dropkit.experiments.runner import run_all
-from dropkit.experiments.stages import INTERIM, alpha_at
 from dropkit.report.load import load_result
 from dropkit.report.record import FIRST_SCREENING, StudyResult
 
@@ -174,12 +173,6 @@ def test_after_ctrl_c_the_sealed_part_stays_shut(
 
 
 # --- looks
-
-
-def test_the_levels_of_all_looks_sum_to_the_plans(searched: StudyResult) -> None:
-    plan = replace(searched.plan, tests=replace(searched.plan.tests, looks=3))
-    assert [alpha_at(plan, look) for look in (1, 2, 3)] == [INTERIM, INTERIM, pytest.approx(0.048)]
-    assert alpha_at(searched.plan, 1) == 0.05
 
 
 def test_a_clear_answer_ends_the_comparison_early(tmp_path: Path) -> None:

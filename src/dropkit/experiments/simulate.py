@@ -17,9 +17,10 @@ from scipy import special
 
 from dropkit.experiments.decision import BETTER, EQUIVALENT, OPEN, decide
 from dropkit.experiments.inference import estimate
+from dropkit.experiments.looks import level_at
 from dropkit.experiments.power import Design
 
-__all__ = ["Errors", "Truth", "errors"]
+__all__ = ["Errors", "Truth", "claims_at_looks", "errors"]
 
 Array = npt.NDArray[Any]
 
@@ -117,6 +118,27 @@ def errors(design: Design, studies: int, truth: Truth | None = None, seed: int =
         false_equivalent=_any(worse.outcome == EQUIVALENT),
         false_no_better=_any(better.p_no_better < design.alpha),
     )
+
+
+def claims_at_looks(design: Design, looks: int, studies: int, seed: int = 0) -> int:
+    """In how many studies without any true difference one is claimed at some look.
+
+    Args:
+        design: pairs, overlap, comparisons, level and power.
+        looks: how often it is looked at, after equal shares of the pairs.
+        studies: how many, at least 1.
+        seed: of the draws.
+
+    >>> claims_at_looks(Design(12, comparisons=4), looks=3, studies=100) <= 20
+    True
+    """
+    d, off = Truth().draw(design, studies, seed), np.full(design.comparisons, np.nan)
+    claimed = np.zeros(studies, dtype=bool)
+    for look in range(1, looks + 1):
+        seen = d[..., : design.pairs * look // looks]
+        level = level_at(design.alpha, look, looks)
+        claimed |= (decide(seen, off, design.overlap, level).outcome != OPEN).any(axis=1)
+    return int(claimed.sum())
 
 
 def _any(hits: Array) -> int:

@@ -19,6 +19,7 @@ from dropkit.experiments.families import (
     ensembles,
     spaces_for,
 )
+from dropkit.experiments.looks import level_at
 from dropkit.experiments.recipe import PLAIN, Recipe
 from dropkit.experiments.run_id import make_job
 from dropkit.experiments.runner import run_all, take_finished
@@ -29,19 +30,7 @@ from dropkit.experiments.weights import weights_path
 from dropkit.report.record import FIRST_SCREENING, NONE, Arm, Family, Job, Plan, Run
 from dropkit.report.watcher import Watcher
 
-__all__ = ["INTERIM", "Stages", "alpha_at"]
-
-INTERIM = 0.001
-"""Level of each look before the last, taken from that of the last (Haybittle and Peto's rule)."""
-
-
-def alpha_at(plan: Plan, look: int) -> float:
-    """The level of a look, from 1 to `plan.tests.looks`: together they do not exceed the plan's.
-
-    The sum bounds the chance of a false claim at any look, however the looks depend on one another.
-    """
-    before = plan.tests.looks - 1
-    return INTERIM if look < plan.tests.looks else plan.tests.alpha - before * INTERIM
+__all__ = ["Stages"]
 
 
 @dataclass
@@ -74,7 +63,7 @@ class Stages:
 
     def all(self) -> None:
         """Search unless arms were given, then compare."""
-        self.level = alpha_at(self.plan, self.plan.tests.looks)
+        self.level = self._level(self.plan.tests.looks)
         if self.plan.arms:
             self.arms = self.plan.arms
         else:
@@ -131,9 +120,12 @@ class Stages:
         for look in range(1, self.plan.tests.looks + 1):
             pairs = range(self.plan.tests.pairs * look // self.plan.tests.looks)
             self._run([job for job in self.comparing_jobs() if job.pair in pairs])
-            if self._is_decided(alpha_at(self.plan, look)):
-                self.level = alpha_at(self.plan, look)
+            if self._is_decided(self._level(look)):
+                self.level = self._level(look)
                 return
+
+    def _level(self, look: int) -> float:
+        return level_at(self.plan.tests.alpha, look, self.plan.tests.looks)
 
     def _is_decided(self, alpha: float) -> bool:
         found = compare(self.plan, self.arms, complete_pairs(self.arms, self.compared()), alpha)
