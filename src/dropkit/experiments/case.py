@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from dropkit.experiments import question_zero
 from dropkit.experiments.checkpoint import checkpoint_path
 from dropkit.experiments.crew import Trainer, Work, make_crew
 from dropkit.experiments.models import ModelSource
-from dropkit.experiments.ray_crew import LOCAL, RayCrew
 from dropkit.experiments.recipe import Recipe
 from dropkit.experiments.sealed import Sealed
 from dropkit.experiments.stages import Stages
@@ -38,6 +37,11 @@ class How:
     dry_run: bool = False
     lang: str = "en"
     ray: str | None = None
+    crew: Callable[[Work], Trainer] | None = None
+
+    def crew_for(self, work: Work) -> Trainer:
+        """Who trains; a dry run needs nobody, so that this process stands there."""
+        return make_crew(work, 1) if self.dry_run else make_crew(work, self.workers, self.ray, self.crew)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Case:
     def answer(self, watcher: Watcher, how: How, changed: tuple[str, ...]) -> StudyResult:
         """Run all stages and conclude; after Ctrl-C from whatever is finished."""
         work = Work(self.plan, self.sealed.opened, self.sealed.splits, self.source, self.place, self.recipe)
-        with _crew(work, how) as crew:
+        with how.crew_for(work) as crew:
             stages = Stages(
                 *(self.plan, self.sealed.splits, crew, self.store, watcher, self.place),
                 *(self.recipe, how.fresh),
@@ -140,12 +144,6 @@ class Case:
     def _files(self) -> dict[str, str]:
         names = [PAGE, RECORD, FILE, *([MODEL] if (self.place / MODEL).is_file() else [])]
         return {name: str(self.place / name) for name in names}
-
-
-def _crew(work: Work, how: How) -> Trainer:
-    if how.ray is None or how.dry_run:
-        return make_crew(work, 1 if how.dry_run else how.workers)
-    return RayCrew(work, how.ray, how.workers if how.ray == LOCAL else None)
 
 
 def _in_order(runs: Sequence[Run]) -> tuple[Run, ...]:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,11 +15,12 @@ from safetensors import safe_open
 from dropkit.experiments import stages as module
 from dropkit.experiments import study
 from dropkit.experiments.arrays import array_dataset
+from dropkit.experiments.crew import Alone
 from dropkit.experiments.dataset import Floats, ImageInputs, Index
 from dropkit.experiments.families import BROUGHT, UNREGULARISED
 from dropkit.experiments.runner import run_all
 from dropkit.report.load import load_result
-from dropkit.report.record import FIRST_SCREENING, StudyResult
+from dropkit.report.record import FIRST_SCREENING, Job, Run, StudyResult
 
 SHORT: dict[str, Any] = {"trials": 2, "epochs": 2, "pairs": 6, "quiet": True}
 
@@ -197,3 +199,19 @@ def test_the_metric_of_ones_own_is_the_score(images: Any, tmp_path: Path) -> Non
     assert result.plan.tests.name.endswith("miss")
     assert 0.3 < result.arms[0].select.error < 0.6
     assert result.arms[0].select.error * 26 % 1 > 1e-6
+
+
+def test_a_trainer_of_ones_own_trains_and_the_table_is_the_same(images: Any, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Mine(Alone):
+        def begin(self, job: Job) -> Future[Run]:
+            asked.append(job.id)
+            return super().begin(job)
+
+    arms: dict[str, Any] = {"arms": (UNREGULARISED, BROUGHT), "epochs": 1, "pairs": 6, "quiet": True}
+    mine, ours = (
+        study(images, out=tmp_path / str(crew), crew=crew, workers=1, **arms) for crew in (Mine, None)
+    )
+    assert mine.table_hash == ours.table_hash
+    assert len(asked) == 12

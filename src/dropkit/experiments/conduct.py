@@ -17,6 +17,7 @@ from dropkit.experiments.budget import Cost, calibrate, most_runs, parse_budget
 from dropkit.experiments.case import PAGE, RECORD, Case, How
 from dropkit.experiments.changes import changes
 from dropkit.experiments.columns import Columns
+from dropkit.experiments.crew import Trainer, Work
 from dropkit.experiments.margin import MARGIN
 from dropkit.experiments.measure import seconds_per_epoch
 from dropkit.experiments.models import ModelSource
@@ -67,6 +68,7 @@ def study(
     lang: str = "en",
     recipe: Recipe = PLAIN,
     ray: str | None = None,
+    crew: Callable[[Work], Trainer] | None = None,
     track: Sequence[str] = (),
 ) -> StudyResult:
     """Find out from real data which dropout helps, where and how much, with "none" as a possible answer.
@@ -115,6 +117,7 @@ def study(
         recipe: your own loss, optimizer or training step; `dropkit.experiments.loops` makes one from a
             LightningModule, a model of transformers or a skorch net.
         ray: address of a Ray cluster that trains, or `local` to begin one here.
+        crew: makes a trainer of your own, for a cluster that dropkit does not know: see docs/cluster.md.
         track: `tensorboard`, `mlflow`: where runs and result are told as well.
 
     Returns:
@@ -134,6 +137,7 @@ def study(
             "quiet": quiet,
             "lang": lang,
             "ray": ray,
+            "crew": crew,
             "track": track,
         }
         return study(**registered_settings(Path(out), settings), **again)
@@ -170,7 +174,7 @@ def study(
         store.register(question(plan), json.dumps(settings), plan.fingerprint, json.dumps(asdict(plan)))
         watcher.planned(plan, most_runs(plan), 0, str(place))
         case = Case(plan, sealed, source, recipe, store, place)
-        how = How(options.workers, fresh, dry_run, lang, ray)
+        how = How(options.workers, fresh, dry_run, lang, ray, crew)
         result = case.answer(watcher, how, changes(first, plan) if first else ())
     result = replace(result, settings=settings, seconds=round(perf_counter() - began, 1))
     watcher.concluded(result)

@@ -15,7 +15,7 @@ from dropkit.report.record import Arm
 
 __all__ = ["registered_settings", "settings_of"]
 
-_HOW = frozenset(("workers", "out", "fresh", "resume", "dry_run", "quiet", "lang", "ray", "track"))
+_HOW = frozenset(("workers", "out", "fresh", "resume", "dry_run", "quiet", "lang", "ray", "crew", "track"))
 """What does not decide what is found."""
 
 
