@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,11 +135,13 @@ class Case:
         best = min(
             runs, key=lambda item: [getattr(item[0].stop, name) for name in self.plan.metrics], default=None
         )
-        if best and (kept := weights_path(self.place, jobs[recommended, best[1]])).is_file():
-            kept.replace(self.place / MODEL)
-        first = next(iter(jobs.values()))
-        for path in (weights_path(self.place, first), checkpoint_path(self.place, first)):
-            shutil.rmtree(path.parent, ignore_errors=True)
+        if best:
+            with suppress(FileNotFoundError):  # kept long ago, or just now by another study on the folder
+                weights_path(self.place, jobs[recommended, best[1]]).replace(self.place / MODEL)
+        # Ours alone: another study on the folder may still need its own.
+        for job in (*jobs.values(), *stages.searching_jobs()):
+            weights_path(self.place, job).unlink(missing_ok=True)
+            checkpoint_path(self.place, job).unlink(missing_ok=True)
 
     def _files(self) -> dict[str, str]:
         names = [PAGE, RECORD, FILE, *([MODEL] if (self.place / MODEL).is_file() else [])]

@@ -142,6 +142,11 @@ class Stages:
         pairs = range(self.plan.tests.pairs)
         return [self._job(arm, pair, keep=True) for pair in pairs for arm in self.arms]
 
+    def searching_jobs(self) -> list[Job]:
+        """All runs of the search, to their end."""
+        screening = [pair for pair in self.splits if self.plan.screens(pair)]
+        return [self._job(arm, pair) for arm in self.tried for pair in screening]
+
     def _job(self, arm: Arm, pair: int, *, until: int = 0, keep: bool = False) -> Job:
         return make_job(self.plan, arm, pair, self.splits[pair], until=until, keep=keep)
 
@@ -165,10 +170,10 @@ class Stages:
     def _forget(self, jobs: Sequence[Job]) -> None:
         """Runs whose weights are wanted and gone have to be trained again, and with `fresh` all."""
         kept = [job for job in jobs if job.keep]
-        asked = self.store.losses(job.id for job in kept)
-        gone = [
-            job.id for job in kept if job.id not in asked and not weights_path(self.folder, job).is_file()
-        ]
+        absent = [job.id for job in kept if not weights_path(self.folder, job).is_file()]
+        # In this order: weights are cleared away after what they gave is in the store.
+        asked = self.store.losses(absent)
+        gone = [run_id for run_id in absent if run_id not in asked]
         ours = {run.id for run in self.runs}
         self.store.forget(gone + [job.id for job in jobs if self.fresh and job.id not in ours])
 

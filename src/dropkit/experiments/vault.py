@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from dropkit.core.check import DropkitError
 from dropkit.experiments.bootstrap import interval
 from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION, Dataset, Split
 from dropkit.experiments.models import ModelSource
@@ -69,8 +70,17 @@ class Vault:
         for pair in sorted({job.pair for job in jobs}):
             x = self.opened.inputs.encoder(self.splits[pair].train)(self.sealed.inputs)
             for job in (each for each in jobs if each.pair == pair):
-                found[job.id] = self._losses(job, x)
+                found[job.id] = self._asked(job, x)
         return found
+
+    def _asked(self, job: Job, x: npt.NDArray[np.float32]) -> Losses:
+        try:
+            return self._losses(job, x)
+        except DropkitError:
+            # Another study on the folder, which asked meanwhile, may have cleared the weights away.
+            if known := self.store.losses([job.id]):
+                return known[job.id]
+            raise
 
     def _losses(self, job: Job, x: npt.NDArray[np.float32]) -> Losses:
         path, task, y = weights_path(self.folder, job), self.plan.data.task, self.sealed.y
