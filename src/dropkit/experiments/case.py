@@ -20,7 +20,8 @@ from dropkit.experiments.table_hash import table_hash
 from dropkit.experiments.vault import ByArm, Vault, calibration, sealed_scores
 from dropkit.experiments.verdict import judge
 from dropkit.experiments.weights import weights_path
-from dropkit.report.record import NONE, Plan, Run, StudyResult
+from dropkit.report.plan import NONE, Plan
+from dropkit.report.record import Run, StudyResult
 from dropkit.report.watcher import Watcher
 
 __all__ = ["MODEL", "PAGE", "RECORD", "Case", "How"]
@@ -140,8 +141,10 @@ class Case:
                 weights_path(self.place, jobs[recommended, best[1]]).replace(self.place / MODEL)
         # Ours alone: another study on the folder may still need its own.
         for job in (*jobs.values(), *stages.searching_jobs()):
-            weights_path(self.place, job).unlink(missing_ok=True)
-            checkpoint_path(self.place, job).unlink(missing_ok=True)
+            for path in (weights_path(self.place, job), checkpoint_path(self.place, job)):
+                path.unlink(missing_ok=True)
+                with suppress(OSError):  # gone, or not empty
+                    path.parent.rmdir()
 
     def _files(self) -> dict[str, str]:
         names = [PAGE, RECORD, FILE, *([MODEL] if (self.place / MODEL).is_file() else [])]

@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError
@@ -41,7 +42,6 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
     header = json.dumps({"facts": dict(facts), "sha256": _digest(plain, facts)}, sort_keys=True)
     content = save(plain, {_HEADER: header})
     beside = path.with_suffix(f"{path.suffix}.{os.getpid()}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         _write_through(beside, content)
         beside.replace(path)
@@ -51,10 +51,19 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
 
 def _write_through(path: Path, content: bytes) -> None:
     # On the disk before it gets its name: after a power cut the name would else stand for zeros.
-    with path.open("wb") as file:
+    with _opened(path) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _opened(path: Path) -> BinaryIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):
+        return path.open("wb")
+    # Whoever else works here found the folder empty just now and removed it.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("wb")
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

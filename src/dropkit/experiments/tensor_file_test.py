@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -50,6 +51,24 @@ def test_any_changed_byte_and_any_lost_end_is_noticed(tmp_path: Path) -> None:
         path.write_bytes(whole[:length])
         with pytest.raises(TornFileError):
             read_tensors(path)
+
+
+def test_a_folder_that_another_study_removes_at_that_moment_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Path.mkdir
+    removed: list[Path] = []
+
+    def making(folder: Path, **how: Any) -> None:
+        make(folder, **how)
+        if not removed:
+            removed.append(folder)
+            folder.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", making)
+    write_tensors(tmp_path / "deep" / "w.safetensors", {"weight": SHARED}, {})
+    assert removed == [tmp_path / "deep"]
+    assert torch.equal(read_tensors(tmp_path / "deep" / "w.safetensors")[0]["weight"], SHARED)
 
 
 def test_equal_tensors_make_equal_files(tmp_path: Path) -> None:
