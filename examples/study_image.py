@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 import dropkit
 from dropkit.experiments.families import UNREGULARISED
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 
 
 def draw(folder: Path, count: int = 60) -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import dropkit
 from dropkit.experiments.loops import from_lightning
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 
 
 class Moons(pl.LightningModule):

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 import dropkit
 from dropkit.experiments.families import UNREGULARISED
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 
 LENGTH = 8
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import dropkit
 from dropkit.experiments.loops import from_skorch
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 
 
 class Wines(nn.Module):

@@ -10,7 +10,7 @@ import pandas as pd
 
 import dropkit
 from dropkit.experiments.families import UNREGULARISED
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 
 
 def visits(patients: int = 60, each: int = 5) -> pd.DataFrame:

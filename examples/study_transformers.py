@@ -9,7 +9,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 import dropkit
 from dropkit.experiments.loops import from_transformers
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 
 WORDS, LENGTH = 20, 8
 

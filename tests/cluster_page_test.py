@@ -31,6 +31,11 @@ def code(heading: str) -> dict[str, Any]:
     return names
 
 
+def stand_in_for(folder: Path) -> Any:
+    """Work that is no network, long enough to be killed."""
+    return StandIn(folder, seconds=0.5)
+
+
 @pytest.fixture
 def dask() -> Iterator[Any]:
     """A cluster of two processes of one thread; a run that was killed once is not begun again by it."""
@@ -47,27 +52,27 @@ def dask() -> Iterator[Any]:
 
 
 def test_dask_gives_the_runs_of_one_process_also_after_a_kill(tmp_path: Path, dask: Any) -> None:
-    make, work = code("Dask")["DaskCrew"], StandIn(tmp_path, seconds=0.5)
-    trainer: Any = make_crew(work, 1, crew=lambda each: make(each, dask.scheduler_address))  # type: ignore[arg-type]
+    make, work = code("Dask")["DaskCrew"], stand_in_for(tmp_path)
+    trainer: Any = make_crew(work, 1, crew=lambda each: make(each, dask.scheduler_address))
     begun = trainer.begin(JOBS[0])
     assert (trainer.size, trainer.vacancies) == (2, 1)
     os.kill(process_of(JOBS[0], tmp_path), signal.SIGKILL)
     with pytest.raises(Death):
         trainer.collect(begun)
     runs, deaths = settle(trainer, JOBS)
-    assert (runs, deaths) == settle(Alone(work), JOBS)  # type: ignore[arg-type]
+    assert (runs, deaths) == settle(Alone(work), JOBS)
 
 
 def test_slurm_jobs_give_the_runs_of_one_process_also_after_a_kill(tmp_path: Path) -> None:
     pytest.importorskip("submitit", reason="submitit is an optional package")
-    make, work = code("Slurm")["SlurmCrew"], StandIn(tmp_path, seconds=0.5)
+    make, work = code("Slurm")["SlurmCrew"], stand_in_for(tmp_path)
     trainer = make(work, str(tmp_path / "slurm"), 2, cluster="local")
     begun = trainer.begin(JOBS[0])
     os.kill(process_of(JOBS[0], tmp_path), signal.SIGKILL)
     with pytest.raises(Death):
         trainer.collect(begun)
     runs, deaths = settle(trainer, JOBS[:3])
-    assert (runs, deaths) == settle(Alone(work), JOBS[:3])  # type: ignore[arg-type]
+    assert (runs, deaths) == settle(Alone(work), JOBS[:3])
 
 
 def test_a_slurm_job_that_raises_is_no_death(tmp_path: Path) -> None:

@@ -15,28 +15,30 @@ from dropkit.experiments.evidence import effect_size, sign_flips, wins
 from dropkit.experiments.inference import paired_test
 from dropkit.experiments.power import Design
 from dropkit.experiments.verdict import judge
-from dropkit.report.record import (
+from dropkit.report.plan import (
     AS_BROUGHT,
     FIRST_SCREENING,
     NONE,
     Arm,
-    ArmSummary,
-    Calibration,
-    Comparison,
     Data,
-    Family,
-    Fit,
+    Inference,
     Model,
     Parts,
     Plan,
+    Search,
+    Training,
+)
+from dropkit.report.record import (
+    ArmSummary,
+    Calibration,
+    Comparison,
+    Family,
+    Fit,
     Point,
     Run,
     Scores,
     Sealed,
-    Search,
     StudyResult,
-    Tests,
-    Training,
 )
 
 PAIRS = 10
@@ -74,7 +76,7 @@ def plan(**changes: Any) -> Plan:
         parts=Parts(700, 150, 150, 1500, "disjoint", 0.0, fresh=True),
         training=Training(40, 20, 4, 64, 0.003),
         search=Search(FAMILIES, 12, 4, 2, 5, prune=True),
-        tests=Tests("error", 0.005, PAIRS, 1, 0.05, 0.8, 12, 1.55, 0.0),
+        tests=Inference("error", 0.005, PAIRS, 1, 0.05, 0.8, 12, 1.55, 0.0),
         seed=0,
         versions={"dropkit": "0.1.0", "python": "3.11.7", "torch": "2.13.0", "numpy": "2.4.6"},
         fingerprint="0123456789abcdef",

@@ -6,7 +6,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 
 from dropkit.experiments.crew import Death, Trainer
-from dropkit.report.record import Arm, Job, Run, Scores
+from dropkit.report.plan import Arm, Job
+from dropkit.report.record import Run, Scores
 
 JOBS = [Job(f"id-{pair}", Arm("dropout", "dropout", rate=0.5), pair) for pair in range(6)]
 

@@ -25,7 +25,7 @@ from dropkit.core.check import DropkitError
 from dropkit.experiments import study
 from dropkit.experiments.families import UNREGULARISED
 from dropkit.experiments.store import FILE
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 from tools.prove.proof import Measured
 
 __all__ = ["Disturbance", "Tally", "kills"]

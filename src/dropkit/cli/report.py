@@ -122,15 +122,9 @@ def _beside(folder: str, name: str) -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    # Written beside and renamed: a reader sees the old page or the new one, never half of one.
-    part = path.with_suffix(f"{path.suffix}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        rule = f"must be a file that can be written ({error.strerror})"
-        raise DropkitError("out", rule, str(path), "name another with --out") from error
+    from dropkit.report.text_file import write_whole
+
+    write_whole(path, text, "must be a file that can be written ({why})", "name another with --out")
 
 
 def _print_json(record: dict[str, Any]) -> None:

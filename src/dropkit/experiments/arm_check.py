@@ -7,7 +7,7 @@ import math
 from dropkit.core.check import DropkitError, Interval, OneOf, Whole, suggest
 from dropkit.experiments.dataset import CLASSIFICATION
 from dropkit.experiments.recipe import PLAIN, Recipe
-from dropkit.report.record import Arm, Plan
+from dropkit.report.plan import Arm, Plan
 
 __all__ = ["RANGES", "check_arm"]
 

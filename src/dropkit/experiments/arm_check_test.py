@@ -10,7 +10,7 @@ from dropkit.experiments.arm_check import RANGES, check_arm
 from dropkit.experiments.dataset import Dataset
 from dropkit.experiments.recipe import Recipe
 from dropkit.experiments.train import Task
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 
 NONE = Arm("none", "none")
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 
 from dropkit.core.check import DropkitError
-from dropkit.report.record import Plan
+from dropkit.report.plan import Plan
 
 __all__ = ["DEFAULT", "Cost", "calibrate", "estimate", "most_runs", "parse_budget"]
 

@@ -17,7 +17,7 @@ from dropkit.experiments.budget import (
 from dropkit.experiments.families import UNREGULARISED
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
-from dropkit.report.record import Arm, Plan
+from dropkit.report.plan import Arm, Plan
 
 FREE = {"epochs": True, "trials": True}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from dropkit.report.record import Plan
+from dropkit.report.plan import Plan
 
 __all__ = ["changes"]
 

@@ -8,7 +8,7 @@ from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.changes import changes
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
-from dropkit.report.record import Plan
+from dropkit.report.plan import Plan
 
 
 @pytest.fixture

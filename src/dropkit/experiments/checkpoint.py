@@ -8,7 +8,7 @@ from typing import Any
 
 from dropkit.experiments.packing import pack, unpack
 from dropkit.experiments.tensor_file import TornFileError, read_tensors, write_tensors
-from dropkit.report.record import Job
+from dropkit.report.plan import Job
 
 __all__ = ["checkpoint_path", "forget_checkpoint", "load_checkpoint", "save_checkpoint"]
 
@@ -18,7 +18,7 @@ _FORM = "1"
 def checkpoint_path(folder: Path, job: Job) -> Path:
     """Where the checkpoint of a job lies: the same place wherever the job pauses.
 
-    >>> from dropkit.report.record import Arm
+    >>> from dropkit.report.plan import Arm
     >>> job = Job("b", Arm("none", "none"), 0, until=5, trial="a")
     >>> checkpoint_path(Path("out"), job).as_posix()
     'out/checkpoints/a.safetensors'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 
 import joblib
 
-from dropkit.core.check import DropkitError
 from dropkit.experiments.budget import Cost, calibrate, most_runs, parse_budget
 from dropkit.experiments.case import PAGE, RECORD, Case, How
 from dropkit.experiments.changes import changes
@@ -30,7 +28,9 @@ from dropkit.experiments.trackers import Tracked, make_trackers
 from dropkit.experiments.user_file import is_spec
 from dropkit.report.messages import messages
 from dropkit.report.page import render_page
-from dropkit.report.record import Arm, Plan, StudyResult
+from dropkit.report.plan import Arm, Plan
+from dropkit.report.record import StudyResult
+from dropkit.report.text_file import write_whole
 from dropkit.report.watcher import Quiet, Terminal
 
 __all__ = ["study"]
@@ -200,20 +200,8 @@ def _freeze(draft: Plan, cost: Cost, options: Options, known: str | None) -> Pla
 
 
 def _write(result: StudyResult, place: Path, lang: str) -> StudyResult:
+    rule, mend = f"can no longer be written ({{why}}); runs are in {FILE}", "make room and repeat the command"
     record = json.dumps(asdict(result), indent=1, allow_nan=False)
-    _replace(place / RECORD, record)
-    _replace(place / PAGE, render_page(result, lang))
+    write_whole(place / RECORD, record, rule, mend)
+    write_whole(place / PAGE, render_page(result, lang), rule, mend)
     return result
-
-
-def _replace(path: Path, text: str) -> None:
-    # Written beside and renamed: a reader sees the old page or the new one, never half of one. Another study
-    # on the folder writes beside it under another name.
-    beside = path.with_suffix(f"{path.suffix}.{os.getpid()}.part")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        rule = f"can no longer be written ({error.strerror}); finished runs are kept in {FILE}"
-        raise DropkitError("out", rule, str(path), "make room and repeat the command") from error

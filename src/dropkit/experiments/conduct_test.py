@@ -16,8 +16,9 @@ from dropkit.experiments.families import BROUGHT
 from dropkit.experiments.families import UNREGULARISED as NONE
 from dropkit.experiments.models import mlp
 from dropkit.experiments.runner import run_all
+from dropkit.report.plan import Arm, Job
 from dropkit.report.plan_text import plan_lines
-from dropkit.report.record import Arm, Job, Run, StudyResult
+from dropkit.report.record import Run, StudyResult
 
 Tiny = Callable[..., StudyResult]
 ARMS = (NONE, Arm("dropout 0.5", "dropout", rate=0.5))

@@ -16,8 +16,9 @@ from dropkit.experiments.own import own_dropout
 from dropkit.experiments.sites import places_for
 from dropkit.experiments.split import Rows, Sizes, check_parts, cut_pairs
 from dropkit.experiments.task import Task
-from dropkit.report import record
-from dropkit.report.record import Arm, StudyResult
+from dropkit.report import plan
+from dropkit.report.plan import Arm
+from dropkit.report.record import StudyResult
 
 Arrays = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
@@ -77,22 +78,30 @@ def line(arrays: Arrays) -> Dataset:
     return array_dataset(x, 5000 + 200 * x[:, 0])
 
 
-def plan_of(data: Dataset, model: Any = "mlp", metric: str = "error", **training: Any) -> record.Plan:
+@pytest.fixture
+def images() -> Dataset:
+    """Two classes of small images that lie apart."""
+    rng = np.random.default_rng(0)
+    y = np.arange(80) % 2
+    return array_dataset(rng.normal(size=(80, 1, 8, 8)) + y[:, None, None, None], y)
+
+
+def plan_of(data: Dataset, model: Any = "mlp", metric: str = "error", **training: Any) -> plan.Plan:
     """A plan by hand, over as many rows as the data hold."""
     source, shape = ModelSource(model), data.inputs.shape
     built = source.build(shape, data.n_outputs)
     weight = training.pop("class_weight", "none")
     usual = {"epochs": 6, "checks": 6, "patience": 6, "batch": 16, "learning_rate": 1e-2}
     rows = len(data.y)
-    return record.Plan(
-        record.Data(
+    return plan.Plan(
+        plan.Data(
             data.name, "", data.task, rows, shape, data.n_outputs, data.guess_error, class_weight=weight
         ),
-        record.Model(source.name, "", places_for(built, shape), own_dropout(built)),
-        record.Parts(rows // 2, rows // 4, rows // 4, 0, "resampled", 0.5, fresh=True),
-        record.Training(**(usual | training)),
-        record.Search((), 1, 1, 1, 1, prune=False),
-        record.Tests(metric, None, 6, 1, 0.05, 0.8, 1, 1.0, 0.5),
+        plan.Model(source.name, "", places_for(built, shape), own_dropout(built)),
+        plan.Parts(rows // 2, rows // 4, rows // 4, 0, "resampled", 0.5, fresh=True),
+        plan.Training(**(usual | training)),
+        plan.Search((), 1, 1, 1, 1, prune=False),
+        plan.Inference(metric, None, 6, 1, 0.05, 0.8, 1, 1.0, 0.5),
         seed=0,
         versions={},
         fingerprint="plan",
@@ -108,7 +117,7 @@ def make_task() -> Callable[..., Task]:
     ) -> Task:
         order = np.random.default_rng(pair).permutation(len(data.y))
         split = Split(*np.split(order, [len(order) // 2, 3 * len(order) // 4]))
-        asked = record.Job("run", arm, pair, **({"trial": "trial"} | (job or {})))
+        asked = plan.Job("run", arm, pair, **({"trial": "trial"} | (job or {})))
         own = {name: changes.pop(name) for name in ("folder", "recipe") if name in changes}
         return Task(plan_of(data, model, **changes), asked, data, split, ModelSource(model), **own)
 

@@ -22,7 +22,8 @@ from dropkit.experiments.recipe import Step
 from dropkit.experiments.scoring import DivergedError, Target, fitted, outputs_of, score
 from dropkit.experiments.sites import with_arm
 from dropkit.experiments.task import Seeds, Task, check_epochs, epochs_of, member_seeds, share_of
-from dropkit.report.record import Plan, Point, Scores
+from dropkit.report.plan import Plan
+from dropkit.report.record import Point, Scores
 
 __all__ = ["Course", "build", "restore", "snapshot"]
 

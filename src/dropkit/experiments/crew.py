@@ -24,7 +24,8 @@ from dropkit.experiments.recipe import PLAIN, Recipe
 from dropkit.experiments.task import Task
 from dropkit.experiments.train import train
 from dropkit.experiments.user_file import reason
-from dropkit.report.record import Job, Plan, Run
+from dropkit.report.plan import Job, Plan
+from dropkit.report.record import Run
 
 __all__ = ["Alone", "Crew", "Death", "Trainer", "Work", "make_crew", "pack"]
 

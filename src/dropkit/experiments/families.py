@@ -9,7 +9,7 @@ from typing import Any
 
 from dropkit.experiments.recipe import Recipe
 from dropkit.methods import catalogue
-from dropkit.report.record import AS_BROUGHT, NONE, Arm, Data, Model
+from dropkit.report.plan import AS_BROUGHT, NONE, Arm, Data, Model
 
 __all__ = [
     "BROUGHT",

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from dropkit.experiments.families import Choice, Range, Space, combined, ensembles, families_for
-from dropkit.report.record import Arm, Data, Model
+from dropkit.report.plan import Arm, Data, Model
 
 IMAGES = Data("images", "0", "classification", 100, (1, 8, 8), 10, 0.9)
 NET = Model("net", "0", {"dropout": ("1", "3"), "spatial_dropout": ("1",)})

@@ -6,18 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dropkit.experiments.decision import as_good
-from dropkit.report.record import (
-    AS_BROUGHT,
-    BETTER,
-    NONE,
-    OPEN,
-    ArmSummary,
-    Comparison,
-    Family,
-    Fit,
-    Plan,
-    Sealed,
-)
+from dropkit.report.plan import AS_BROUGHT, NONE, Plan
+from dropkit.report.record import BETTER, OPEN, ArmSummary, Comparison, Family, Fit, Sealed
 from dropkit.report.words import Words
 
 __all__ = ["Findings"]

@@ -17,7 +17,8 @@ from dropkit.experiments.loops import from_lightning, from_skorch, from_transfor
 from dropkit.experiments.models import ModelSource, check_model
 from dropkit.experiments.recipe import Configured, Recipe
 from dropkit.experiments.train import Task, train
-from dropkit.report.record import Arm, Run
+from dropkit.report.plan import Arm
+from dropkit.report.record import Run
 
 Make = Callable[..., Task]
 NONE, OWN = Arm("none", "none", learning_rate=1e-2), Arm("as brought", "own", keeps_own=True)

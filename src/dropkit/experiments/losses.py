@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from dropkit.experiments.dataset import REGRESSION
 from dropkit.experiments.recipe import Batch, Recipe, Step
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 
 __all__ = ["Loss", "balanced", "disagreement", "make_loss", "make_step"]
 

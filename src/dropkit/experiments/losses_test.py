@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION
 from dropkit.experiments.losses import balanced, disagreement, make_loss, make_step
 from dropkit.experiments.recipe import PLAIN, Recipe
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 
 NONE = Arm("none", "none")
 

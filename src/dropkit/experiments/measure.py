@@ -13,7 +13,7 @@ from dropkit.experiments.run_id import make_job
 from dropkit.experiments.sealed import Sealed
 from dropkit.experiments.task import Task
 from dropkit.experiments.train import train
-from dropkit.report.record import Plan
+from dropkit.report.plan import Plan
 
 __all__ = ["seconds_per_epoch"]
 

@@ -19,7 +19,8 @@ from dropkit.experiments.tracked_numbers import (
     stage_of,
     words_of,
 )
-from dropkit.report.record import Plan, Run, StudyResult
+from dropkit.report.plan import Plan
+from dropkit.report.record import Run, StudyResult
 
 __all__ = ["MlflowTracker"]
 

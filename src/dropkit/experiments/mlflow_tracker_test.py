@@ -11,7 +11,8 @@ from dropkit.core.check import MissingPackage
 from dropkit.experiments import trackers
 from dropkit.experiments.mlflow_tracker import MlflowTracker
 from dropkit.experiments.trackers import Tracked
-from dropkit.report.record import FIRST_SCREENING, StudyResult
+from dropkit.report.plan import FIRST_SCREENING
+from dropkit.report.record import StudyResult
 from dropkit.report.watcher import Quiet
 
 mlflow = pytest.importorskip("mlflow", reason="MLflow is an optional package")
@@ -70,7 +71,8 @@ def test_the_parent_has_plan_intervals_and_verdict_and_each_run_its_curve(
     by_id = {each.data.tags["dropkit.run"]: each for each in children}
     assert sorted(by_id) == sorted(run.id for run in result.runs)
     first, searched, failed = (by_id[result.runs[at].id] for at in (0, 2, 3))
-    assert first.data.metrics["select/error"] == result.runs[0].select.error  # type: ignore[union-attr]
+    assert result.runs[0].select is not None
+    assert first.data.metrics["select/error"] == result.runs[0].select.error
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     curve = client.get_metric_history(first.info.run_id, "stop/nll")
     assert [(each.step, each.value) for each in curve] == [

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 from dropkit.torch import Layer, Stepper, max_norm_
 
 __all__ = ["attach"]

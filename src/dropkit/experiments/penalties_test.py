@@ -6,7 +6,7 @@ from torch import nn
 
 import dropkit
 from dropkit.experiments.penalties import attach
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 from dropkit.torch import Dropout
 
 

@@ -26,7 +26,7 @@ from dropkit.experiments.recipe import PLAIN, Recipe
 from dropkit.experiments.sealed import DESIGNS, Cut, Sealed, seal
 from dropkit.experiments.sites import places_for
 from dropkit.experiments.split import cut_notes
-from dropkit.report.record import NONE, Arm, Data, Model, Parts, Plan, Search, Tests, Training
+from dropkit.report.plan import NONE, Arm, Data, Inference, Model, Parts, Plan, Search, Training
 
 __all__ = ["Options", "fingerprinted", "make_plan", "question"]
 
@@ -189,9 +189,9 @@ def _search(data: Data, model: Model, options: Options, recipe: Recipe) -> Searc
     return Search((*names, COMBINED), trials, ROUND, splits=1, finalists=FINALISTS, prune=True)
 
 
-def _tests(options: Options, parts: Parts, comparisons: int) -> Tests:
+def _tests(options: Options, parts: Parts, comparisons: int) -> Inference:
     design = Design(options.pairs, parts.overlap, comparisons, ALPHA, POWER)
-    return Tests(
+    return Inference(
         metric="error" if options.own_metric else _METRICS[options.metric],
         name=options.metric if options.own_metric else "",
         margin=parse_margin(options.margin),

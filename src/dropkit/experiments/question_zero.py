@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from dropkit.experiments.budget import SIZE_PAIRS, SIZE_SHARES
-from dropkit.report.record import Arm, Fit, Plan, Run, Scores
+from dropkit.report.plan import Arm, Plan
+from dropkit.report.record import Fit, Run, Scores
 
 __all__ = ["answer", "size_arms", "size_pairs"]
 

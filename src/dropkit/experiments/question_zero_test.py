@@ -7,7 +7,8 @@ from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
 from dropkit.experiments.question_zero import ROOM, UNDERFITS, UNKNOWN, answer, size_arms
-from dropkit.report.record import Arm, Fit, Plan, Point, Run, Scores
+from dropkit.report.plan import Arm, Plan
+from dropkit.report.record import Fit, Point, Run, Scores
 
 NONE = Arm("none", "none", learning_rate=0.1)
 

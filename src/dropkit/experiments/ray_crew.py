@@ -19,7 +19,8 @@ from dropkit import __version__
 from dropkit.core.check import DropkitError, try_import
 from dropkit.experiments.crew import Death, Work, pack
 from dropkit.experiments.user_file import reason
-from dropkit.report.record import Job, Run
+from dropkit.report.plan import Job
+from dropkit.report.record import Run
 
 __all__ = ["LOCAL", "RayCrew"]
 

@@ -102,8 +102,8 @@ def test_workers_with_other_versions_are_refused(tmp_path: Path) -> None:
 
 
 def test_work_that_cannot_travel_is_refused_before_a_cluster_is_asked_for(tmp_path: Path) -> None:
-    work = StandIn(tmp_path)
-    work.lock = threading.Lock()  # type: ignore[attr-defined]
+    work: Any = StandIn(tmp_path)
+    work.lock = threading.Lock()
     with pytest.raises(DropkitError, match="must be able to load the model: TypeError"):
         crew(work, "127.0.0.1:1")
 

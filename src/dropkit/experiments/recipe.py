@@ -16,7 +16,7 @@ from dropkit.core.check import DropkitError
 from dropkit.experiments.models import code_text
 from dropkit.experiments.sites import fed
 from dropkit.experiments.user_file import load_function, split_spec
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 
 __all__ = ["PLAIN", "Batch", "Configured", "Recipe", "Step"]
 

@@ -11,7 +11,8 @@ from dropkit.core.check import DropkitError
 from dropkit.experiments.dataset import Dataset
 from dropkit.experiments.recipe import PLAIN, Configured, Recipe
 from dropkit.experiments.train import Task, train
-from dropkit.report.record import Arm, Run
+from dropkit.report.plan import Arm
+from dropkit.report.record import Run
 
 Make = Callable[..., Task]
 NONE = Arm("none", "none")

@@ -23,7 +23,8 @@ from dropkit.experiments.plan import (
     _TRIALS,
     _WORKERS,
 )
-from dropkit.report.record import Arm, StudyResult
+from dropkit.report.plan import Arm
+from dropkit.report.record import StudyResult
 
 Tiny = Callable[..., StudyResult]
 GOOD = ["x,y", *(f"{i},{'ab'[i % 2]}" for i in range(80))]

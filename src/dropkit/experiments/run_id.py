@@ -11,7 +11,7 @@ import numpy as np
 
 from dropkit.experiments.dataset import Split
 from dropkit.experiments.split import pair_seeds
-from dropkit.report.record import Arm, Job, Plan
+from dropkit.report.plan import Arm, Job, Plan
 
 __all__ = ["RECIPE", "make_job"]
 

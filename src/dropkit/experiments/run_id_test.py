@@ -11,7 +11,7 @@ from dropkit.experiments.families import UNREGULARISED
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
 from dropkit.experiments.run_id import make_job
-from dropkit.report.record import Arm, Plan
+from dropkit.report.plan import Arm, Plan
 
 DROP = Arm("dropout 0.5", "dropout", rate=0.5)
 SPLIT = Split(*(np.arange(start, start + 10) for start in (0, 10, 20)))

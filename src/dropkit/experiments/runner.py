@@ -11,7 +11,8 @@ from dataclasses import replace
 from dropkit.core.check import DropkitError
 from dropkit.experiments.crew import Death, Trainer
 from dropkit.experiments.store import Store
-from dropkit.report.record import Job, Run
+from dropkit.report.plan import Job
+from dropkit.report.record import Run
 
 __all__ = ["run_all", "take_finished"]
 

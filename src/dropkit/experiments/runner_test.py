@@ -20,7 +20,8 @@ from dropkit.experiments.plan import Options, make_plan
 from dropkit.experiments.run_id import make_job
 from dropkit.experiments.runner import run_all, take_finished
 from dropkit.experiments.store import Store
-from dropkit.report.record import Arm, Job, Run, Scores
+from dropkit.report.plan import Arm, Job
+from dropkit.report.record import Run, Scores
 
 DROP = Arm("dropout 0.5", "dropout", rate=0.5)
 SAME = Arm("the same", "dropout", rate=0.5)

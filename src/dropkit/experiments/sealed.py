@@ -12,7 +12,7 @@ from dropkit.core.check import DropkitError
 from dropkit.experiments.dataset import Dataset, Index, Split
 from dropkit.experiments.group_split import check_groups, group_fold
 from dropkit.experiments.split import MIN_HELD, Rows, check_parts, cut_pairs
-from dropkit.report.record import FIRST_SCREENING, Parts
+from dropkit.report.plan import FIRST_SCREENING, Parts
 
 __all__ = ["DESIGNS", "ROOMY", "Cut", "Sealed", "seal"]
 

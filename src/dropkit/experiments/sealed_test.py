@@ -8,7 +8,7 @@ from dropkit.experiments import sealed as module
 from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.dataset import Dataset, Index
 from dropkit.experiments.sealed import Cut, Sealed, seal
-from dropkit.report.record import FIRST_SCREENING
+from dropkit.report.plan import FIRST_SCREENING
 
 X = np.arange(800).reshape(400, 2)
 Y = np.arange(400) % 4

@@ -19,7 +19,8 @@ from scipy import stats
 
 from dropkit.experiments.families import Choice, Range, Space
 from dropkit.experiments.task import epochs_of
-from dropkit.report.record import Arm, Family, Plan, Run, Scores
+from dropkit.report.plan import Arm, Plan
+from dropkit.report.record import Family, Run, Scores
 
 __all__ = ["NUISANCE", "FamilySearch", "Trial", "distributions", "luck", "rounds"]
 

@@ -11,7 +11,8 @@ from dropkit.experiments.families import Choice, Range, Space
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
 from dropkit.experiments.search import FamilySearch, Wanted, distributions, luck, rounds
-from dropkit.report.record import Arm, Plan, Point, Run, Scores
+from dropkit.report.plan import Arm, Plan
+from dropkit.report.record import Point, Run, Scores
 
 RATE = Space("rate", {"rate": Range(0.1, 0.9)})
 NONE = Space("none")

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from dropkit.experiments.findings import Findings
 from dropkit.experiments.power import MOST_PAIRS
-from dropkit.report.record import AS_BROUGHT, BETTER, EQUIVALENT, NO_BETTER, NONE, OPEN, WORSE, Comparison
+from dropkit.report.plan import AS_BROUGHT, NONE
+from dropkit.report.record import BETTER, EQUIVALENT, NO_BETTER, OPEN, WORSE, Comparison
 
 __all__ = ["sentences"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments.store import Store
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 
 __all__ = ["registered_settings", "settings_of"]
 

@@ -9,7 +9,7 @@ from dropkit.core.check import DropkitError
 from dropkit.experiments.families import UNREGULARISED
 from dropkit.experiments.settings import registered_settings, settings_of
 from dropkit.experiments.store import Store
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 
 
 def study(data: Any = "digits", *, arms: Any = None, ignore: Any = (), seed: int = 0, out: str = "") -> None:

@@ -13,7 +13,7 @@ from dropkit.core.rate import Schedule, late_schedule, linear_schedule
 from dropkit.experiments.models import try_forward
 from dropkit.experiments.own import switch_off
 from dropkit.methods import catalogue
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 from dropkit.surgery.sites import Site, find_sites, fits, put
 
 __all__ = ["INSIDE", "Fed", "fed", "make_dropout", "places_for", "rate_of", "with_arm"]

@@ -10,7 +10,7 @@ import dropkit.torch
 from dropkit.core.check import DropkitError
 from dropkit.experiments.models import cnn, mlp
 from dropkit.experiments.sites import fed, places_for, with_arm
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 from dropkit.testing.registry import share
 from dropkit.testing.stats import binomial, joint
 

@@ -27,7 +27,8 @@ from dropkit.experiments.search import FamilySearch, Results, Wanted, rounds
 from dropkit.experiments.store import Store
 from dropkit.experiments.summary import compare, complete_pairs
 from dropkit.experiments.weights import weights_path
-from dropkit.report.record import FIRST_SCREENING, NONE, Arm, Family, Job, Plan, Run
+from dropkit.report.plan import FIRST_SCREENING, NONE, Arm, Job, Plan
+from dropkit.report.record import Family, Run
 from dropkit.report.watcher import Watcher
 
 __all__ = ["Stages"]

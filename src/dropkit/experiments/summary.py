@@ -15,7 +15,8 @@ from dropkit.experiments.evidence import effect_size, sign_flips, wins
 from dropkit.experiments.inference import Paired, paired_test
 from dropkit.experiments.power import MOST_PAIRS, Design
 from dropkit.experiments.search import luck
-from dropkit.report.record import AS_BROUGHT, NONE, Arm, ArmSummary, Comparison, Family, Plan, Run, Scores
+from dropkit.report.plan import AS_BROUGHT, NONE, Arm, Plan
+from dropkit.report.record import ArmSummary, Comparison, Family, Run, Scores
 
 __all__ = ["Pairs", "compare", "complete_pairs", "summarise", "with_luck"]
 

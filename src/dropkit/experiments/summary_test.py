@@ -11,7 +11,8 @@ from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
 from dropkit.experiments.search import luck
 from dropkit.experiments.summary import compare, complete_pairs, summarise, with_luck
-from dropkit.report.record import Arm, Comparison, Family, Plan, Point, Run, Scores
+from dropkit.report.plan import Arm, Plan
+from dropkit.report.record import Comparison, Family, Point, Run, Scores
 
 LOW, HIGH = Arm("low", "dropout", rate=0.1), Arm("high", "dropout", rate=0.5)
 ARMS = (UNREGULARISED, BROUGHT, LOW, HIGH)

@@ -12,7 +12,7 @@ from dropkit.experiments.dataset import Dataset, Index, Split
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.recipe import PLAIN, Recipe
 from dropkit.experiments.split import pair_seeds
-from dropkit.report.record import Arm, Job, Plan
+from dropkit.report.plan import Arm, Job, Plan
 
 __all__ = ["Seeds", "Task", "check_epochs", "epochs_of", "member_seeds", "share_of"]
 

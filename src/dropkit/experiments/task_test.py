@@ -8,7 +8,7 @@ import pytest
 from dropkit.experiments.dataset import Dataset, Split
 from dropkit.experiments.split import pair_seeds
 from dropkit.experiments.task import Task, check_epochs, epochs_of, member_seeds, share_of
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from typing import Any
 
 from dropkit.core.check import try_import
 from dropkit.experiments.tracked_numbers import curve_numbers, effect_numbers, run_numbers, stage_of, words_of
-from dropkit.report.record import Plan, Run, StudyResult
+from dropkit.report.plan import Plan
+from dropkit.report.record import Run, StudyResult
 
 __all__ = ["TensorBoardTracker"]
 

@@ -6,7 +6,8 @@ import pytest
 from tests import made_up
 
 from dropkit.experiments.tensorboard_tracker import TensorBoardTracker
-from dropkit.report.record import FIRST_SCREENING, StudyResult
+from dropkit.report.plan import FIRST_SCREENING
+from dropkit.report.record import StudyResult
 
 pytest.importorskip("tensorboard", reason="TensorBoard is an optional package")
 

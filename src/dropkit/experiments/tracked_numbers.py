@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from dropkit.report.record import Plan, Run, Scores, StudyResult
+from dropkit.report.plan import Plan
+from dropkit.report.record import Run, Scores, StudyResult
 
 __all__ = ["curve_numbers", "effect_numbers", "plan_words", "run_numbers", "stage_of", "words_of"]
 

@@ -12,7 +12,8 @@ from typing import Protocol, Self
 
 from dropkit.core.check import OneOf
 from dropkit.experiments.user_file import reason
-from dropkit.report.record import Plan, Run, StudyResult
+from dropkit.report.plan import Plan
+from dropkit.report.record import Run, StudyResult
 from dropkit.report.watcher import Watcher
 
 __all__ = ["TRACKERS", "Tracked", "Tracker", "make_trackers"]

@@ -12,7 +12,8 @@ from tests import made_up
 from dropkit.core.check import DropkitError, MissingPackage
 from dropkit.experiments import trackers
 from dropkit.experiments.trackers import TRACKERS, Tracked, make_trackers
-from dropkit.report.record import Plan, Run, StudyResult
+from dropkit.report.plan import Plan
+from dropkit.report.record import Run, StudyResult
 
 PLAN = made_up.plan()
 RUN = Run(PLAN.fingerprint, "none", 0, 1.0, id="a")

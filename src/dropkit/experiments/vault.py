@@ -17,7 +17,8 @@ from dropkit.experiments.recipe import Recipe
 from dropkit.experiments.scoring import score_rows
 from dropkit.experiments.store import Losses, Store
 from dropkit.experiments.weights import predict, read_kept, weights_path
-from dropkit.report.record import NONE, Calibration, Job, Plan, Sealed
+from dropkit.report.plan import NONE, Job, Plan
+from dropkit.report.record import Calibration, Sealed
 
 __all__ = ["Vault", "calibration", "sealed_scores"]
 

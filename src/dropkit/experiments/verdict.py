@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from dropkit.experiments.caveats import caveats
 from dropkit.experiments.findings import Findings
 from dropkit.experiments.sentences import sentences
+from dropkit.report.plan import AS_BROUGHT, NONE, Plan
 from dropkit.report.record import (
-    AS_BROUGHT,
     EQUIVALENT,
     NO_BETTER,
-    NONE,
     OPEN,
     WORSE,
     ArmSummary,
     Comparison,
     Family,
     Fit,
-    Plan,
     Sealed,
     Verdict,
 )

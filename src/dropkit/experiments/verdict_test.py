@@ -10,7 +10,8 @@ import pytest
 from tests.made_up import around, comparisons, equal_nll, plan, summaries
 
 from dropkit.experiments.verdict import judge
-from dropkit.report.record import Arm, ArmSummary, Comparison, Family, Fit, Plan, Scores, Sealed, Verdict
+from dropkit.report.plan import Arm, Plan
+from dropkit.report.record import ArmSummary, Comparison, Family, Fit, Scores, Sealed, Verdict
 
 PAIRS = 10
 GIVEN = tuple(Arm(name, name) for name in ("none", "L2", "dropout"))

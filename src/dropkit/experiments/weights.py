@@ -19,7 +19,7 @@ from dropkit.experiments.randomness import one_thread, seeded
 from dropkit.experiments.scoring import Target, outputs_of
 from dropkit.experiments.sites import with_arm
 from dropkit.experiments.tensor_file import TornFileError, read_tensors, write_tensors
-from dropkit.report.record import Arm, Job, Plan
+from dropkit.report.plan import Arm, Job, Plan
 
 __all__ = ["Kept", "keep_weights", "predict", "read_kept", "weights_path"]
 

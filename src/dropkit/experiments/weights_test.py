@@ -14,7 +14,7 @@ from dropkit.experiments.models import ModelSource
 from dropkit.experiments.scoring import score, score_rows
 from dropkit.experiments.train import Task, train
 from dropkit.experiments.weights import predict, read_kept, weights_path
-from dropkit.report.record import Arm
+from dropkit.report.plan import Arm
 
 Make = Callable[..., Task]
 KEEP = {"keep": True}

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from dropkit.report.figures import axis_name
-from dropkit.report.record import AS_BROUGHT, NONE, StudyResult
+from dropkit.report.plan import AS_BROUGHT, NONE
+from dropkit.report.record import StudyResult
 from dropkit.report.svg import DASHES, INK, MARKERS, SERIES, Picture, axes_of, legend_above
 from dropkit.report.words import Words
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from dropkit.report.record import NONE, Arm, ArmSummary, Comparison, Sealed, StudyResult
+from dropkit.report.plan import NONE, Arm
+from dropkit.report.record import ArmSummary, Comparison, Sealed, StudyResult
 from dropkit.report.spread import cut_off, thinned, trial_scores
 from dropkit.report.svg import FAINT, INK, MARKERS, SERIES, SOFT, Picture, axes_of, legend_above
 from dropkit.report.words import Words

@@ -2,6 +2,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from string import Formatter
+from typing import Any
 
 import pytest
 
@@ -26,8 +27,8 @@ OF_RECORDS = (
 )
 
 
-def forms(text: object) -> list[str]:
-    return [text] if isinstance(text, str) else list(text.values())  # type: ignore[attr-defined]
+def forms(text: Any) -> list[str]:
+    return [text] if isinstance(text, str) else list(text.values())
 
 
 def placeholders(text: object) -> set[str]:

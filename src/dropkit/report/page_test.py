@@ -9,7 +9,8 @@ import pytest
 from tests import made_up
 
 from dropkit.report.page import render_page
-from dropkit.report.record import FIRST_SCREENING, Run, Scores, StudyResult
+from dropkit.report.plan import FIRST_SCREENING
+from dropkit.report.record import Run, Scores, StudyResult
 
 # Elements that HTML lets stand without an end.
 VOID = {"meta", "link", "br", "img", "hr", "input"}

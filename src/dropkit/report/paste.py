@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from dropkit.methods import get
-from dropkit.report.record import Arm, Plan
+from dropkit.report.plan import Arm, Plan
 from dropkit.report.words import Words
 
 __all__ = ["code_to_paste"]

@@ -9,7 +9,7 @@ from tests import made_up
 from torch import nn
 
 from dropkit.report.paste import code_to_paste
-from dropkit.report.record import Arm, Plan
+from dropkit.report.plan import Arm, Plan
 from dropkit.torch import Dropout, InputDropout
 
 SITES = {"dropout": ("1", "3"), "gaussian_dropout": ("1", "3"), "spatial_dropout": ("0",)}

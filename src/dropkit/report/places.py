@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dropkit.report.record import NONE, Arm, StudyResult
+from dropkit.report.plan import NONE, Arm
+from dropkit.report.record import StudyResult
 
 __all__ = ["MOST_MODULES", "Places", "places_of"]
 

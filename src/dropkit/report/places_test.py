@@ -3,7 +3,8 @@ from dataclasses import replace
 from tests import made_up
 
 from dropkit.report.places import MOST_MODULES, Places, places_of
-from dropkit.report.record import Arm, StudyResult
+from dropkit.report.plan import Arm
+from dropkit.report.record import StudyResult
 
 
 def placed(result: StudyResult, arm: Arm) -> Places:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dropkit.report.record import Plan
+from dropkit.report.plan import Plan
 from dropkit.report.words import Words
 
 __all__ = ["plan_lines"]

@@ -1,8 +1,8 @@
 import pytest
 from tests import made_up
 
+from dropkit.report.plan import Arm
 from dropkit.report.plan_text import plan_lines
-from dropkit.report.record import Arm
 
 
 def told(**changes: object) -> str:

@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dropkit.report.plan import Plan
 from dropkit.report.plan_text import plan_lines
-from dropkit.report.record import ArmSummary, Comparison, Plan, StudyResult
+from dropkit.report.record import ArmSummary, Comparison, StudyResult
 from dropkit.report.watcher import Quiet, Terminal, Watcher
 from dropkit.report.words import Words, p_cell
 

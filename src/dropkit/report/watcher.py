@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from dropkit.report.plan import Plan
 from dropkit.report.plan_text import plan_lines
-from dropkit.report.record import Plan, Run, StudyResult
+from dropkit.report.record import Run, StudyResult
 from dropkit.report.words import Words
 
 __all__ = ["Quiet", "Terminal", "Watcher"]

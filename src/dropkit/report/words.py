@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, fields
 
 from dropkit.report.messages import Messages, messages
-from dropkit.report.record import Arm, Comparison, Family, Plan, Sealed
+from dropkit.report.plan import Arm, Plan
+from dropkit.report.record import Comparison, Family, Sealed
 
 __all__ = ["NOTHING", "Words", "counted", "listed", "p_cell", "p_value", "printable"]
 

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 from tests import made_up
 
-from dropkit.report.record import Arm, Comparison, Family, Sealed, StudyResult
+from dropkit.report.plan import Arm
+from dropkit.report.record import Comparison, Family, Sealed, StudyResult
 from dropkit.report.words import NOTHING, Words
 
 
