@@ -1,4 +1,4 @@
-"""`import dropkit` needs NumPy alone and loads nothing else."""
+"""`import dropkit` needs NumPy alone and loads nothing else; what loads torch loads little more."""
 
 import json
 import os
@@ -50,3 +50,16 @@ def test_import_where_nothing_but_numpy_is_installed(tmp_path: Path) -> None:
         [sys.executable, "-S", "-c", code], check=False, capture_output=True, text=True, env=environment
     )
     assert run.stderr.strip().endswith("No module named 'jinja2'"), run.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "spared"),
+    [
+        ("dropkit.torch", {"torch._dynamo"}),  # loading the compiler takes as long as the rest of torch
+        ("dropkit.experiments.crew", {"torch._dynamo", "sklearn", "pandas", "matplotlib", "optuna"}),
+    ],
+)
+def test_what_takes_seconds_to_load_is_not_loaded_unasked(module: str, spared: set[str]) -> None:
+    code = f"import {module}, sys; print(*{spared!r} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert loaded == "\n"

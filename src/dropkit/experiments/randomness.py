@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["generator", "one_thread", "random_state", "seed_all", "seeded", "set_random_state"]
+__all__ = ["generator", "one_thread", "pair_seeds", "random_state", "seed_all", "seeded", "set_random_state"]
 
 
 @contextmanager
@@ -77,3 +77,10 @@ def generator(seed: int, *purpose: int) -> torch.Generator:
     (state,) = np.random.SeedSequence(seed, spawn_key=purpose).generate_state(1, np.uint64)
     # torch takes 64 bits, of which NumPy's sequence has mixed all.
     return torch.Generator().manual_seed(int(state))
+
+
+def pair_seeds(seed: int, pair: int) -> tuple[int, int, int, int]:
+    """Independent seeds of one pair, for its split, initial weights, data order and dropout."""
+    states = np.random.SeedSequence(seed, spawn_key=(pair,)).generate_state(4)
+    split, init, order, noise = (int(state) for state in states)
+    return split, init, order, noise

@@ -5,7 +5,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from dropkit.experiments.randomness import one_thread, random_state, seed_all, seeded, set_random_state
+from dropkit.experiments.randomness import (
+    one_thread,
+    pair_seeds,
+    random_state,
+    seed_all,
+    seeded,
+    set_random_state,
+)
 
 
 def draws() -> tuple[float, float, float, float]:
@@ -49,3 +56,8 @@ def test_one_thread_inside_and_as_many_as_before_outside() -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
+
+
+def test_the_seeds_of_pairs_are_all_different() -> None:
+    seeds = [number for pair in range(100) for number in pair_seeds(0, pair)]
+    assert len(set(seeds)) == 400

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dropkit.experiments.dataset import Split
-from dropkit.experiments.split import pair_seeds
+from dropkit.experiments.randomness import pair_seeds
 from dropkit.report.plan import Arm, Job, Plan
 
 __all__ = ["RECIPE", "make_job"]

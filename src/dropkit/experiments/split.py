@@ -12,6 +12,7 @@ from dropkit.core.check import DropkitError
 from dropkit.experiments.dataset import CLASSIFICATION, Dataset, Index, Split
 from dropkit.experiments.forward_split import forward_sizes, forward_splits
 from dropkit.experiments.group_split import group_split
+from dropkit.experiments.randomness import pair_seeds
 from dropkit.report.words import printable
 
 MIN_HELD = 10
@@ -22,7 +23,6 @@ __all__ = [
     "check_parts",
     "cut_notes",
     "cut_pairs",
-    "pair_seeds",
     "row_sizes",
 ]
 
@@ -138,13 +138,6 @@ def row_sizes(rows: int, pairs: int, train_rows: int | None, classes: int = 1) -
         mend = f"ask for {5 * least} to {rows - 2 * least}, or leave it out"
         raise DropkitError("train_rows", rule, train_rows, mend)
     return Sizes(train_rows, held, held, disjoint=False)
-
-
-def pair_seeds(seed: int, pair: int) -> tuple[int, int, int, int]:
-    """Independent seeds of one pair, for its split, initial weights, data order and dropout."""
-    states = np.random.SeedSequence(seed, spawn_key=(pair,)).generate_state(4)
-    split, init, order, noise = (int(state) for state in states)
-    return split, init, order, noise
 
 
 def _trimmed(splits: list[Split], pairs: Sequence[int], train: int, seed: int) -> list[Split]:

@@ -6,7 +6,7 @@ import pytest
 from dropkit.core.check import DropkitError
 from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.dataset import Dataset, Split
-from dropkit.experiments.split import Rows, Sizes, check_parts, cut_pairs, pair_seeds, row_sizes
+from dropkit.experiments.split import Rows, Sizes, check_parts, cut_pairs, row_sizes
 
 
 def labelled(rows: int, classes: int = 4) -> Dataset:
@@ -59,11 +59,6 @@ def test_pairs_and_seeds_give_other_splits_and_the_same_seed_the_same() -> None:
 def test_a_later_pair_does_not_depend_on_how_many_there_are() -> None:
     data = labelled(200)
     assert np.array_equal(cut(data, 6)[1][5].train, cut(data, 9)[1][5].train)
-
-
-def test_the_seeds_of_pairs_are_all_different() -> None:
-    seeds = [number for pair in range(100) for number in pair_seeds(0, pair)]
-    assert len(set(seeds)) == 400
 
 
 @pytest.mark.parametrize(

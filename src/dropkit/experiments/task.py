@@ -10,8 +10,8 @@ import numpy as np
 
 from dropkit.experiments.dataset import Dataset, Index, Split
 from dropkit.experiments.models import ModelSource
+from dropkit.experiments.randomness import pair_seeds
 from dropkit.experiments.recipe import PLAIN, Recipe
-from dropkit.experiments.split import pair_seeds
 from dropkit.report.plan import Arm, Job, Plan
 
 __all__ = ["Seeds", "Task", "check_epochs", "epochs_of", "member_seeds", "share_of"]

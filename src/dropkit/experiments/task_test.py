@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dropkit.experiments.dataset import Dataset, Split
-from dropkit.experiments.split import pair_seeds
+from dropkit.experiments.randomness import pair_seeds
 from dropkit.experiments.task import Task, check_epochs, epochs_of, member_seeds, share_of
 from dropkit.report.plan import Arm
 
