@@ -11,22 +11,25 @@ import dropkit
 from dropkit.experiments.loops import from_transformers
 from dropkit.report.plan import Arm
 
-WORDS, LENGTH = 20, 8
+WORDS, LENGTH = 22, 8
 
 
 def reviews(count: int = 240) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Sentences of eight word numbers; the high ones are kind, and one sentence in ten is mislabelled."""
+    """Sentences of at most eight words; high ones are kind, and one sentence in ten is mislabelled.
+
+    0 is padding and 1 an unknown word; a tokenizer of transformers gives such numbers as `input_ids`.
+    """
     rng = np.random.default_rng(0)
-    words = rng.integers(0, WORDS, (count, LENGTH))
+    words = rng.integers(2, WORDS, (count, LENGTH))
     kind = (words > WORDS / 2).sum(1) > LENGTH / 2
-    # Two axes of length one: what has four axes is given to the model as it is, and not standardised.
-    return words[:, None, None, :], kind ^ (rng.random(count) < 0.1)
+    words[np.arange(LENGTH) >= rng.integers(LENGTH // 2, LENGTH + 1, count)[:, None]] = 0
+    return words, kind ^ (rng.random(count) < 0.1)
 
 
-def make_model(n_outputs: int) -> BertForSequenceClassification:
+def make_model(n_outputs: int, n_words: int) -> BertForSequenceClassification:
     """A small network with random weights; a pretrained one is loaded here."""
     config = BertConfig(
-        vocab_size=WORDS,
+        vocab_size=n_words,
         hidden_size=16,
         intermediate_size=32,
         num_hidden_layers=1,
@@ -44,6 +47,7 @@ def main() -> None:
     model, recipe = from_transformers(make_model, learning_rate=3e-3)
     result = dropkit.study(
         reviews(),
+        words=True,
         model=model,
         recipe=recipe,
         arms=(

@@ -31,7 +31,14 @@ def study(
     keep_columns: Annotated[
         bool, typer.Option("--keep-columns", help="Take the group or time column as an input as well.")
     ] = False,
-    model: Annotated[str, typer.Option(help="mlp, cnn or FILE.py:make_model.")] = "mlp",
+    text: Annotated[str | None, typer.Option(help="The column of texts to learn from, alone.")] = None,
+    words: Annotated[
+        bool, typer.Option("--words", help="The array x holds numbers of words: 0 padding, 1 unknown.")
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(help="mlp, cnn, text or FILE.py:make_model; default text for words, else mlp."),
+    ] = None,
     task: Annotated[str, typer.Option(help="auto, classification or regression.")] = "auto",
     metric: Annotated[str, typer.Option(help="accuracy, rmse, nll or FILE.py:fn.")] = "error",
     margin: Annotated[
@@ -89,6 +96,7 @@ def study(
       dropkit study --data fashion-mnist --model cnn     images of clothes
       dropkit study --data FILE.csv --target COLUMN      your own table (or FILE.parquet)
       dropkit study --data FILE.csv --target COLUMN --group PATIENT
+      dropkit study --data FILE.csv --target COLUMN --text COLUMN
       dropkit study --data FILE.npz                      your own arrays x and y
       dropkit study --data FOLDER                        your own images, FOLDER/class/*.png
       dropkit study --data FILE.py:make_data             whatever a function of yours returns
@@ -110,6 +118,8 @@ def study(
         time=time,
         ignore=ignore or (),
         keep_columns=keep_columns,
+        text=text,
+        words=words,
         model=model,
         task=task,
         metric=metric,

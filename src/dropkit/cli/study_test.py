@@ -37,6 +37,17 @@ def test_json_stands_alone_on_standard_output(table: Path, tmp_path: Path) -> No
     assert "Plan " in done.stderr
 
 
+def test_a_column_of_texts_is_learned_from(tmp_path: Path) -> None:
+    path, out = tmp_path / "texts.csv", str(tmp_path / "out")
+    path.write_text(
+        "\n".join(["text,kind", *(f"{'good' if i % 2 else 'bad'} film,{i % 2}" for i in range(80))])
+    )
+    done = run("--data", str(path), "--target", "kind", "--text", "text", "--out", out, "--dry-run", *QUICK)
+    assert done.exit_code == 0, done.output
+    assert "model text" in done.stderr
+    assert "texts as numbers of words" in done.stderr
+
+
 def test_verdict_and_tables_are_printed(table: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     done = run("--data", str(table), "--target", "y", "--out", out, "--quiet", *QUICK)
@@ -47,7 +58,15 @@ def test_verdict_and_tables_are_printed(table: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--pairs", "2"], ["--margin", "0.5"], ["--data", "digit"], ["--model", "x.py:make"]]
+    "wrong",
+    [
+        ["--pairs", "2"],
+        ["--margin", "0.5"],
+        ["--data", "digit"],
+        ["--model", "x.py:make"],
+        ["--words"],
+        ["--text", "a"],
+    ],
 )
 def test_refused_input_ends_with_2_and_one_line(tmp_path: Path, wrong: list[str]) -> None:
     done = run("--out", str(tmp_path / "out"), *wrong)

@@ -21,6 +21,7 @@ from dropkit.experiments.dataset import Dataset, ImageInputs, Inputs
 from dropkit.experiments.reading import check_file
 from dropkit.experiments.table import table_inputs
 from dropkit.experiments.target import check_finite, decide_target
+from dropkit.experiments.words import numbered_words, texts
 from dropkit.report.words import printable
 
 __all__ = ["array_dataset", "npz_dataset", "torch_dataset"]
@@ -30,19 +31,28 @@ _MEND_NPZ = "save plain arrays: numpy.savez('FILE.npz', x=x, y=y)"
 
 
 def array_dataset(
-    x: Any, y: Any, task: str = "auto", *, group: Any = None, time: Any = None, name: str = "arrays"
+    x: Any,
+    y: Any,
+    task: str = "auto",
+    *,
+    group: Any = None,
+    time: Any = None,
+    name: str = "arrays",
+    words: bool = False,
 ) -> Dataset:
-    """A data set from arrays: images (rows, channels, height, width) taken as they are.
+    """A data set from arrays.
 
-    Rows of numbers, of shape (rows, columns), are standardised like a table.
+    Images (rows, channels, height, width) and sequences (rows, steps, features) are taken as they are, rows
+    of numbers (rows, columns) standardised like a table. One text a row becomes numbers of words.
 
     Args:
-        x: inputs, finite real numbers.
+        x: inputs: finite real numbers, or texts.
         y: one target a row.
         task: `auto`, `classification` or `regression`.
         group: one value a row; rows with the same one stay together in one part.
         time: one number or ISO date a row; parts are cut forward in time.
         name: what the data set is called.
+        words: whether x holds numbers of words (rows, length), with 0 for padding and 1 for an unknown word.
 
     Raises:
         DropkitError: shapes do not fit, values are no finite numbers, or the target cannot be learned.
@@ -51,20 +61,22 @@ def array_dataset(
     'classification'
     """
     x, y = _array("data x", x), _array("data y", y)
-    if x.ndim not in (2, 4) or y.ndim != 1 or len(x) != len(y):
+    text = x.ndim == 1 and x.dtype.kind not in "biuf"
+    if (x.ndim not in (2, 3, 4) and not text) or y.ndim != 1 or len(x) != len(y):
         rule = "must be (x, y) of as many rows, y one-dimensional"
-        mend = "give x as (rows, columns) or (rows, channels, height, width)"
+        mend = "give x as (rows, columns), (rows, steps, features), (rows, channels, height, width) or texts"
         raise DropkitError("data", rule, (x.shape, y.shape), mend)
     for argument, values in (("data x", x), ("data y", y)):
         check_finite(argument, values)
     target = decide_target("data y", y, task)
+    inputs, notes = texts("data x", pd.Series(x)) if text and not words else (_inputs(x, words), ())
     return Dataset(
         name,
         target.task,
-        _inputs(x),
+        inputs,
         target.y,
         target.classes,
-        notes=(target.note,),
+        notes=(target.note, *notes),
         groups=None if group is None else group_codes("group", _series("group", group, len(y))),
         times=None if time is None else time_ranks(time_values("time", _series("time", time, len(y)))),
     )
@@ -72,7 +84,8 @@ def array_dataset(
 
 def _array(argument: str, values: Any) -> npt.NDArray[Any]:
     try:
-        array = np.asarray(values)
+        # An array of texts would give each the room of the longest.
+        array = np.asarray(values, dtype=object if _is_text(values) else None)
     except ValueError as error:  # a ragged list
         raise DropkitError(
             argument, "must be an array", type(values).__name__, "give rows of equal length"
@@ -80,6 +93,10 @@ def _array(argument: str, values: Any) -> npt.NDArray[Any]:
     if array.dtype.kind in "cmMV":
         raise DropkitError(argument, "must hold real numbers", array.dtype, "turn it into real numbers")
     return array
+
+
+def _is_text(values: Any) -> bool:
+    return isinstance(values[0] if isinstance(values, list | tuple) and values else values, str)
 
 
 def _series(argument: str, values: Any, rows: int) -> pd.Series:
@@ -94,11 +111,13 @@ def _series(argument: str, values: Any, rows: int) -> pd.Series:
     return pd.Series(np.asarray(values) if not isinstance(values, pd.Series) else values.to_numpy())
 
 
-def _inputs(x: npt.NDArray[Any]) -> Inputs:
+def _inputs(x: npt.NDArray[Any], words: bool) -> Inputs:
+    if words:
+        return numbered_words(x)
     if x.ndim == 2:
         return table_inputs(x)
     if x.dtype.kind not in "biuf":
-        raise DropkitError("data x", "must hold real numbers", x.dtype, "give pixels as numbers")
+        raise DropkitError("data x", "must hold real numbers", x.dtype, "give numbers")
     return ImageInputs(x, scale=1.0)
 
 
@@ -114,10 +133,10 @@ def npz_dataset(path: Path, columns: Columns, task: str = "auto") -> Dataset:
         DropkitError: the file is no .npz, an array is missing, or it would have to be unpickled.
     """
     check_file(path)
-    columns.refuse(path.name, but=("target", "group", "time"))
+    columns.refuse(path.name, but=("target", "group", "time", "words"))
     wanted = {"x": "x", "y": columns.target or "y", "group": columns.group, "time": columns.time}
     arrays = _read_npz(path, {part: name for part, name in wanted.items() if name is not None})
-    data = array_dataset(task=task, name=path.name, **arrays)
+    data = array_dataset(task=task, name=path.name, words=columns.words, **arrays)
     return replace(
         data, notes=(f"arrays {in_short(list(filter(None, wanted.values())))} of {path.name}", *data.notes)
     )
@@ -160,7 +179,7 @@ def _refuse_huge(path: Path, size: int) -> None:
 
 
 def torch_dataset(
-    data: TorchDataset[Any], task: str = "auto", *, group: Any = None, time: Any = None
+    data: TorchDataset[Any], task: str = "auto", *, group: Any = None, time: Any = None, words: bool = False
 ) -> Dataset:
     """A data set from torch's: every item must be (x, y), all x of one shape.
 
@@ -169,6 +188,7 @@ def torch_dataset(
         task: `auto`, `classification` or `regression`.
         group: one value a row; rows with the same one stay together in one part.
         time: one number or ISO date a row; parts are cut forward in time.
+        words: whether every x holds numbers of words.
 
     Raises:
         DropkitError: it has no length, or an item is not (x, y) of the first one's shape.
@@ -190,7 +210,7 @@ def torch_dataset(
             rule = f"must have items of one shape, {shape} like the first"
             raise DropkitError("data", rule, f"{x.shape} in item {row}", "resize or pad them in the Dataset")
     x, y = (np.stack(part) for part in zip(*items, strict=True))
-    return array_dataset(x, y, task, group=group, time=time, name=name)
+    return array_dataset(x, y, task, group=group, time=time, name=name, words=words)
 
 
 def _item(name: str, row: int, item: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""The columns of a table that are more than inputs: target, group, time, and those to be left out."""
+"""The columns of a table that are more than inputs: target, group, time, text, and those to be left out."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ class Columns:
         time: parts are cut forward in time; likewise.
         ignore: columns to leave out.
         keep: whether the group and the time column are inputs as well.
+        text: the column of texts that is learned from, alone.
+        words: whether an array's whole numbers are those of words: 0 is padding, 1 an unknown word.
     """
 
     target: str | None = None
@@ -48,6 +50,8 @@ class Columns:
     time: Any = None
     ignore: Sequence[str] = ()
     keep: bool = False
+    text: str | None = None
+    words: bool = False
 
     def __post_init__(self) -> None:
         if self.group is not None and self.time is not None:
@@ -55,10 +59,19 @@ class Columns:
             raise DropkitError("time", rule, self.time, "leave one out")
         if isinstance(self.ignore, str) or not all(isinstance(name, str) for name in self.ignore):
             raise DropkitError("ignore", "must be a list of column names", self.ignore, "write ['NAME']")
+        if self.text is not None and self.keep:
+            rule = "cannot be given beside text, which is learned from alone"
+            raise DropkitError("keep_columns", rule, True, "leave one out")
 
     def given(self) -> dict[str, Any]:
         """What was said, by argument."""
-        said = {"target": self.target, "group": self.group, "time": self.time, "ignore": self.ignore or None}
+        said = {
+            "target": self.target,
+            "group": self.group,
+            "time": self.time,
+            "ignore": self.ignore or None,
+            "text": self.text,
+        }
         return {argument: value for argument, value in said.items() if value is not None}
 
     def refuse(self, source: str, but: Sequence[str] = ()) -> None:
@@ -67,6 +80,9 @@ class Columns:
             if argument not in but:
                 rule = f"must be left out: {source} has no named columns"
                 raise DropkitError(argument, rule, value, "leave it out, or bring a table")
+        if self.words and "words" not in but:
+            rule = f"must be left out: {source} has no arrays of whole numbers"
+            raise DropkitError("words", rule, True, "leave it out")
 
     def check(self, names: Sequence[str]) -> None:
         """Refuse what is no column of the table, and a column with two parts to play."""
@@ -75,6 +91,12 @@ class Columns:
                 _check_name(argument, name, names)
                 if argument != "target" and name == self.target:
                     raise DropkitError(argument, "must not be the target", name, "name another column")
+        used = [("group", self.group), ("time", self.time), *(("ignore", name) for name in self.ignore)]
+        for argument, name in used:
+            if name is not None and name == self.text:
+                raise DropkitError(
+                    "text", f"must not be named by {argument} too", name, "name another column"
+                )
 
 
 def _check_name(argument: str, name: Any, names: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from dropkit.experiments.columns import Columns
 from dropkit.experiments.crew import Trainer, Work
 from dropkit.experiments.margin import MARGIN
 from dropkit.experiments.measure import seconds_per_epoch
-from dropkit.experiments.models import ModelSource
+from dropkit.experiments.models import ModelSource, default_model
 from dropkit.experiments.plan import Options, fingerprinted, make_plan, question
 from dropkit.experiments.recipe import PLAIN, Recipe
 from dropkit.experiments.settings import registered_settings, settings_of
@@ -44,7 +44,9 @@ def study(
     time: Any = None,
     ignore: Sequence[str] = (),
     keep_columns: bool = False,
-    model: str | Callable[..., Any] = "mlp",
+    text: str | None = None,
+    words: bool = False,
+    model: str | Callable[..., Any] | None = None,
     task: str = "auto",
     metric: str | Callable[..., Any] = "error",
     margin: str = MARGIN,
@@ -79,14 +81,17 @@ def study(
 
     Args:
         data: `digits`, `fashion-mnist`, `breast-cancer`, a .csv, .parquet or .npz file, a folder with one
-            folder of images a class, `FILE.py:make_data`, arrays (x, y), a DataFrame or a torch Dataset.
+            folder of images a class, `FILE.py:make_data`, arrays (x, y), a DataFrame or a torch Dataset. A
+            one-dimensional x of text holds texts.
         target: the column to predict; of an .npz file the array, `y` by default.
         group: a column (for arrays: one value a row) whose rows of one value stay together in one part.
         time: a column of numbers or ISO dates (for arrays: one a row); parts then go forward in time.
         ignore: columns to leave out.
         keep_columns: take the group or time column as an input as well.
-        model: `mlp`, `cnn`, `FILE.py:make_model` or a function; called with `input_shape` and `n_outputs`
-            where it takes them.
+        text: the column of texts that is learned from, alone: each becomes a row of numbers of words.
+        words: the whole numbers (rows, length) of an array are those of words; 0 is padding, 1 unknown.
+        model: `mlp`, `cnn`, `text`, `FILE.py:make_model` or a function; called with `input_shape`,
+            `n_outputs` and, for words, `n_words` where it takes them; default `text` for words, else `mlp`.
         task: `classification`, `regression`, or `auto` to decide from the target.
         metric: `error` (also `accuracy`, or `rmse` for a regression) or `nll`: what settings are chosen by;
             or a function of (y, outputs), also as `FILE.py:fn`, smaller is better: see `Recipe`.
@@ -163,8 +168,9 @@ def study(
     )
     messages(lang)
     place = prepare_folder(out)
-    columns = Columns(target, group, time, ignore, keep_columns)
-    loaded, source = load_data(data, columns, options.task, folder), ModelSource(model)
+    columns = Columns(target, group, time, ignore, keep_columns, text, words)
+    loaded = load_data(data, columns, options.task, folder)
+    source = ModelSource(default_model(loaded.inputs.n_words) if model is None else model)
     draft, sealed = make_plan(loaded, source, options, recipe)
     watcher = Tracked(Quiet() if quiet else Terminal(lang=lang), make_trackers(track, place))
     with Store(place) as store:

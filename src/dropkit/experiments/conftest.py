@@ -89,15 +89,14 @@ def images() -> Dataset:
 def plan_of(data: Dataset, model: Any = "mlp", metric: str = "error", **training: Any) -> plan.Plan:
     """A plan by hand, over as many rows as the data hold."""
     source, shape = ModelSource(model), data.inputs.shape
-    built = source.build(shape, data.n_outputs)
+    words = data.inputs.n_words
+    built = source.build(shape, data.n_outputs, words)
     weight = training.pop("class_weight", "none")
     usual = {"epochs": 6, "checks": 6, "patience": 6, "batch": 16, "learning_rate": 1e-2}
     rows = len(data.y)
     return plan.Plan(
-        plan.Data(
-            data.name, "", data.task, rows, shape, data.n_outputs, data.guess_error, class_weight=weight
-        ),
-        plan.Model(source.name, "", places_for(built, shape), own_dropout(built)),
+        plan.Data(data.name, "", data.task, rows, shape, data.n_outputs, data.guess_error, weight, words),
+        plan.Model(source.name, "", places_for(built, shape, words), own_dropout(built)),
         plan.Parts(rows // 2, rows // 4, rows // 4, 0, "resampled", 0.5, fresh=True),
         plan.Training(**(usual | training)),
         plan.Search((), 1, 1, 1, 1, prune=False),

@@ -55,8 +55,9 @@ def build(task: Task, seeds: Seeds, steps: int = 1) -> nn.Module:
     """The network of an arm with the initial weights that all arms of a pair share."""
     plan, arm = task.plan, task.job.arm
     seed_all(seeds.init)
-    model = task.source.build(plan.data.input_shape, plan.data.n_outputs)
-    return with_arm(materialise(model, plan.data.input_shape), arm, plan.model.sites, steps)
+    shape, words = plan.data.input_shape, plan.data.n_words
+    model = materialise(task.source.build(shape, plan.data.n_outputs, words), shape, words)
+    return with_arm(model, arm, plan.model.sites, steps, words=words > 0)
 
 
 def snapshot(model: nn.Module) -> Values:

@@ -23,6 +23,7 @@ from dropkit.report.record import StudyResult
 
 ROWS = 90
 X, Y = np.random.default_rng(0).normal(size=(ROWS, 3)), np.arange(ROWS) % 3
+WORDS, TEXTS = np.arange(3 * ROWS).reshape(ROWS, 3), ["some words"] * ROWS
 FRAME = pd.DataFrame(X, columns=["a", "b", "c"]).assign(y=Y, who=Y + 7 * (np.arange(ROWS) % 9))
 
 
@@ -51,7 +52,29 @@ OBJECTS: dict[str, tuple[Any, Columns, str]] = {
     "three arrays": ((X, Y, Y), Columns(), r"data must be one of"),
     "a misspelt name": ("breast-cancr", Columns(), r"did you mean 'breast-cancer'"),
     "a file of another kind": ("table.xlsx", Columns(), r"data must be one of .*FILE\.csv"),
-    "one image": ((np.zeros((ROWS, 4, 4)), Y), Columns(), r"\(rows, channels, height, width\)"),
+    "films": ((np.zeros((ROWS, 1, 2, 2, 2)), Y), Columns(), r"\(rows, channels, height, width\)"),
+    "one column": ((X[:, 0], Y), Columns(), r"\(rows, columns\)"),
+    "words as floats": ((X, Y), Columns(words=True), "must hold whole numbers where it holds words"),
+    "words below 0": ((-WORDS, Y), Columns(words=True), "numbers of words from 0 to 999,999, got -"),
+    "words beyond all": ((WORDS * 10**6, Y), Columns(words=True), "numbers of words from 0 to 999,999"),
+    "words of one axis": ((WORDS[:, 0], Y), Columns(words=True), "must be .*"),
+    "words of three axes": ((WORDS[..., None], Y), Columns(words=True), r"\(rows, length\)"),
+    "texts as words": ((TEXTS, Y), Columns(words=True), "must hold whole numbers where it holds words"),
+    "words of a table": (FRAME, Columns("y", words=True), "words must be left out: it is for arrays"),
+    "words of digits": ("digits", Columns(words=True), "words must be left out: digits has no arrays"),
+    "a text of arrays": ((X, Y), Columns(text="a"), "text must be left out: an array has no named columns"),
+    "an unknown text": (FRAME, Columns("y", text="z"), "text must be a column of the table, got 'z'"),
+    "the target as text": (FRAME, Columns("y", text="y"), "text must not be the target, got 'y'"),
+    "the group as text": (FRAME, Columns("y", group="who", text="who"), "must not be named by group too"),
+    "text left out": (FRAME, Columns("y", ignore=["a"], text="a"), "text must not be named by ignore too"),
+    "text of numbers": (FRAME, Columns("y", text="a"), "column 'a' must hold text, got dtype..float64"),
+    "text of nothing": (FRAME.assign(a=np.nan), Columns("y", text="a"), "column 'a' must hold text"),
+    "text of mixed types": (
+        FRAME.assign(a=["word"] * 7 + [7] + ["word"] * (ROWS - 8)),
+        Columns("y", text="a"),
+        r"text or nothing in every row \(row 8\), got 'int'",
+    ),
+    "text without a word": (([" . "] * ROWS, Y), Columns(), "words that stand there more than once"),
     "a ragged list": (([[1, 2], [3]], [0, 1]), Columns(), r"data x must be an array, got 'list'"),
     "complex inputs": ((X + 1j, Y), Columns(), "data x must hold real numbers"),
     "dates as a target": ((X, Y.astype("datetime64[D]")), Columns(), "data y must hold real numbers"),
@@ -85,7 +108,7 @@ OBJECTS: dict[str, tuple[Any, Columns, str]] = {
     "items of two shapes": (Items((X[0], 1), (X[0, :2], 1)), Columns(), r"one shape.*got '\(2,\) in item 1'"),
     "items of two targets": (Items((X[0], Y[:2])), Columns(), r"one number or name an item \(item 0\)"),
     "a Dataset of one image a row": (
-        TensorDataset(torch.zeros(ROWS, 4, 4), torch.zeros(ROWS)),
+        TensorDataset(torch.zeros(ROWS, 1, 1, 4, 4), torch.zeros(ROWS)),
         Columns(),
         "channels, height, width",
     ),
@@ -106,6 +129,7 @@ def test_objects_are_refused(case: str) -> None:
     [
         ({"group": "a", "time": "b"}, "time cannot be given beside group"),
         ({"ignore": "a"}, "ignore must be a list of column names, got 'a'"),
+        ({"text": "a", "keep": True}, "keep_columns cannot be given beside text"),
         ({"ignore": [1]}, "ignore must be a list of column names"),
     ],
 )

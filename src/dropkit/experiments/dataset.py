@@ -18,12 +18,14 @@ __all__ = [
     "Inputs",
     "Parts",
     "Split",
+    "hash_rows",
 ]
 
 CLASSIFICATION = "classification"
 REGRESSION = "regression"
 Floats = npt.NDArray[np.float32]
 Index = npt.NDArray[np.int64]
+Rows = Floats | Index
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,13 @@ class Split:
 
 @dataclass(frozen=True)
 class Parts:
-    """One split, encoded: inputs as float32 and the target of each part."""
+    """One split, encoded: inputs, as float32 or numbers of words, and the target of each part."""
 
-    x_train: Floats
+    x_train: Rows
     y_train: npt.NDArray[Any]
-    x_stop: Floats
+    x_stop: Rows
     y_stop: npt.NDArray[Any]
-    x_select: Floats
+    x_select: Rows
     y_select: npt.NDArray[Any]
 
 
@@ -54,10 +56,14 @@ class Inputs(Protocol):
     def shape(self) -> tuple[int, ...]:
         """Shape of one encoded row."""
 
+    @property
+    def n_words(self) -> int:
+        """Below which all encoded inputs lie where they are numbers of words, else 0."""
+
     def take(self, rows: Index) -> Self:
         """Some of the rows, numbered anew."""
 
-    def encoder(self, train: Index) -> Callable[[Self], Floats]:
+    def encoder(self, train: Index) -> Callable[[Self], Rows]:
         """What encodes any rows of this kind, fitted on the training part."""
 
     def content(self) -> bytes:
@@ -69,15 +75,20 @@ class Inputs(Protocol):
 
 @dataclass(frozen=True)
 class ImageInputs:
-    """Arrays of shape (rows, channels, height, width), divided by a fixed scale."""
+    """Images (rows, channels, height, width) or sequences (rows, steps, features), over a fixed scale."""
 
     pixels: npt.NDArray[Any]
     scale: float
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Channels, height, width."""
+        """Channels, height, width; or steps, features."""
         return self.pixels.shape[1:]
+
+    @property
+    def n_words(self) -> int:
+        """None: these are numbers."""
+        return 0
 
     def take(self, rows: Index) -> ImageInputs:
         """Some of the images."""
@@ -93,8 +104,17 @@ class ImageInputs:
 
     def row_hashes(self) -> npt.NDArray[np.uint64]:
         """Of the bytes of each image."""
-        digests = b"".join(hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in self.pixels)
-        return np.frombuffer(digests, dtype=np.uint64)
+        return hash_rows(self.pixels)
+
+
+def hash_rows(rows: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+    """One number a row of an array, from its bytes.
+
+    >>> len(set(hash_rows(np.array([[1, 2], [1, 3], [1, 2]])).tolist()))
+    2
+    """
+    digests = b"".join(hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
+    return np.frombuffer(digests, dtype=np.uint64)
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ class Space:
         return tuple(name for name, each in ranges.items() if each.at_edge(params[name]))
 
 
-_RATES = {"drop_block": Range(0.02, 0.4), "drop_path": Range(0.02, 0.4), "spatial_dropout": Range(0.02, 0.4)}
+_RATES = dict.fromkeys(("drop_block", "drop_path", "spatial_dropout", "token_dropout"), Range(0.02, 0.4))
 _HIDDEN = Range(0.05, 0.7)
 _PLACES = 4  # single modules beside all of them
 _SMALLEST_IMAGE = 8

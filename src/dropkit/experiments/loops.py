@@ -84,10 +84,10 @@ def from_transformers(
     """Train a model of transformers by the loss that it returns for `labels=`, as its Trainer does.
 
     Args:
-        make_model: returns a fresh model with `n_outputs` labels; gets `input_shape` and `n_outputs` where it
-            takes them.
-        argument: under which its forward pass takes a batch. `input_ids` are whole numbers (rows, length);
-            all other inputs are given as they are.
+        make_model: returns a fresh model with `n_outputs` labels; gets `input_shape`, `n_outputs` and, for
+            numbers of words, `n_words` where it takes them.
+        argument: under which its forward pass takes a batch. With `input_ids` it also gets the
+            `attention_mask` of what is not its `pad_token_id`, if it has one.
         learning_rate: of AdamW for the model as brought; 5e-5 is the Trainer's own.
         weight_decay: likewise.
 
@@ -117,7 +117,10 @@ class _Logits(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Any:
         """Logits, or with labels the loss."""
-        given = {self.argument: x.flatten(1).long() if self.argument == "input_ids" else x}
+        given = {self.argument: x}
+        padding = getattr(self.model.config, "pad_token_id", None)
+        if self.argument == "input_ids" and padding is not None:
+            given["attention_mask"] = (x != padding).long()
         if labels is None:
             return self.model(**given).logits
         return self.model(**given, labels=labels).loss

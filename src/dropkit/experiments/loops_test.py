@@ -76,13 +76,14 @@ def bert(input_shape: tuple[int, ...], n_outputs: int) -> BertForSequenceClassif
 
 @pytest.fixture
 def words() -> Dataset:
-    ids = np.random.default_rng(0).integers(0, 10, (80, 1, 1, 6))
-    return array_dataset(ids, (ids[:, 0, 0, 0] > 4).astype(int))
+    ids = np.random.default_rng(0).integers(1, 10, (80, 6))
+    ids[::2, 4:] = 0
+    return array_dataset(ids, (ids[:, 0] > 4).astype(int), words=True)
 
 
 def ran(make_task: Make, data: Dataset, arm: Arm, adapted: tuple[Any, Recipe], **training: Any) -> Run:
     factory, recipe = adapted
-    check_model(ModelSource(factory), data.inputs.shape, data.n_outputs)
+    check_model(ModelSource(factory), data.inputs.shape, data.n_outputs, data.inputs.n_words)
     run = train(make_task(data, arm, model=factory, recipe=recipe, **training))
     assert not run.failure, run.failure
     return run
@@ -114,6 +115,16 @@ def test_each_trains_as_the_same_network_does_without_it(
 def test_a_transformers_model_trains_by_its_own_loss(words: Dataset, make_task: Make, arm: Arm) -> None:
     run = ran(make_task, words, arm, from_transformers(bert, learning_rate=1e-2))
     assert run.curve[-1].train.nll < np.log(2)
+
+
+def test_a_transformers_model_does_not_see_padding() -> None:
+    net = bert((6,), 2).train(False)
+    for weight in net.parameters():
+        weight.data.mul_(30)  # BERT begins near zero, where nothing shows
+    model = from_transformers(lambda: net)[0]().eval()
+    ids = torch.tensor([[3, 4, 5, 0, 0, 0]])
+    torch.testing.assert_close(model(ids), model(ids[:, :3]))
+    assert (net(input_ids=ids).logits - model(ids)).abs().max() > 1e-2
 
 
 def test_what_means_nothing_for_numbers_of_words_is_refused(words: Dataset, make_task: Make) -> None:

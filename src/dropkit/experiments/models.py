@@ -1,4 +1,4 @@
-"""The networks of a study: two built in, or the user's own factory, checked before anything is spent."""
+"""The networks of a study: three built in, or the user's own factory, checked before anything is spent."""
 
 from __future__ import annotations
 
@@ -18,8 +18,20 @@ from torch.nn.parameter import is_lazy
 from dropkit.core.check import DropkitError, suggest
 from dropkit.experiments.randomness import seeded
 from dropkit.experiments.user_file import is_spec, load_function, reason, split_spec
+from dropkit.experiments.word_dropout import PADDING
 
-__all__ = ["BUILT_IN", "ModelSource", "check_model", "cnn", "code_text", "materialise", "mlp"]
+__all__ = [
+    "BUILT_IN",
+    "ModelSource",
+    "check_model",
+    "cnn",
+    "code_text",
+    "default_model",
+    "materialise",
+    "mlp",
+    "sample",
+    "text",
+]
 
 _MEND_FACTORY = "write FILE.py:make_model, a function that returns a fresh torch.nn.Module"
 
@@ -60,7 +72,39 @@ def _convolution(channels: int, out: int) -> list[nn.Module]:
     return [nn.Conv2d(channels, out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
 
 
-BUILT_IN: dict[str, Callable[..., nn.Module]] = {"mlp": mlp, "cnn": cnn}
+def text(n_outputs: int, n_words: int) -> nn.Module:
+    """The mean of 64 learned features of each word, and one hidden layer.
+
+    Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods for Text Classification".
+
+    >>> text(3, n_words=10)(torch.tensor([[2, 7, 0, 0]])).shape
+    torch.Size([1, 3])
+    """
+    return nn.Sequential(_MeanOfWords(n_words, 64), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, n_outputs))
+
+
+class _MeanOfWords(nn.Module):
+    """The mean of the features of all words that are no padding."""
+
+    def __init__(self, n_words: int, features: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(n_words, features, padding_idx=PADDING)
+        with torch.no_grad():
+            self.embedding.weight.mul_(0.1)  # torch's variance of 1 drowns what is learned in what was drawn
+
+    def forward(self, words: Tensor) -> Tensor:
+        """Features (rows, features) of words (rows, length)."""
+        there = (words != PADDING).unsqueeze(2)
+        mean: Tensor = (self.embedding(words) * there).sum(1) / there.sum(1).clamp(min=1)
+        return mean
+
+
+BUILT_IN: dict[str, Callable[..., nn.Module]] = {"mlp": mlp, "cnn": cnn, "text": text}
+
+
+def default_model(n_words: int) -> str:
+    """The built-in model for inputs that nobody named one for: numbers, or numbers of words."""
+    return "text" if n_words else "mlp"
 
 
 @dataclass(frozen=True)
@@ -76,7 +120,7 @@ class ModelSource:
             self.source if isinstance(self.source, str) else getattr(self.source, "__qualname__", "callable")
         )
 
-    def digest(self, model: nn.Module, input_shape: tuple[int, ...]) -> str:
+    def digest(self, model: nn.Module, input_shape: tuple[int, ...], n_words: int = 0) -> str:
         """Hash of all that makes the model what it is, so that a changed model is another.
 
         These are the texts of the factory and of the files in which the forward passes of its modules stand,
@@ -86,11 +130,12 @@ class ModelSource:
         Args:
             model: as `check_model` made it.
             input_shape: shape of one row.
+            n_words: of inputs that are numbers of words, else 0.
         """
         texts = {code_text(type(module).forward) for module in model.modules() if not _is_known(module)}
         found = hashlib.sha256("\n".join([self._text(), repr(model), *sorted(texts)]).encode())
         with seeded(0):
-            outputs = try_forward(model, input_shape)
+            outputs = try_forward(model, input_shape, n_words)
         for name, values in (*model.named_parameters(), *model.named_buffers(), ("outputs", outputs)):
             found.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
             found.update(_bytes(values))
@@ -112,12 +157,20 @@ class ModelSource:
             return BUILT_IN[self.source]
         if not is_spec(self.source):
             mend = suggest(self.source, [*BUILT_IN, "FILE.py:make_model"])
-            raise DropkitError("model", "must be 'mlp', 'cnn' or FILE.py:make_model", self.source, mend)
+            raise DropkitError(
+                "model", "must be 'mlp', 'cnn', 'text' or FILE.py:make_model", self.source, mend
+            )
         return load_function("model", self.source, _MEND_FACTORY)
 
-    def build(self, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
-        """A fresh model; the factory gets `input_shape` and `n_outputs` where it takes them."""
-        model: nn.Module = _call(self.factory(), self.name, input_shape=input_shape, n_outputs=n_outputs)
+    def build(self, input_shape: tuple[int, ...], n_outputs: int, n_words: int = 0) -> nn.Module:
+        """A fresh model; the factory gets `input_shape`, `n_outputs` and `n_words` where it takes them.
+
+        `n_words` is given where inputs are numbers of words, which all lie below it.
+        """
+        offered = {"input_shape": input_shape, "n_outputs": n_outputs} | (
+            {"n_words": n_words} if n_words else {}
+        )
+        model: nn.Module = _call(self.factory(), self.name, **offered)
         return model
 
 
@@ -174,10 +227,13 @@ def _parameters(factory: Callable[..., Any]) -> list[inspect.Parameter]:
         return []
 
 
-def check_model(source: ModelSource, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+def check_model(
+    source: ModelSource, input_shape: tuple[int, ...], n_outputs: int, n_words: int = 0
+) -> nn.Module:
     """Build a model twice and try it on a small batch, or say what is wrong with it."""
+    _check_kind(source, n_words)
     with seeded(0):  # the digest looks at the first values
-        model, other = (source.build(input_shape, n_outputs) for _ in range(2))
+        model, other = (source.build(input_shape, n_outputs, n_words) for _ in range(2))
     if not isinstance(model, nn.Module):
         raise DropkitError("model", f"{source.name} must return a torch.nn.Module", model, _MEND_FACTORY)
     trainable = [p for p in model.parameters() if p.requires_grad]
@@ -189,22 +245,31 @@ def check_model(source: ModelSource, input_shape: tuple[int, ...], n_outputs: in
         rule = "must be fresh at every call: two calls shared parameters"
         raise DropkitError("model", rule, source.name, "build the model inside the function")
     with seeded(0):  # lazy layers draw their first values here
-        _check_output(model, input_shape, n_outputs)
-        _check_training(other, input_shape)
+        _check_output(model, input_shape, n_outputs, n_words)
+        _check_training(other, input_shape, n_words)
     return model
 
 
-def _check_training(model: nn.Module, input_shape: tuple[int, ...]) -> None:
+def _check_kind(source: ModelSource, n_words: int) -> None:
+    """Refuse a built-in model for words where there are numbers, and the other way round."""
+    fitting = {True: ["text"], False: [name for name in BUILT_IN if name != "text"]}
+    if source.source in fitting[not n_words]:
+        given, mend = ("words", "text") if n_words else ("numbers", "mlp")
+        rule = f"must take {given}, which these inputs are"
+        raise DropkitError("model", rule, source.source, f"use --model {mend}")
+
+
+def _check_training(model: nn.Module, input_shape: tuple[int, ...], n_words: int) -> None:
     """What fails in the first training step would fail in every run."""
     try:
-        torch.autograd.backward(model.train()(torch.rand(4, *input_shape)).sum())
+        torch.autograd.backward(model.train()(sample(4, input_shape, n_words)).sum())
     except (Exception, SystemExit) as error:
         rule = f"must run forward and backward in training mode: {reason(error)}"
         raise DropkitError("model", rule, type(model).__name__, "try one training step by hand") from error
 
 
-def _check_output(model: nn.Module, input_shape: tuple[int, ...], n_outputs: int) -> None:
-    out = try_forward(model, input_shape)
+def _check_output(model: nn.Module, input_shape: tuple[int, ...], n_outputs: int, n_words: int) -> None:
+    out = try_forward(model, input_shape, n_words)
     shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
     if shape != (2, n_outputs):
         rule = f"must give (batch, {n_outputs}) outputs for inputs of shape (batch, {_sizes(input_shape)})"
@@ -215,30 +280,44 @@ def _check_output(model: nn.Module, input_shape: tuple[int, ...], n_outputs: int
         raise DropkitError("model", "must give finite outputs", "NaN or infinity", "check its initialisation")
 
 
-def try_forward(model: nn.Module, input_shape: tuple[int, ...]) -> Any:
+def sample(rows: int, input_shape: tuple[int, ...], n_words: int = 0) -> Tensor:
+    """A batch to try a model on: numbers from 0 to 1, or of words, the last quarter of them padding.
+
+    >>> sample(2, (4,), n_words=3)
+    tensor([[1, 2, 2, 0],
+            [2, 2, 2, 0]])
+    """
+    generator = torch.Generator().manual_seed(0)
+    if not n_words:
+        return torch.rand(rows, *input_shape, generator=generator)
+    words = torch.randint(PADDING + 1, n_words, (rows, *input_shape), generator=generator)
+    words[:, math.ceil(0.75 * input_shape[0]) :] = PADDING
+    return words
+
+
+def try_forward(model: nn.Module, input_shape: tuple[int, ...], n_words: int = 0) -> Any:
     """Outputs of a model in eval mode for a batch of two."""
-    sample = torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0))
     was_training = model.training
     try:
         with torch.no_grad():
-            return model.eval()(sample)
+            return model.eval()(sample(2, input_shape, n_words))
     except (Exception, SystemExit) as error:
-        rule = f"must take inputs of shape (batch, {_sizes(input_shape)}): {reason(error)}"
-        raise DropkitError(
-            "model", rule, type(model).__name__, "take input_shape= in make_model and use it"
-        ) from error
+        kind = f"numbers of words below {n_words}" if n_words else "inputs"
+        rule = f"must take {kind} of shape (batch, {_sizes(input_shape)}): {reason(error)}"
+        mend = f"take {'n_words' if n_words else 'input_shape'}= in make_model and use it"
+        raise DropkitError("model", rule, type(model).__name__, mend) from error
     finally:
         model.train(was_training)
 
 
-def materialise(model: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
+def materialise(model: nn.Module, input_shape: tuple[int, ...], n_words: int = 0) -> nn.Module:
     """The model, whose lazy layers have drawn their first values.
 
     >>> materialise(nn.Sequential(nn.LazyLinear(3)), (4,))[0]
     Linear(in_features=4, out_features=3, bias=True)
     """
     if any(is_lazy(value) for value in (*model.parameters(), *model.buffers())):
-        try_forward(model, input_shape)
+        try_forward(model, input_shape, n_words)
     return model
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from dropkit.core.check import DropkitError
-from dropkit.experiments.models import ModelSource, check_model, cnn, code_text, mlp
+from dropkit.experiments.models import BUILT_IN, ModelSource, check_model, cnn, code_text, mlp, sample
 
 FILE = """
 from torch import nn
@@ -88,6 +88,50 @@ def test_a_model_that_cannot_train_is_refused_before_any_run() -> None:
     source = ModelSource(lambda: FailsInTraining(4, 2))
     with pytest.raises(DropkitError, match=r"training mode: .*train only"):
         check_model(source, (4,), 2)
+
+
+def test_the_text_model_reads_what_is_no_padding() -> None:
+    model = check_model(ModelSource("text"), (4,), 3, n_words=9)
+    words = torch.tensor([[5, 7, 7]])
+    padded = torch.nn.functional.pad(words, (0, 5))
+    torch.testing.assert_close(model(words), model(padded))
+    torch.testing.assert_close(model(words), model(words.flip(1)))
+    assert (model(words) - model(words[:, :2])).abs().max() > 1e-4
+    assert torch.isfinite(model(torch.zeros(1, 4, dtype=torch.int64))).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "n_words", "mend"), [("mlp", 9, "text"), ("cnn", 9, "text"), ("text", 0, "mlp")]
+)
+def test_a_built_in_model_for_other_inputs_is_refused(name: str, n_words: int, mend: str) -> None:
+    with pytest.raises(DropkitError, match=f"which these inputs are, got '{name}'; use --model {mend}"):
+        check_model(ModelSource(name), (4,), 3, n_words)
+
+
+def test_a_factory_gets_the_number_of_words_where_there_are_some() -> None:
+    given: list[dict[str, Any]] = []
+
+    def make(**offered: Any) -> nn.Module:
+        given.append(offered)
+        return nn.Linear(1, 1)
+
+    ModelSource(make).build((4,), 3, 9)
+    ModelSource(make).build((4,), 3)
+    sizes = {"input_shape": (4,), "n_outputs": 3}
+    assert given == [sizes | {"n_words": 9}, sizes]
+
+
+def test_a_model_for_fewer_words_is_refused() -> None:
+    source = ModelSource(lambda: BUILT_IN["text"](3, n_words=4))
+    with pytest.raises(DropkitError, match=r"must take numbers of words below 9 .* take n_words= in"):
+        check_model(source, (400,), 3, 9)
+
+
+@pytest.mark.parametrize(("length", "padded"), [(1, 0), (2, 0), (4, 1), (7, 1), (12, 3)])
+def test_words_to_try_are_words_with_padding_behind(length: int, padded: int) -> None:
+    words = sample(50, (length,), 4)
+    assert {*(words == 0).sum(1).tolist()} == {padded}
+    assert {*words[:, : length - padded].flatten().tolist()} == {1, 2, 3}
 
 
 EDITED = """

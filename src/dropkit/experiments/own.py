@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dropkit.core.check import DropkitError
+from dropkit.experiments.models import sample
 from dropkit.experiments.user_file import reason
 from dropkit.torch import Layer
 
@@ -55,7 +56,7 @@ def switch_off(model: nn.Module) -> None:
             module.p = 0.0
 
 
-def random_modes(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, ...]:
+def random_modes(model: nn.Module, input_shape: tuple[int, ...], n_words: int = 0) -> tuple[str, ...]:
     """The modes, of `training` and `eval`, in which a model's outputs change from pass to pass.
 
     Same rows, same weights, other seeds: what changes then is drawn inside `forward`. Weights, buffers and
@@ -66,8 +67,8 @@ def random_modes(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, .
     """
     was_training = model.training
     try:
-        modes = {"training": True, "eval": False}
-        return tuple(name for name, mode in modes.items() if _changes(model.train(mode), input_shape))
+        modes, batch = {"training": True, "eval": False}, sample(_ROWS, input_shape, n_words)
+        return tuple(name for name, mode in modes.items() if _changes(model.train(mode), batch))
     finally:
         model.train(was_training)
 
@@ -82,9 +83,8 @@ def _pass(model: nn.Module, batch: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _changes(model: nn.Module, input_shape: tuple[int, ...]) -> bool:
+def _changes(model: nn.Module, batch: Tensor) -> bool:
     state = {name: value.clone() for name, value in model.state_dict().items()}
-    batch = torch.rand(_ROWS, *input_shape, generator=torch.Generator().manual_seed(0))
     outputs: list[Tensor] = []
     with torch.random.fork_rng(devices=[]):
         for seed in range(_PASSES):

@@ -170,15 +170,17 @@ def _data(data: Dataset, class_weight: str) -> Data:
         n_outputs=data.n_outputs,
         guess_error=data.guess_error,
         class_weight=class_weight,
+        n_words=data.inputs.n_words,
     )
 
 
 def _model(source: ModelSource, data: Data, recipe: Recipe) -> Model:
-    shape = data.input_shape
-    model = check_model(source, shape, data.n_outputs)
-    digest, sites, own = source.digest(model, shape), places_for(model, shape), own_dropout(model)
+    shape, words = data.input_shape, data.n_words
+    model = check_model(source, shape, data.n_outputs, words)
+    digest, sites = source.digest(model, shape, words), places_for(model, shape, words)
+    own = own_dropout(model)
     switch_off(model)
-    return Model(source.name, digest + recipe.digest(), sites, own, random_modes(model, shape))
+    return Model(source.name, digest + recipe.digest(), sites, own, random_modes(model, shape, words))
 
 
 def _search(data: Data, model: Model, options: Options, recipe: Recipe) -> Search:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import torch
 from torch import nn
 
 import dropkit.torch
 from dropkit.core.check import DropkitError
 from dropkit.core.rate import Schedule, late_schedule, linear_schedule
-from dropkit.experiments.models import try_forward
+from dropkit.experiments.models import sample, try_forward
 from dropkit.experiments.own import switch_off
+from dropkit.experiments.word_dropout import WordDropout
 from dropkit.methods import catalogue
 from dropkit.report.plan import Arm
 from dropkit.surgery.sites import Site, find_sites, fits, put
 
 __all__ = ["INSIDE", "Fed", "fed", "make_dropout", "places_for", "rate_of", "with_arm"]
 
-INSIDE = ("dropout", "gaussian_dropout", "spatial_dropout", "drop_block", "drop_path")
+INSIDE = ("dropout", "gaussian_dropout", "spatial_dropout", "drop_block", "drop_path", "token_dropout")
 """The methods of the catalogue that a study tries inside a model, where they fit."""
 
 
 def places_for(
-    model: nn.Module, input_shape: tuple[int, ...], methods: Iterable[str] = INSIDE
+    model: nn.Module, input_shape: tuple[int, ...], n_words: int = 0, methods: Iterable[str] = INSIDE
 ) -> dict[str, tuple[str, ...]]:
     """Names of the modules behind which each method fits, in the order of a forward pass.
 
@@ -31,8 +31,8 @@ def places_for(
     >>> places_for(model, (4,))
     {'dropout': ('1',), 'gaussian_dropout': ('1',)}
     """
-    try_forward(model, input_shape)
-    sites = find_sites(model, torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0)))
+    try_forward(model, input_shape, n_words)
+    sites = find_sites(model, sample(2, input_shape, n_words))
     found = {name: _names(name, sites) for name in methods}
     if not any(found.values()):
         rule = "must have a hidden activation module (such as nn.ReLU()) or a branch to drop at"
@@ -46,7 +46,9 @@ def _names(method: str, sites: Iterable[Site]) -> tuple[str, ...]:
     return tuple(site.name for site in sites if site.name and fits(record, site))
 
 
-def with_arm(model: nn.Module, arm: Arm, places: Mapping[str, tuple[str, ...]], steps: int = 1) -> nn.Module:
+def with_arm(
+    model: nn.Module, arm: Arm, places: Mapping[str, tuple[str, ...]], steps: int = 1, *, words: bool = False
+) -> nn.Module:
     """The model with an arm's dropout put in: its own dropout is switched off unless the arm keeps it.
 
     Args:
@@ -54,6 +56,7 @@ def with_arm(model: nn.Module, arm: Arm, places: Mapping[str, tuple[str, ...]], 
         arm: says what, where and how much.
         places: behind which modules each method can stand.
         steps: that are planned, over which a schedule moves.
+        words: whether inputs are numbers of words, which dropout at the input replaces by the unknown word.
 
     Raises:
         DropkitError: the model has none of these modules, or one of them has a layer behind it already.
@@ -62,7 +65,10 @@ def with_arm(model: nn.Module, arm: Arm, places: Mapping[str, tuple[str, ...]], 
         switch_off(model)
     for name in (arm.at or places[arm.method]) if arm.rate else ():
         put(model, name, make_dropout(arm.method, rate_of(arm, steps)))
-    return Fed(make_dropout("input_dropout", arm.input_rate), model) if arm.input_rate else model
+    if not arm.input_rate:
+        return model
+    first = WordDropout(arm.input_rate) if words else make_dropout("input_dropout", arm.input_rate)
+    return Fed(first, model)
 
 
 class Fed(nn.Sequential):

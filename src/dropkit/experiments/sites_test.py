@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 import dropkit.torch
 from dropkit.core.check import DropkitError
-from dropkit.experiments.models import cnn, mlp
+from dropkit.experiments.models import cnn, mlp, text
 from dropkit.experiments.sites import fed, places_for, with_arm
 from dropkit.report.plan import Arm
 from dropkit.testing.registry import share
@@ -64,6 +64,24 @@ def test_sites_are_the_hidden_activations_in_running_order(
 def test_a_model_without_a_site_is_refused(model: nn.Module) -> None:
     with pytest.raises(DropkitError, match=r"must have a hidden activation module .* or a branch"):
         places_for(model, (4,))
+
+
+def test_words_get_token_dropout_behind_their_embedding() -> None:
+    model = text(3, n_words=9)
+    places = places_for(model, (5,), n_words=9)
+    assert places == {"dropout": ("2",), "gaussian_dropout": ("2",), "token_dropout": ("0.embedding",)}
+    arm = Arm("t", "token dropout", rate=1.0, method="token_dropout")
+    dropped = with_arm(model, arm, places).train()
+    words = torch.randint(1, 9, (4, 5))
+    assert (dropped(words) == dropped(words)[0]).all()
+    assert (dropped.eval()(words) != dropped(words)[0]).any()
+
+
+def test_dropout_at_the_input_of_words_makes_them_unknown() -> None:
+    arm = Arm("w", "input dropout", input_rate=0.9999999)
+    model = with_arm(nn.Sequential(nn.Identity()), arm, {}, words=True)
+    assert model(torch.tensor([[3, 4, 0]])).tolist() == [[1, 1, 0]]
+    assert model.eval()(torch.tensor([[3, 4, 0]])).tolist() == [[3, 4, 0]]
 
 
 def test_channels_get_spatial_and_block_dropout_and_branches_get_drop_path() -> None:

@@ -46,7 +46,7 @@ def load_data(
 
     Args:
         data: one of `FORMS`, arrays (x, y), a pandas DataFrame, or a torch Dataset or DataLoader.
-        columns: target, group, time, and what to leave out.
+        columns: target, group, time, text, and what to leave out.
         task: `auto`, `classification` or `regression`.
         folder: of the Fashion-MNIST files.
 
@@ -117,11 +117,12 @@ def _in_memory(data: Any, columns: Columns, task: str) -> Dataset:
         raise _unknown(data)
     if not isinstance(data, TorchDataset) and isinstance(data[0], pd.DataFrame):
         return _frame_and_target(data[0], data[1], columns, task)
-    columns.refuse("an array", but=("group", "time"))
+    columns.refuse("an array", but=("group", "time", "words"))
+    given: dict[str, Any] = {"group": columns.group, "time": columns.time, "words": columns.words}
     if isinstance(data, TorchDataset):
-        return torch_dataset(data, task, group=columns.group, time=columns.time)
+        return torch_dataset(data, task, **given)
     x, y = data
-    return array_dataset(x, y, task, group=columns.group, time=columns.time)
+    return array_dataset(x, y, task, **given)
 
 
 def _is_pair(data: Any) -> bool:

@@ -25,8 +25,9 @@ from dropkit.experiments.columns import (
     time_ranks,
     time_values,
 )
-from dropkit.experiments.dataset import CLASSIFICATION, Dataset, Floats, Index
+from dropkit.experiments.dataset import CLASSIFICATION, Dataset, Floats, Index, Inputs
 from dropkit.experiments.target import decide_target
+from dropkit.experiments.words import text_column
 from dropkit.report.words import printable
 
 __all__ = ["TableInputs", "breast_cancer", "frame_dataset", "table_inputs"]
@@ -47,6 +48,11 @@ class TableInputs:
     def shape(self) -> tuple[int, ...]:
         """One number per numeric column and per level of a text column."""
         return (len(self.numeric) + sum(len(names) for names in self.levels.values()),)
+
+    @property
+    def n_words(self) -> int:
+        """None: these are numbers."""
+        return 0
 
     def take(self, rows: Index) -> TableInputs:
         """Some of the rows."""
@@ -102,7 +108,7 @@ def frame_dataset(
     values, frame, dropped = _take_target(frame.drop(columns=list(columns.ignore)), str(target), title)
     decided = decide_target(title, values, task)
     frame, groups, times = _take_order(frame, columns)
-    inputs, cleaned = _clean(frame)
+    inputs, cleaned = _inputs(frame, columns.text)
     return Dataset(
         name,
         decided.task,
@@ -113,6 +119,10 @@ def frame_dataset(
         groups=groups,
         times=times,
     )
+
+
+def _inputs(frame: pd.DataFrame, text: str | None) -> tuple[Inputs, tuple[str, ...]]:
+    return text_column(frame, text) if text is not None else _clean(frame)
 
 
 def table_inputs(x: npt.NDArray[Any], names: Sequence[str] | None = None) -> TableInputs:
@@ -152,6 +162,9 @@ def _check_columns(frame: pd.DataFrame, columns: Columns) -> None:
     if columns.target not in names:
         _refuse_separator(names)
     columns.check(names)
+    if columns.words:
+        rule = "must be left out: it is for arrays of whole numbers"
+        raise DropkitError("words", rule, True, "name the column of texts by text")
     if not set(names) - {*_roles(columns), *columns.ignore}:
         rule = "must have a column beside the target"
         raise DropkitError("data", rule, names, "bring columns to learn from")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments.bootstrap import interval
-from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION, Dataset, Split
+from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION, Dataset, Rows, Split
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.recipe import Recipe
 from dropkit.experiments.scoring import score_rows
@@ -74,7 +74,7 @@ class Vault:
                 found[job.id] = self._asked(job, x)
         return found
 
-    def _asked(self, job: Job, x: npt.NDArray[np.float32]) -> Losses:
+    def _asked(self, job: Job, x: Rows) -> Losses:
         try:
             return self._losses(job, x)
         except DropkitError:
@@ -83,7 +83,7 @@ class Vault:
                 return known[job.id]
             raise
 
-    def _losses(self, job: Job, x: npt.NDArray[np.float32]) -> Losses:
+    def _losses(self, job: Job, x: Rows) -> Losses:
         path, task, y = weights_path(self.folder, job), self.plan.data.task, self.sealed.y
         outputs = predict(self.plan, job.arm, self.source, path, x)
         target, metric = read_kept(path).target, self.recipe.piece("metric")

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments.course import restore, snapshot
+from dropkit.experiments.dataset import Rows
 from dropkit.experiments.models import ModelSource, materialise
 from dropkit.experiments.randomness import one_thread, seeded
 from dropkit.experiments.scoring import Target, outputs_of
@@ -78,7 +77,7 @@ def read_kept(path: Path) -> Kept:
         raise DropkitError("out", f"must hold kept weights as written ({error})", str(path), mend) from error
 
 
-def predict(plan: Plan, arm: Arm, source: ModelSource, path: Path, x: npt.NDArray[np.float32]) -> Tensor:
+def predict(plan: Plan, arm: Arm, source: ModelSource, path: Path, x: Rows) -> Tensor:
     """What the kept networks of a run give for rows, in eval mode and as they were scored in training.
 
     Args:
@@ -86,7 +85,7 @@ def predict(plan: Plan, arm: Arm, source: ModelSource, path: Path, x: npt.NDArra
         arm: of the run.
         source: of the model.
         path: of the kept weights.
-        x: encoded rows (rows, *input_shape), float32.
+        x: encoded rows (rows, *input_shape), float32, or int64 where they are numbers of words.
 
     Returns:
         Tensor: (rows, n_outputs), float32: logits or log-probabilities; for a regression in the units that
@@ -102,8 +101,9 @@ def predict(plan: Plan, arm: Arm, source: ModelSource, path: Path, x: npt.NDArra
 
 
 def _rebuilt(plan: Plan, arm: Arm, source: ModelSource, values: dict[str, Tensor], path: Path) -> nn.Module:
-    model = materialise(source.build(plan.data.input_shape, plan.data.n_outputs), plan.data.input_shape)
-    model = with_arm(model, arm, plan.model.sites)
+    shape, words = plan.data.input_shape, plan.data.n_words
+    model = materialise(source.build(shape, plan.data.n_outputs, words), shape, words)
+    model = with_arm(model, arm, plan.model.sites, words=words > 0)
     try:
         restore(model, values)
     except ValueError as error:

@@ -61,7 +61,7 @@ def _layer(method: str) -> str:
 def _imports(words: Words, arm: Arm) -> str:
     layers = {
         *([_layer(arm.method)] if arm.rate else []),
-        *(["InputDropout"] if arm.input_rate else []),
+        *([] if not arm.input_rate or words.plan.data.n_words else ["InputDropout"]),
         *(["Stepper"] if _scheduled(arm) else []),
         *(["max_norm_"] if arm.max_norm else []),
     }
@@ -77,6 +77,11 @@ def _imports(words: Words, arm: Arm) -> str:
             else []
         ),
         *(["from dropkit.experiments.own import switch_off"] if words.plan.model.own_dropout else []),
+        *(
+            ["from dropkit.experiments.word_dropout import WordDropout"]
+            if arm.input_rate and words.plan.data.n_words
+            else []
+        ),
         *(["from dropkit.surgery.sites import put"] if arm.rate else []),
         *([f"from dropkit.torch import {', '.join(sorted(layers))}"] if layers else []),
     ]
@@ -104,7 +109,8 @@ def _dropout(words: Words, arm: Arm) -> list[str]:
         put = f"for name in ({names}):{comment}\n    put(model, name, {_layer(arm.method)}({_rate(arm)}))"
         blocks.append(f"{_steps(words)}\n{put}" if _scheduled(arm) else put)
     if arm.input_rate:
-        blocks.append(f"model = nn.Sequential(InputDropout({_short(arm.input_rate)}), model)")
+        layer = "WordDropout" if words.plan.data.n_words else "InputDropout"
+        blocks.append(f"model = nn.Sequential({layer}({_short(arm.input_rate)}), model)")
     return blocks
 
 

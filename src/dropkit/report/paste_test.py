@@ -167,3 +167,11 @@ def test_classes_of_equal_weight_are_weighed_by_their_rows(plan: Plan) -> None:
     exec(code_to_paste(balanced, Arm("a", "a", label_smoothing=0.1, r_drop=1.0)), names)
     torch.testing.assert_close(names["loss_of"].weight, torch.tensor([2 / 3, 4 / 3, 4 / 3]))
     learns(names, ROWS, LABELS)
+
+
+def test_words_at_the_input_become_unknown(plan: Plan) -> None:
+    wordy = replace(plan, data=replace(plan.data, n_words=9))
+    code = code_to_paste(wordy, Arm("a", "a", input_rate=0.5))
+    assert "from dropkit.experiments.word_dropout import WordDropout" in code
+    assert "nn.Sequential(WordDropout(0.5), model)" in code
+    assert "InputDropout" not in code

@@ -34,12 +34,12 @@ class Arm:
         family: what it is a setting of.
         learning_rate: of AdamW; None for the one that the plan begins with.
         weight_decay: of AdamW, decoupled, 0 or more.
-        rate: dropped behind hidden activations or in branches, in [0, 1).
+        rate: dropped behind hidden activations, in branches or behind embeddings, in [0, 1).
         method: the name of that dropout in the catalogue.
         at: the modules behind which it stands; empty for all that the plan names for the method.
         schedule: `constant`, `early` (the rate falls to 0 over the first half of the steps) or `late` (it is
             0 in the first half and the rate afterwards).
-        input_rate: dropped at the input, in [0, 1).
+        input_rate: dropped at the input, in [0, 1); words are replaced by the unknown word.
         l1, l2: factor of the sum of absolute values, or of half the squares, of the weights in the loss.
         max_norm: the largest length of the incoming weights of a unit, or 0 for no limit.
         label_smoothing: share of the target that is spread over all classes, in [0, 1).
@@ -104,7 +104,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Data:
-    """What is learned from. `guess_error` is that of always saying the commonest class or the mean."""
+    """What is learned from. `guess_error` is that of always saying the commonest class or the mean.
+
+    `n_words` lies above every input where these are numbers of words (0 padding, 1 unknown), else it is 0.
+    """
 
     name: str
     digest: str
@@ -114,6 +117,7 @@ class Data:
     n_outputs: int
     guess_error: float
     class_weight: str = "none"
+    n_words: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Where dropout can go in a model: its input, its hidden activations, its residual branches.
+"""Where dropout can go in a model: its input, its words, its hidden activations, its residual branches.
 
 What counts is one forward pass in eval mode: what runs, not what is written. Branches come from a trace by
 torch.fx, so a model that cannot be traced has none.
@@ -7,7 +7,7 @@ torch.fx, so a model that cannot be traced has none.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -44,19 +44,22 @@ ACTIVATIONS = (
 _SUMS = (operator.add, operator.iadd, torch.add)
 
 
+Place = Literal["input", "activation", "branch", "token"]
+
+
 @dataclass(frozen=True)
 class Site:
     """One tensor of a model that dropout can hit.
 
     Args:
-        place: `"input"`, `"activation"` (what a hidden activation gives) or `"branch"` (what a residual
-            branch gives, before it is added).
+        place: `"input"`, `"activation"` (what a hidden activation gives), `"branch"` (what a residual branch
+            gives, before it is added) or `"token"` (what an embedding gives for the words of the input).
         name: the module that gives it, as in `model.named_modules()`; `""` for the input.
         shape: its shape for one sample.
         kind: the class of that module.
     """
 
-    place: Literal["input", "activation", "branch"]
+    place: Place
     name: str
     shape: tuple[int, ...]
     kind: str = ""
@@ -66,6 +69,7 @@ class _Call(NamedTuple):
     name: str
     module: nn.Module
     shape: tuple[int, ...]
+    words: bool
 
 
 def find_sites(model: nn.Module, sample: torch.Tensor) -> tuple[Site, ...]:
@@ -92,6 +96,7 @@ def find_sites(model: nn.Module, sample: torch.Tensor) -> tuple[Site, ...]:
     for call in calls:
         found += [_site("activation", call)] if call.name in hidden else []
         found += [_site("branch", call)] if call.name in ends else []
+        found += [_site("token", call)] if call.words else []
     return tuple(dict.fromkeys(found))
 
 
@@ -155,7 +160,7 @@ def _drop_output(module: nn.Module, _inputs: Any, output: torch.Tensor) -> Any:
     return module.get_submodule(_CHILD)(output)
 
 
-def _site(place: Literal["activation", "branch"], call: _Call) -> Site:
+def _site(place: Place, call: _Call) -> Site:
     return Site(place, call.name, call.shape, type(call.module).__name__)
 
 
@@ -164,9 +169,10 @@ def _calls(model: nn.Module, sample: torch.Tensor) -> list[_Call]:
     calls: list[_Call] = []
 
     def note(name: str) -> Any:
-        def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             if isinstance(output, torch.Tensor):
-                calls.append(_Call(name, module, tuple(output.shape[1:])))
+                words = isinstance(module, nn.Embedding) and _are_same(inputs, sample)
+                calls.append(_Call(name, module, tuple(output.shape[1:]), words))
 
         return hook
 
@@ -182,6 +188,12 @@ def _calls(model: nn.Module, sample: torch.Tensor) -> list[_Call]:
         for handle in handles:
             handle.remove()
     return calls
+
+
+def _are_same(inputs: Sequence[Any], sample: torch.Tensor) -> bool:
+    """Whether a module got the model's own input, perhaps as a view or a copy, and not e.g. positions."""
+    given = inputs[0] if inputs else None
+    return isinstance(given, torch.Tensor) and given.dtype == sample.dtype and torch.equal(given, sample)
 
 
 def _hidden(calls: list[_Call]) -> set[str]:

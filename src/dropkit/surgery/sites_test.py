@@ -147,3 +147,22 @@ def test_a_second_layer_behind_one_module_is_refused() -> None:
 def test_something_else_than_a_model_is_refused() -> None:
     with pytest.raises(DropkitError, match="model must be a Module"):
         find_sites("model", torch.ones(2, 4))  # type: ignore[arg-type]  # the point
+
+
+class Positions(nn.Module):
+    """Embeddings of words and of their places, as transformers have them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.places = nn.Embedding(9, 4), nn.Embedding(9, 4)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, ids: Tensor) -> Any:
+        return self.head((self.words(ids.clone()) + self.places(torch.arange(ids.shape[1]))).mean(1))
+
+
+def test_a_token_is_what_an_embedding_gives_for_the_input_alone() -> None:
+    sample = torch.tensor([[3, 4, 5], [6, 7, 8]])
+    found = [site for site in find_sites(Positions(), sample) if site.place == "token"]
+    assert found == [Site("token", "words", (3, 4), "Embedding")]
+    assert [name for name, method in catalogue().items() if fits(method, found[0])] == ["token_dropout"]
