@@ -22,7 +22,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from tools.prove import battery, cells, generators, kills, laws, layers, selftest
+from tools.prove import battery, cells, generators, kills, laws, layers, midway, selftest
 from tools.prove.page import write
 from tools.prove.proof import Measured, Proof, load, run, save
 
@@ -62,6 +62,7 @@ def parts() -> list[Part]:
             for overlap in (0.0, selftest.SHARED)
         ),
         (12, "kills", kills.kills, ()),
+        (12, "kills in a run", midway.midway, ()),
     ]
 
 
