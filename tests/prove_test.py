@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tools.prove import battery, cells, generators, laws, layers, page, selftest
+from tools.prove import battery, cells, generators, laws, layers, page, real_studies, selftest
 from tools.prove.__main__ import parts
 from tools.prove.proof import Measured, NotMeasured, Proof, load, run, save
+from tools.prove.real_studies import Claim
 
 from dropkit import Drop
-from dropkit.experiments import simulate
+from dropkit.experiments import simulate, study
 from dropkit.methods import catalogue
+from dropkit.report.plan import Arm
 from dropkit.testing import Declared
 from dropkit.testing.registry import RUNS
 from dropkit.torch.layer import Drop as Layer
@@ -107,6 +109,42 @@ def test_a_study_that_forgets_the_shared_rows_breaks_promise_11(monkeypatch: pyt
     assert not selftest.design(10, 0.0, studies=2000).passed
 
 
+def claim(outcome: str, metric: str = "error", drops: bool = True) -> Claim:
+    return Claim("a family", metric, outcome, drops, -0.1)
+
+
+def test_too_many_false_claims_on_noise_break_promise_13() -> None:
+    wrong, right = [claim("better"), claim("better", "nll")], [claim("better", "nll"), claim("worse")]
+    for count, holds in ((4, True), (5, False)):
+        found = real_studies.noise_judged([wrong] * count + [right] * (20 - count), [wrong])
+        assert found.passed is holds
+        assert found.figure.startswith(f"{count} of 20 studies")
+
+
+@pytest.mark.parametrize(
+    "lost", [[], [claim("better", drops=False)], [claim("worse")], [claim("equivalent", "nll")]]
+)
+def test_a_planted_dropout_that_is_not_found_breaks_promise_13(lost: list[Claim]) -> None:
+    won = [claim("better", "nll")]
+    assert real_studies.planted_judged("planted", [won, won]).passed
+    found = real_studies.planted_judged("planted", [won, lost])
+    assert not found.passed
+    assert found.figure.startswith("planted: 1 of 2 studies")
+
+
+def test_a_false_better_is_read_from_a_whole_study(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    x, y = draw.normal(size=(200, 3)), np.arange(200) % 2
+    x[:, 0] += 3 * y
+    arms = Arm("none", "none", learning_rate=1e-9), Arm("dropout", "dropout", learning_rate=1e-2, rate=0.2)
+    result = study((x, y), arms=arms, epochs=5, workers=1, out=tmp_path, quiet=True)
+    told = real_studies.claims_of(result)
+    assert [(each.family, each.metric, each.outcome, each.drops) for each in told] == [
+        ("dropout", "error", "better", True),
+        ("dropout", "nll", "better", True),
+    ]
+
+
 def test_verdicts_of_dieharder_are_read() -> None:
     output = " sts_serial|  1|  100000|  100|0.00012345|  WEAK  \n diehard_runs|  0| 100000| 100|0.7| PASSED "
     assert list(battery._verdicts(output)) == [
@@ -130,7 +168,7 @@ def test_what_cannot_run_says_so_and_the_page_shows_it(tmp_path: Path) -> None:
 
 
 def test_every_promise_is_measured_and_counted() -> None:
-    assert {promise for promise, *_ in parts()} == set(page.PROMISES) == set(range(1, 13))
+    assert {promise for promise, *_ in parts()} == set(page.PROMISES) == set(range(1, 14))
     assert sum(promise == 5 for promise, *_ in parts()) <= RUNS["prove.rate"]
     assert sum(promise == 6 for promise, *_ in parts()) <= RUNS["prove.independence"]
     assert 3 * len(selftest.DESIGNS) + 3 + 4 + 6 <= RUNS["prove.study"]

@@ -22,8 +22,9 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from tools.prove import battery, cells, generators, kills, laws, layers, selftest
+from tools.prove import battery, cells, generators, kills, laws, layers, midway, real_studies, selftest
 from tools.prove.page import write
+from tools.prove.problems import PLANTED
 from tools.prove.proof import Measured, Proof, load, run, save
 
 FOLDER = Path("build/prove")
@@ -62,6 +63,9 @@ def parts() -> list[Part]:
             for overlap in (0.0, selftest.SHARED)
         ),
         (12, "kills", kills.kills, ()),
+        (12, "kills in a run", midway.midway, ()),
+        (13, "pure noise", real_studies.pure_noise, ()),
+        *((13, name, real_studies.planted, (name,)) for name in PLANTED),
     ]
 
 

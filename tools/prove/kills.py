@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import random
@@ -12,27 +13,31 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from multiprocessing.context import ForkProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments import study
+from dropkit.experiments.case import MODEL, RECORD
 from dropkit.experiments.families import UNREGULARISED
+from dropkit.experiments.recipe import Recipe
 from dropkit.experiments.store import FILE
 from dropkit.report.plan import Arm
 from tools.prove.proof import Measured
 
-__all__ = ["Disturbance", "Tally", "kills"]
+__all__ = ["Disturbance", "Tally", "Undisturbed", "kills", "start"]
 
 _ARMS = (UNREGULARISED, *(Arm(f"dropout {rate:g}", "dropout", rate=rate) for rate in (0.1, 0.3, 0.5)))
-_PAIRS = 12
-_RUNS = len(_ARMS) * _PAIRS
+_FEW_FAMILIES = Recipe(leaves_out=("l1", "l2", "max_norm", "label_smoothing", "r_drop"))
+_GIVEN: dict[str, Any] = {"arms": _ARMS, "pairs": 12, "epochs": 8}
+_SEARCHED: dict[str, Any] = {"recipe": _FEW_FAMILIES, "pairs": 6, "epochs": 6, "trials": 4}
 _PAUSE = 3.0  # seconds from kill to kill, at most
 _PATIENCE = 30.0  # seconds
 _GAVE_UP = 3  # exit code
@@ -43,16 +48,20 @@ _WORKER = "popen_loky_posix"  # in the command line of a process of a crew
 class Tally:
     """What happened, and what must not have: runs lost or doubled, other tables, errors.
 
-    `gave_up` counts studies that asked to be repeated with fewer workers, as they do where all of them die.
+    `overread` counts openings of the sealed part beyond one for each time a study was started; `gave_up`
+    studies that asked to be repeated with fewer workers, as they do where all of them die.
     """
 
     studies: int = 0
+    searched: int = 0
     kills_of_studies: int = 0
     kills_of_workers: int = 0
     kept: int = 0
+    openings: int = 0
     lost: int = 0
     doubled: int = 0
     others: int = 0
+    overread: int = 0
     gave_up: int = 0
     errors: int = 0
 
@@ -61,15 +70,37 @@ class Tally:
         """All of them."""
         return self.kills_of_studies + self.kills_of_workers
 
+    @property
+    def holds(self) -> bool:
+        """Whether nothing happened that must not."""
+        return not (self.lost or self.doubled or self.others or self.overread or self.errors)
+
     def words(self) -> str:
         """The figure."""
         return (
             f"{self.kills} kills -9 at random moments ({self.kills_of_studies} of studies, two at once on a "
-            f"folder or one with workers; {self.kills_of_workers} of workers) in {self.studies} studies of "
-            f"{_RUNS} runs: {self.lost} finished runs lost, {self.doubled} counted twice, {self.others} "
-            f"tables other than the undisturbed one, {self.errors} errors; {self.gave_up} times "
-            "all workers were killed before any finished a run, and the study was begun again"
+            f"folder or one with workers; {self.kills_of_workers} of workers) in {self.studies} studies, "
+            f"{self.searched} of them with a search, {self.kept} runs in all: {self.lost} finished runs "
+            f"lost, {self.doubled} counted twice, {self.others} tables or kept networks other than the "
+            f"undisturbed ones, {self.errors} errors; the sealed part opened {self.openings} times, "
+            f"{self.overread} more than studies were started; {self.gave_up} times all workers were killed "
+            "before any finished a run, and the study was begun again"
         )
+
+
+class Undisturbed(NamedTuple):
+    """What a study leaves that nobody kills: hashes of table and network, and where its runs stand."""
+
+    table: str
+    model: str
+    places: frozenset[tuple[str, int, int]]
+
+    @classmethod
+    def of(cls, folder: Path) -> Undisturbed:
+        """Read it from the folder of a finished study."""
+        result = json.loads((folder / RECORD).read_text())
+        model = hashlib.sha256((folder / MODEL).read_bytes()).hexdigest()
+        return cls(result["table_hash"], model, frozenset(_places(result)))
 
 
 def kills(count: int = 100, seed: int = 2026) -> Measured:
@@ -82,33 +113,44 @@ def kills(count: int = 100, seed: int = 2026) -> Measured:
     if done.returncode:
         return Measured(False, f"the measurement failed: {done.stderr.strip()[-300:]}")
     tally = Tally(**json.loads(done.stdout))
-    holds = tally.kills >= count and not (tally.lost or tally.doubled or tally.others or tally.errors)
-    return Measured(holds, tally.words())
+    return Measured(tally.holds and tally.kills >= count, tally.words())
 
 
 def measure(count: int, seed: int) -> Tally:
-    """Disturb study after study until enough was killed."""
+    """Disturb study after study until enough was killed, every second one of given arms."""
     tally, draw = Tally(), random.Random(seed)
-    with tempfile.TemporaryDirectory() as name:
-        _start(Path(name), 1).join()
-        expected = str(_result(Path(name))["table_hash"])
+    expected: dict[bool, Undisturbed] = {}
     while tally.kills < count:
+        searched = tally.studies % 2 == 0
+        if searched not in expected:
+            expected[searched] = _undisturbed(searched)
+        # Three of four times it is two studies on one folder, else one with two workers.
+        workers = 1 + (tally.studies % 8 in (3, 6))
         with tempfile.TemporaryDirectory() as name:
-            # Three of four times it is two studies on one folder, else one with two workers.
-            Disturbance(Path(name), tally, draw, workers=1 + (tally.studies % 4 == 3)).run(count, expected)
+            Disturbance(Path(name), tally, draw, workers, searched=searched).run(count, expected[searched])
     return tally
+
+
+def _undisturbed(searched: bool) -> Undisturbed:
+    with tempfile.TemporaryDirectory() as name:
+        start(_conduct, Path(name), 1, searched).join()
+        return Undisturbed.of(Path(name))
 
 
 class Disturbance:
     """One study on a folder, killed until it is finished all the same."""
 
-    def __init__(self, folder: Path, tally: Tally, draw: random.Random, workers: int) -> None:
+    def __init__(
+        self, folder: Path, tally: Tally, draw: random.Random, workers: int, *, searched: bool
+    ) -> None:
         self._folder, self._tally, self._draw, self._workers = folder, tally, draw, workers
+        self._searched = searched
+        self.started = 0
         self.seen: set[str] = set()
 
-    def run(self, count: int, expected: str) -> None:
+    def run(self, count: int, expected: Undisturbed) -> None:
         """Start, kill and start again until a study ends, and look at what it left."""
-        sessions = [_start(self._folder, self._workers) for _ in range(3 - self._workers)]
+        sessions = [self._start() for _ in range(3 - self._workers)]
         while all(session.exitcode != 0 for session in sessions):
             self._pause()
             if self._tally.kills < count:
@@ -118,6 +160,10 @@ class Disturbance:
             session.join()
         self.judge(expected)
 
+    def _start(self) -> ForkProcess:
+        self.started += 1
+        return start(_conduct, self._folder, self._workers, self._searched)
+
     def _follow(self, session: ForkProcess) -> ForkProcess:
         if session.is_alive() or session.exitcode == 0:
             return session
@@ -125,7 +171,7 @@ class Disturbance:
         self._tally.errors += session.exitcode not in (_GAVE_UP, -signal.SIGKILL)
         if self._tally.errors > 9:
             raise RuntimeError("studies end with errors")
-        return _start(self._folder, self._workers)
+        return self._start()
 
     def _pause(self) -> None:
         # Workers take seconds to load torch: half of the time they are let begin before the next kill.
@@ -150,29 +196,38 @@ class Disturbance:
         self._tally.lost += len(self.seen - found)
         self.seen |= found
 
-    def judge(self, expected: str) -> None:
-        """Count what is missing, double or other than `expected`, the hash of the undisturbed table."""
-        result, kept = _result(self._folder), _kept(self._folder)
-        places = {(run["arm"], run["pair"]) for run in result["runs"]}
-        self._tally.studies += 1
-        self._tally.kept += len(kept)
-        self._tally.lost += len(self.seen - kept) + _RUNS - len(places)
-        self._tally.doubled += len(result["runs"]) - len(places)
-        self._tally.others += result["table_hash"] != expected
+    def judge(self, expected: Undisturbed) -> None:
+        """Count what is missing, double or other than in a study that nobody killed."""
+        result, kept = json.loads((self._folder / RECORD).read_text()), _kept(self._folder)
+        found, tally = Undisturbed.of(self._folder), self._tally
+        tally.studies += 1
+        tally.searched += self._searched
+        tally.kept += len(kept)
+        tally.lost += len(self.seen - kept) + len(expected.places - found.places)
+        tally.doubled += len(_places(result)) - len(found.places)
+        tally.others += (found.table, found.model) != (expected.table, expected.model)
+        tally.openings += result["openings"]
+        tally.overread += max(0, result["openings"] - self.started)
 
 
-def _start(folder: Path, workers: int) -> ForkProcess:
-    session = multiprocessing.get_context("fork").Process(target=_conduct, args=(folder, workers))
+def _places(result: dict[str, Any]) -> list[tuple[str, int, int]]:
+    return [(run["arm"], run["pair"], run["paused"]) for run in result["runs"]]
+
+
+def start(target: Callable[..., None], *arguments: Any) -> ForkProcess:
+    """Begin a process that has torch loaded."""
+    session = multiprocessing.get_context("fork").Process(target=target, args=arguments)
     session.start()
     return session
 
 
-def _conduct(folder: Path, workers: int) -> None:
+def _conduct(folder: Path, workers: int, searched: bool) -> None:
     draw = np.random.default_rng(0)
     x = draw.normal(size=(120, 1, 4, 4))
     y = (x[:, 0, 0, 0] + draw.normal(size=120) > 0).astype(int)
+    options = _SEARCHED if searched else _GIVEN
     try:
-        study((x, y), arms=_ARMS, pairs=_PAIRS, epochs=8, workers=workers, out=folder, quiet=True)
+        study((x, y), workers=workers, out=folder, quiet=True, **options)
     except DropkitError as error:
         sys.exit(_GAVE_UP if error.argument == "workers" else str(error))
 
@@ -194,11 +249,6 @@ def _kept(folder: Path) -> set[str]:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone():
             return set()
         return {run_id for (run_id,) in connection.execute("SELECT id FROM runs")}
-
-
-def _result(folder: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((folder / "study.json").read_text())
-    return record
 
 
 if __name__ == "__main__":
