@@ -61,7 +61,7 @@ def test_a_study_leaves_a_page_a_record_and_every_run(tiny: Tiny, tmp_path: Path
         "model.safetensors",
     }
     record = json.loads((tmp_path / "study" / "study.json").read_text())
-    assert record["schema"] == 2
+    assert record["schema"] == 3
     assert len(record["runs"]) == len(result.runs) == 12
     assert record["verdict"]["headline"] == result.verdict.headline
 

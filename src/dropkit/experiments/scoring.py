@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments.dataset import REGRESSION
+from dropkit.report.messages import Note
 from dropkit.report.record import Scores
 
 __all__ = ["DivergedError", "Target", "fitted", "outputs_of", "score", "score_rows"]
@@ -25,7 +26,11 @@ _LEAST_VARIANCE = 1e-12
 
 
 class DivergedError(ArithmeticError):
-    """A loss or a score became NaN or infinite."""
+    """A loss or a score became NaN or infinite, as its note says."""
+
+    def __init__(self, note: Note) -> None:
+        super().__init__(note)
+        self.note = note
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ def score(
         error = math.sqrt(error)
     scores = Scores(error, float(nlls.mean()))
     if not (math.isfinite(scores.error) and math.isfinite(scores.nll)):
-        raise DivergedError("a score became NaN or infinite")
+        raise DivergedError(Note("failure.score"))
     return scores
 
 

@@ -15,13 +15,14 @@ from dropkit.experiments import store as module
 from dropkit.experiments.owner import Owner
 from dropkit.experiments.sqlite_file import APPLICATION, VERSION
 from dropkit.experiments.store import FILE, Claim, Store, prepare_folder
+from dropkit.report.messages import Note
 from dropkit.report.record import Point, Run, Scores
 
 SCORES = Scores(0.25, 1.5)
 CURVE = (Point(1, SCORES, SCORES), Point(2, SCORES, SCORES))
 RUN = Run("plan", "none", 0, 0.5, epochs=2, steps=8, stop=SCORES, select=SCORES, curve=CURVE)
 OTHER = replace(RUN, pair=1)
-FAILED = Run("plan", "none", 2, 0.1, failure="NaN")
+FAILED = Run("plan", "none", 2, 0.1, failure=Note("failure.score"))
 
 
 @pytest.fixture

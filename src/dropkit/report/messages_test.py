@@ -8,6 +8,8 @@ import pytest
 
 import dropkit
 from dropkit.core.check import DropkitError
+from dropkit.experiments.families import UNREGULARISED
+from dropkit.experiments.question_zero import size_arms
 from dropkit.methods import catalogue
 from dropkit.report.messages import Messages, messages
 
@@ -92,6 +94,7 @@ def tails(key: str) -> set[str]:
 def test_every_method_and_setting_has_a_name() -> None:
     known = messages("en").texts
     assert {f"arm.{name.replace('_', ' ')}" for name in catalogue()} <= set(known)
+    assert {f"arm.{arm.name}" for arm in size_arms(UNREGULARISED)} <= set(known)
 
 
 def test_numbers_choose_their_form() -> None:

@@ -13,6 +13,7 @@ from dropkit.methods import catalogue
 from dropkit.report.curves import draw_calibration, draw_curves, draw_fit
 from dropkit.report.dots import draw_runs
 from dropkit.report.figures import draw_effects, draw_rates
+from dropkit.report.messages import RAISED
 from dropkit.report.paste import code_to_paste
 from dropkit.report.places import places_of
 from dropkit.report.plan_text import plan_lines
@@ -38,7 +39,9 @@ def render(template: str, lang: str, **values: Any) -> str:
     # A sign of per cent stays on the line of its number.
     page.filters["firm"] = lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")
     page.filters["picture"] = lambda picture: Markup(picture.svg)
-    return page.get_template(template).render(lang=lang, nothing=NOTHING, p_cell=p_cell, **values)
+    return page.get_template(template).render(
+        lang=lang, nothing=NOTHING, p_cell=p_cell, raised=RAISED, **values
+    )
 
 
 def render_page(result: StudyResult, lang: str = "en") -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from dropkit.report.messages import Note
 
 __all__ = [
     "AS_BROUGHT",
@@ -122,7 +124,8 @@ class Model:
 
     `sites` names, for each method that is tried inside the model, the modules behind which it can stand;
     `own_dropout` the dropout modules that the model brings; `random_modes` the modes in which its outputs
-    change from pass to pass though these are off.
+    change from pass to pass though these are off; `pieces` what of its training is the user's own, by
+    `loss`, `optimizer`, `step` and `metric`.
     """
 
     name: str
@@ -130,6 +133,7 @@ class Model:
     sites: dict[str, tuple[str, ...]]
     own_dropout: tuple[str, ...] = ()
     random_modes: tuple[str, ...] = ()
+    pieces: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -220,7 +224,7 @@ class Plan:
     seed: int
     versions: dict[str, str]
     arms: tuple[Arm, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     fingerprint: str = ""
 
     @property

@@ -29,7 +29,7 @@ def plan_lines(plan: Plan, lang: str = "en") -> list[str]:
     )
     return [
         head,
-        *plan.notes,
+        *map(words.say.note, plan.notes),
         *_model(words),
         *_arms(words),
         *_places(words),

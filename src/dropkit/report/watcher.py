@@ -105,7 +105,10 @@ class Terminal:
         words = self.words
         if run.failure:
             failed = words.say(
-                "terminal.failed", arm=words.arm(run.arm), pair=run.pair + 1, failure=run.failure
+                "terminal.failed",
+                arm=words.arm(run.arm),
+                pair=run.pair + 1,
+                failure=words.say.note(run.failure),
             )
             self.console.print(Text(failed))
         self.progress.update(self.bar, advance=1, leading=self._leading(run, words))

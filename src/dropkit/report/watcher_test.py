@@ -4,6 +4,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from dropkit.report.messages import Note
 from dropkit.report.record import Run, Scores, StudyResult
 from dropkit.report.watcher import Terminal
 
@@ -42,9 +43,9 @@ def test_each_run_moves_the_bar_and_a_failure_is_named(result: StudyResult, cons
     watcher.planned(result.plan, total=10, done=0, place="here")
     with watcher:
         watcher.finished(result.runs[0])
-        watcher.finished(Run("plan", "dropout", 4, 0.1, failure="out of memory"))
+        watcher.finished(Run("plan", "dropout", 4, 0.1, failure=Note("failure.memory")))
     assert watcher.progress.tasks[0].completed == 2
-    assert "dropout, pair 5: out of memory" in said(console)
+    assert "dropout, pair 5: there was not enough memory" in said(console)
 
 
 def test_the_leading_arm_is_that_of_the_best_mean(result: StudyResult, console: Console) -> None:

@@ -42,7 +42,10 @@ class Words:
         return self.say(f"score.{'rmse' if metric == 'error' and self.plan.unit != '%' else metric}")
 
     def arm(self, name: str) -> str:
-        """Name of an arm or a family."""
+        """Name of an arm or a family; a trial of the search has that of its family and a number."""
+        family, _, number = name.rpartition(" ")
+        if number.isdecimal() and f"arm.{family}" in self.say.texts:
+            return f"{self.say.name('arm', family)} {number}"
         return self.say.name("arm", name)
 
     def method(self, name: str) -> str:
