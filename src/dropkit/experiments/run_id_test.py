@@ -39,6 +39,7 @@ APART: dict[str, Any] = {
     "model.name": "moved/net.py:make",
     "model.own_dropout": ("1 x Dropout",),
     "model.random_modes": ("training",),
+    "model.pieces": {"loss": "moved/own.py:loss"},
     "parts.train": 1,
     "parts.test": 1,
     "parts.overlap": 0.5,

@@ -212,6 +212,18 @@ def test_a_record_whose_checksum_fails_is_thrown_out_and_counted(
     assert store.finished("a") == {"a": RUN}
 
 
+def test_the_finished_runs_of_a_plan_are_counted_and_damaged_ones_told(tmp_path: Path) -> None:
+    runs = filled(tmp_path)
+    first, other = next(iter(runs)), replace(RUN, plan="another plan")
+    with Store(tmp_path) as store:
+        store.finish("other", other)
+        assert (store.finished_of("plan"), store.finished_of("another plan")) == (len(runs), 1)
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
+        connection.execute("UPDATE runs SET record = 'no' WHERE id = ?", (first,))
+    with Store(tmp_path) as store:
+        assert (store.finished_of("plan"), store.damaged) == (len(runs) - 1, 1)
+
+
 def test_a_record_under_another_id_is_not_believed(store: Store, tmp_path: Path) -> None:
     store.finish("a", RUN)
     ask(tmp_path, "UPDATE runs SET id = 'b'")

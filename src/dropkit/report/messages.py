@@ -61,7 +61,7 @@ class Messages:
         self.lang = LANGUAGES.check("lang", lang)
         folder = resources.files("dropkit.report").joinpath("messages")
         self.texts: dict[str, str | Mapping[str, str]] = {}
-        for name in (f"{lang}.toml", f"notes.{lang}.toml"):
+        for name in (f"{lang}.toml", f"notes.{lang}.toml", f"paste.{lang}.toml"):
             self.texts |= _flat(tomllib.loads(folder.joinpath(name).read_text("utf-8")))
 
     def __call__(self, key: str, /, **values: Any) -> str:

@@ -212,6 +212,8 @@ class Inference:
 class Plan:
     """All that is decided before anything is spent. `fingerprint` is the hash under which it is registered.
 
+    `estimate` is about how many seconds of wall clock it takes at most, as measured here; the hash leaves it
+    out.
     `arms` are those that the user wants compared, without a search; empty where settings are searched for.
     """
 
@@ -226,6 +228,7 @@ class Plan:
     arms: tuple[Arm, ...] = ()
     notes: tuple[Note, ...] = ()
     fingerprint: str = ""
+    estimate: float = field(default=0.0, compare=False)
 
     @property
     def unit(self) -> str:

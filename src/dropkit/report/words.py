@@ -159,6 +159,12 @@ class Words:
         scores = [self.label(metric) for metric in self.plan.metrics if self.plan.margin_of(metric, 1.0)]
         return self.say("margin.values", share=share, none=none, scores=self.say.listed(scores, end="or"))
 
+    def time(self, seconds: float) -> str:
+        """A duration: seconds up to 100 of them, then minutes."""
+        if seconds < 100:
+            return self.say("page.seconds", n=f"{seconds:.0f}")
+        return self.say("page.minutes", n=f"{seconds / 60:.1f}")
+
     def _unit(self, metric: str) -> str:
         return " %" if self.factor(metric) == 100 else ""
 
