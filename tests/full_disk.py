@@ -19,10 +19,11 @@ from pathlib import Path
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments.store import FILE, Store
+from dropkit.report.messages import RAISED, Note
 from dropkit.report.record import Run, Scores
 
 RUN = Run("plan", "none", 0, 0.5, stop=Scores(0.25, 1.5), select=Scores(0.25, 1.5))
-LONG = Run("plan", "none", 0, 0.5, failure="x" * 30_000)
+LONG = Run("plan", "none", 0, 0.5, failure=Note(RAISED, {"text": "x" * 30_000}))
 Change = Callable[[Store], object]
 State = list[list[tuple[object, ...]]]
 

@@ -146,17 +146,17 @@ def study(
     )
     if dry_run:
         raise typer.Exit(DONE)
-    _print(result, as_json)
+    _print(result, lang, as_json=as_json)
     raise typer.Exit(_exit_code(result))
 
 
-def _print(result: StudyResult, as_json: bool) -> None:
+def _print(result: StudyResult, lang: str, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(result.to_dict(runs=False), allow_nan=False))
         return
     from dropkit.report.terminal import print_result
 
-    print_result(result, console())
+    print_result(result, console(), lang)
 
 
 def _exit_code(result: StudyResult) -> int:

@@ -32,7 +32,7 @@ def test_json_stands_alone_on_standard_output(table: Path, tmp_path: Path) -> No
     done = run("--data", str(table), "--target", "y", "--out", out, "--json", *QUICK)
     assert done.exit_code == 0
     record = json.loads(done.stdout)
-    assert record["schema"] == 2
+    assert record["schema"] == 3
     assert record["verdict"]["headline"]
     assert "Plan " in done.stderr
 

@@ -16,12 +16,13 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import IterableDataset
 
 from dropkit.core.check import DropkitError
-from dropkit.experiments.columns import Columns, group_codes, in_short, time_ranks, time_values
+from dropkit.experiments.columns import Columns, group_codes, in_short, short, time_ranks, time_values
 from dropkit.experiments.dataset import Dataset, ImageInputs, Inputs
 from dropkit.experiments.reading import check_file
 from dropkit.experiments.table import table_inputs
 from dropkit.experiments.target import check_finite, decide_target
 from dropkit.experiments.words import numbered_words, texts
+from dropkit.report.messages import Note
 from dropkit.report.words import printable
 
 __all__ = ["array_dataset", "npz_dataset", "torch_dataset"]
@@ -137,9 +138,8 @@ def npz_dataset(path: Path, columns: Columns, task: str = "auto") -> Dataset:
     wanted = {"x": "x", "y": columns.target or "y", "group": columns.group, "time": columns.time}
     arrays = _read_npz(path, {part: name for part, name in wanted.items() if name is not None})
     data = array_dataset(task=task, name=path.name, words=columns.words, **arrays)
-    return replace(
-        data, notes=(f"arrays {in_short(list(filter(None, wanted.values())))} of {path.name}", *data.notes)
-    )
+    names = [short(name) for name in wanted.values() if name is not None]
+    return replace(data, notes=(Note("note.arrays", {"names": names, "file": path.name}), *data.notes))
 
 
 def _read_npz(path: Path, wanted: dict[str, str]) -> dict[str, npt.NDArray[Any]]:

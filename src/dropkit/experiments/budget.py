@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass, replace
 
 from dropkit.core.check import DropkitError
-from dropkit.report.plan import Plan
+from dropkit.experiments.families import COMBINED, MEMBERS, ensembles
+from dropkit.report.plan import Arm, Plan
 
 __all__ = ["DEFAULT", "Cost", "calibrate", "estimate", "most_runs", "parse_budget"]
 
@@ -54,18 +55,33 @@ class Cost:
 
 
 def estimate(plan: Plan, cost: Cost) -> float:
-    """Seconds of wall clock that a plan is expected to take."""
+    """Seconds of wall clock that a plan is expected to take at most: R-Drop passes each batch twice.
+
+    By how much early stopping shortens it is not known before.
+    """
     return _epochs_of_runs(plan) * plan.training.epochs * cost.epoch * _IDLE / cost.workers
 
 
 def _epochs_of_runs(plan: Plan) -> float:
-    """The whole study in runs of full length."""
+    """The whole study in runs of none of full length, if the costliest families are compared."""
     if plan.arms:
-        return len(plan.arms) * plan.tests.pairs
+        return plan.tests.pairs * sum(_weight(plan, arm) for arm in plan.arms)
     share = _PRUNED if plan.search.prune else 1.0
-    searched = len(plan.search.families) * plan.search.trials * plan.search.splits * share
-    compared = (2 + plan.search.finalists) * plan.tests.pairs
-    return searched + compared + SIZE_PAIRS * sum(SIZE_SHARES)
+    weights = [_weight(plan, _costliest(plan, name)) for name in plan.search.families]
+    searched = sum(weights) * plan.search.trials * plan.search.splits * share
+    compared = (2 + sum(sorted(weights)[-plan.search.finalists :])) * plan.tests.pairs
+    return searched + compared + SIZE_PAIRS * len(SIZE_SHARES)
+
+
+def _weight(plan: Plan, arm: Arm) -> float:
+    """What a run of an arm costs, in runs of none: each member has an epoch at least."""
+    return (2 if arm.r_drop else 1) * max(1.0, arm.members / plan.training.epochs)
+
+
+def _costliest(plan: Plan, family: str) -> Arm:
+    names = ("R-Drop", COMBINED) if "R-Drop" in plan.search.families else ()
+    several = family in {space.name for space in ensembles()}
+    return Arm(family, family, r_drop=float(family in names), members=max(MEMBERS) if several else 1)
 
 
 def most_runs(plan: Plan) -> int:

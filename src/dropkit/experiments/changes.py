@@ -11,7 +11,7 @@ from dropkit.report.plan import Plan
 
 __all__ = ["changes"]
 
-_APART = ("notes", "fingerprint", "versions")
+_APART = ("notes", "fingerprint", "estimate", "versions")
 
 
 def changes(first: str, plan: Plan) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.changes import changes
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
+from dropkit.report.messages import Note
 from dropkit.report.plan import Plan
 
 
@@ -22,7 +23,7 @@ def test_the_same_plan_has_no_changes(plan: Plan) -> None:
 
 def test_what_was_decided_later_is_named_with_before_and_now(plan: Plan) -> None:
     first = json.dumps(asdict(plan))
-    later = replace(plan, seed=5, tests=replace(plan.tests, pairs=12, margin=None), notes=("new",))
+    later = replace(plan, seed=5, tests=replace(plan.tests, pairs=12, margin=None), notes=(Note("new"),))
     assert changes(first, later) == ("tests.margin: 0.005 -> null", "tests.pairs: 10 -> 12", "seed: 0 -> 5")
 
 

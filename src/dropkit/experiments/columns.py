@@ -22,6 +22,7 @@ __all__ = [
     "group_codes",
     "in_short",
     "quoted",
+    "short",
     "time_ranks",
     "time_values",
 ]
@@ -171,7 +172,12 @@ def check_width(count: int) -> None:
 
 def quoted(name: str) -> str:
     """A column's name for a sentence, printable and cut."""
-    return f"'{printable(name, _NAME_LENGTH)}'"
+    return f"'{short(name)}'"
+
+
+def short(name: str) -> str:
+    """A stranger's name, printable and cut."""
+    return printable(name, _NAME_LENGTH)
 
 
 def in_short(names: Sequence[str]) -> str:
@@ -180,5 +186,5 @@ def in_short(names: Sequence[str]) -> str:
     >>> in_short([f"c{i}" for i in range(100)])
     'c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11 and 88 more'
     """
-    first = ", ".join(printable(name, _NAME_LENGTH) for name in names[:_NAMES])
+    first = ", ".join(map(short, names[:_NAMES]))
     return first if len(names) <= _NAMES else f"{first} and {len(names) - _NAMES} more"

@@ -11,7 +11,7 @@ from typing import Any
 
 import joblib
 
-from dropkit.experiments.budget import Cost, calibrate, most_runs, parse_budget
+from dropkit.experiments.budget import Cost, calibrate, estimate, most_runs, parse_budget
 from dropkit.experiments.case import PAGE, RECORD, Case, How
 from dropkit.experiments.changes import changes
 from dropkit.experiments.columns import Columns
@@ -176,9 +176,11 @@ def study(
     with Store(place) as store:
         cost = Cost(seconds_per_epoch(draft, sealed, source, recipe), options.workers)
         plan = _freeze(draft, cost, options, store.registered(question(draft), json.dumps(settings)))
+        plan = replace(plan, estimate=round(estimate(plan, cost)))
         first = store.registered(question(plan))
         store.register(question(plan), json.dumps(settings), plan.fingerprint, json.dumps(asdict(plan)))
-        watcher.planned(plan, most_runs(plan), 0, str(place))
+        done = 0 if fresh else store.finished_of(plan.fingerprint)
+        watcher.planned(plan, most_runs(plan), done, str(place), store.damaged)
         case = Case(plan, sealed, source, recipe, store, place)
         how = How(options.workers, fresh, dry_run, lang, ray, crew)
         result = case.answer(watcher, how, changes(first, plan) if first else ())

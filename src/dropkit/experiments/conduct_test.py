@@ -1,12 +1,15 @@
 import json
+import sqlite3
 import threading
 from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,6 +18,7 @@ from dropkit.experiments import stages, study
 from dropkit.experiments.families import BROUGHT
 from dropkit.experiments.families import UNREGULARISED as NONE
 from dropkit.experiments.models import mlp
+from dropkit.experiments.recipe import Recipe
 from dropkit.experiments.runner import run_all
 from dropkit.report.plan import Arm, Job
 from dropkit.report.plan_text import plan_lines
@@ -61,7 +65,7 @@ def test_a_study_leaves_a_page_a_record_and_every_run(tiny: Tiny, tmp_path: Path
         "model.safetensors",
     }
     record = json.loads((tmp_path / "study" / "study.json").read_text())
-    assert record["schema"] == 2
+    assert record["schema"] == 3
     assert len(record["runs"]) == len(result.runs) == 12
     assert record["verdict"]["headline"] == result.verdict.headline
 
@@ -208,3 +212,32 @@ def test_the_models_own_dropout_and_what_cannot_be_switched_off_are_said(tiny: T
 def test_a_plain_model_has_nothing_to_confess(tiny: Tiny) -> None:
     plan = tiny(epochs=1).plan
     assert (plan.model.own_dropout, plan.model.random_modes) == ((), ())
+
+
+def test_a_study_that_goes_on_says_what_is_there_and_what_was_damaged(
+    tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny(quiet=False)
+    assert "finished runs" not in capsys.readouterr().err
+    with closing(sqlite3.connect(tmp_path / "study" / "runs.sqlite")) as connection, connection:
+        connection.execute("UPDATE runs SET checksum = '' WHERE id = (SELECT min(id) FROM runs)")
+    tiny(quiet=False)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "11 finished runs of 12 at most found in" in said
+    assert "1 record in" in said
+    assert "12/12" in said
+    tiny(quiet=False, fresh=True)
+    assert "finished runs" not in capsys.readouterr().err
+
+
+def wrong(y: Any, outputs: Any) -> Any:
+    """A metric, one number a row."""
+    return outputs.argmax(1) != y
+
+
+def test_what_is_the_users_own_stands_in_the_plan(tiny: Tiny, tmp_path: Path) -> None:
+    result = tiny(metric=wrong, recipe=Recipe(optimizer=torch.optim.SGD))
+    record = json.loads((tmp_path / "study" / "study.json").read_text())
+    assert record["plan"]["model"]["pieces"] == {"optimizer": "SGD", "metric": "wrong"}
+    assert "optimizer SGD" in (tmp_path / "study" / "report.html").read_text()
+    assert result.plan.fingerprint != tiny(metric=wrong).plan.fingerprint

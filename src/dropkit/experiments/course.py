@@ -22,6 +22,7 @@ from dropkit.experiments.recipe import Step
 from dropkit.experiments.scoring import DivergedError, Target, fitted, outputs_of, score
 from dropkit.experiments.sites import with_arm
 from dropkit.experiments.task import Seeds, Task, check_epochs, epochs_of, member_seeds, share_of
+from dropkit.report.messages import Note
 from dropkit.report.plan import Plan
 from dropkit.report.record import Point, Scores
 
@@ -157,7 +158,7 @@ class Course:
             self.steps += 1
         value = torch.as_tensor(loss).item()
         if not math.isfinite(value):
-            raise DivergedError(f"the training loss became {value}")
+            raise DivergedError(Note("failure.loss", {"value": str(value)}))
 
     def _check(self) -> None:
         outputs = self._outputs(self.stop)

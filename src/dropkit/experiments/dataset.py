@@ -10,6 +10,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from dropkit.report.messages import Note
+
 __all__ = [
     "CLASSIFICATION",
     "REGRESSION",
@@ -131,7 +133,7 @@ class Dataset:
     y: npt.NDArray[Any]
     classes: tuple[str, ...] = ()
     train_rows: int | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     groups: Index | None = None
     times: Index | None = None
 

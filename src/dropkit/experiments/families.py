@@ -14,6 +14,7 @@ from dropkit.report.plan import AS_BROUGHT, NONE, Arm, Data, Model
 __all__ = [
     "BROUGHT",
     "COMBINED",
+    "MEMBERS",
     "UNREGULARISED",
     "Choice",
     "Range",
@@ -97,6 +98,9 @@ class Space:
         return tuple(name for name, each in ranges.items() if each.at_edge(params[name]))
 
 
+MEMBERS = (2, 3, 5)
+"""How many networks an ensemble may have."""
+
 _RATES = dict.fromkeys(("drop_block", "drop_path", "spatial_dropout", "token_dropout"), Range(0.02, 0.4))
 _HIDDEN = Range(0.05, 0.7)
 _PLACES = 4  # single modules beside all of them
@@ -149,7 +153,7 @@ def _inside(method: str, places: tuple[str, ...]) -> Space:
 
 def ensembles() -> tuple[Space, ...]:
     """Averages of several networks that together cost as much as one: a deep ensemble, and bagging."""
-    members = {"members": Choice((2, 3, 5))}
+    members = {"members": Choice(MEMBERS)}
     return (Space("deep ensemble", members), Space("bagging", members, {"bagging": True}))
 
 

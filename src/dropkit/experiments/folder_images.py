@@ -12,6 +12,7 @@ import numpy.typing as npt
 from dropkit.core.check import DropkitError, try_import
 from dropkit.experiments.dataset import CLASSIFICATION, Dataset, ImageInputs
 from dropkit.experiments.target import decide_target
+from dropkit.report.messages import Note
 from dropkit.report.words import printable
 
 __all__ = ["folder_dataset"]
@@ -35,10 +36,11 @@ def folder_dataset(folder: Path) -> Dataset:
     """
     paths, strange = _find(folder)
     labels = np.array([path.parent.name for path in paths], dtype=object)
-    target = decide_target(f"folder '{printable(folder.name, 40)}'", labels, CLASSIFICATION)
+    name = f"'{printable(folder.name, 40)}'"
+    target = decide_target(f"folder {name}", labels, CLASSIFICATION, name)
     inputs, mode = _read_all(folder, paths)
-    notes = [target.note, f"{len(paths)} images, {'grey' if mode == 'L' else 'coloured'}"]
-    notes += [f"files that are no {', '.join(SUFFIXES)}, left out: {strange}"] if strange else []
+    notes = [target.note, Note(f"note.{'grey' if mode == 'L' else 'coloured'}_images", {"n": len(paths)})]
+    notes += [Note("note.other_files", {"n": strange, "kinds": ", ".join(SUFFIXES)})] if strange else []
     classes = tuple(printable(name, 40) for name in target.classes)
     return Dataset(folder.name, CLASSIFICATION, inputs, target.y, classes, notes=tuple(notes))
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments.dataset import CLASSIFICATION, Dataset, ImageInputs
+from dropkit.report.messages import Note
 
 __all__ = ["FASHION_FOLDER", "FASHION_VARIABLE", "digits", "fashion_mnist", "read_idx"]
 
@@ -52,10 +53,8 @@ def fashion_mnist(folder: str | Path | None = None) -> Dataset:
     if len(pixels) != len(labels) or labels.max() > 9:
         raise DropkitError("folder", "must hold one label below 10 for each image", str(place), _mend())
     inputs = ImageInputs(pixels[:, None], 255.0)
-    note = "both published parts of Fashion-MNIST are pooled; every pair draws its own rows"
-    return Dataset(
-        "fashion-mnist", CLASSIFICATION, inputs, labels.astype(np.int64), _FASHION_CLASSES, 1000, (note,)
-    )
+    y, notes = labels.astype(np.int64), (Note("note.fashion"),)
+    return Dataset("fashion-mnist", CLASSIFICATION, inputs, y, _FASHION_CLASSES, 1000, notes)
 
 
 def _mend() -> str:

@@ -12,10 +12,10 @@ from sklearn.feature_selection import f_classif, f_regression
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from dropkit.experiments.columns import quoted
+from dropkit.experiments.columns import quoted, short
 from dropkit.experiments.dataset import CLASSIFICATION, Dataset, Index, Split
 from dropkit.experiments.table import TableInputs
-from dropkit.report.words import counted
+from dropkit.report.messages import Note
 
 __all__ = ["copies_note", "warnings_about"]
 
@@ -27,8 +27,8 @@ Columns = dict[str, Floats]
 _MOST_ROWS, _MOST_COLUMNS, _FOLDS = 2000, 50, 3
 
 
-def warnings_about(data: Dataset) -> tuple[str, ...]:
-    """Sentences about columns that give the target away or number the rows, and about unequal classes.
+def warnings_about(data: Dataset) -> tuple[Note, ...]:
+    """Notes about columns that give the target away or number the rows, and about unequal classes.
 
     A column is said to give the target away if a decision tree that sees nothing else predicts new rows
     nearly perfectly (three folds; accuracy or R2 of 0.999) while most columns do not. Of a wide table the 50
@@ -40,27 +40,25 @@ def warnings_about(data: Dataset) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _class_notes(data: Dataset) -> list[str]:
+def _class_notes(data: Dataset) -> list[Note]:
     if data.task != CLASSIFICATION:
         return []
     counts = np.bincount(data.y, minlength=len(data.classes))
     most, least = int(counts.argmax()), int(counts.argmin())
     if counts[most] < UNEQUAL * counts[least]:
         return []
-    shares = [f"{100 * counts[at] / counts.sum():.1f} % are {data.classes[at]}" for at in (most, least)]
-    return [
-        f"classes are unequal ({shares[0]}, {shares[1]}): the error counts every row alike; "
-        "class_weight balanced makes the loss count every class alike"
-    ]
+    found = {"most": most, "least": least}
+    names = {name: short(data.classes[at]) for name, at in found.items()}
+    shares = {f"{name}_share": float(100 * counts[at] / counts.sum()) for name, at in found.items()}
+    return [Note("note.unequal", names | shares)]
 
 
-def _row_number_notes(inputs: TableInputs) -> list[str]:
-    names = [name for name in inputs.numeric if _numbers_rows(inputs.frame[name])]
-    mend = "leave it out unless their order means something"
-    return [
-        f"column {quoted(name)} numbers the rows (a step of one from each to the next): {mend}"
-        for name in names
-    ]
+def _row_number_notes(inputs: TableInputs) -> list[Note]:
+    return _about("row_numbers", [name for name in inputs.numeric if _numbers_rows(inputs.frame[name])])
+
+
+def _about(key: str, columns: Sequence[str]) -> list[Note]:
+    return [Note(f"note.{key}", {"name": quoted(name)}) for name in columns]
 
 
 def _numbers_rows(column: pd.Series) -> bool:
@@ -68,20 +66,13 @@ def _numbers_rows(column: pd.Series) -> bool:
     return bool(len(steps) and abs(steps[0]) == 1 and (steps == steps[0]).all())
 
 
-def _leak_notes(data: Dataset, inputs: TableInputs) -> list[str]:
+def _leak_notes(data: Dataset, inputs: TableInputs) -> list[Note]:
     rows = np.random.default_rng(0).permutation(len(data.y))[:_MOST_ROWS]
     y = data.y[rows]
     columns = _strongest(_columns(inputs, rows), y, data.task)
     same = [name for name, column in columns.items() if _renamed(column, y, data.task)]
     alone = [name for name in _perfect_alone(columns, y, data.task) if name not in same]
-    mend = "leave it out if it is known only after the target"
-    return [
-        *(
-            f"column {quoted(name)} is the target under other names or in another unit: {mend}"
-            for name in same
-        ),
-        *(f"column {quoted(name)} alone predicts the target nearly perfectly: {mend}" for name in alone),
-    ]
+    return [*_about("renamed", same), *_about("alone", alone)]
 
 
 def _columns(inputs: TableInputs, rows: Index) -> Columns:
@@ -127,23 +118,24 @@ def _skill(column: Floats, y: npt.NDArray[Any], task: str) -> float:
     return float(cross_val_score(tree, column[:, None], y, cv=folds).mean())
 
 
-def copies_note(data: Dataset, splits: Sequence[Split]) -> tuple[str, ...]:
-    """One sentence if select rows are copies of training rows: how many, and how many disagree."""
+def copies_note(data: Dataset, splits: Sequence[Split]) -> tuple[Note, ...]:
+    """One note if select rows are copies of training rows: how many, and how many disagree."""
     _, rows = np.unique(data.inputs.row_hashes(), return_inverse=True)
     shared = [int(np.isin(rows[split.select], rows[split.train]).sum()) for split in splits]
     if not any(shared):
         return ()
-    total = sum(len(split.select) for split in splits)
-    copies = counted(int((np.bincount(rows)[rows] > 1).sum()), "row")
-    return (
-        f"{copies} of {len(rows)} are equal to another in every input{_disagreement(data, rows)}: "
-        f"{100 * sum(shared) / total:.2g} % of the select rows have a copy among the training rows",
-    )
+    found: dict[str, float] = {
+        "copies": int((np.bincount(rows)[rows] > 1).sum()),
+        "rows": len(rows),
+        "share": 100 * sum(shared) / sum(len(split.select) for split in splits),
+    }
+    if differ := _disagreeing(data, rows):
+        return (Note("note.copies_differ", found | {"differ": differ}),)
+    return (Note("note.copies", found),)
 
 
-def _disagreement(data: Dataset, rows: npt.NDArray[np.int64]) -> str:
+def _disagreeing(data: Dataset, rows: npt.NDArray[np.int64]) -> int:
     lowest, highest = np.full(rows.max() + 1, np.inf), np.full(rows.max() + 1, -np.inf)
     np.minimum.at(lowest, rows, data.y)
     np.maximum.at(highest, rows, data.y)
-    differ = int((lowest != highest)[rows].sum())
-    return f", {differ} of them with different targets" if differ else ""
+    return int((lowest != highest)[rows].sum())

@@ -130,7 +130,8 @@ def test_a_transformers_model_does_not_see_padding() -> None:
 def test_what_means_nothing_for_numbers_of_words_is_refused(words: Dataset, make_task: Make) -> None:
     factory, recipe = from_transformers(bert)
     arm = Arm("input", "input", input_rate=0.1)
-    assert "input_rate means nothing" in train(make_task(words, arm, model=factory, recipe=recipe)).failure
+    run = train(make_task(words, arm, model=factory, recipe=recipe))
+    assert "input_rate means nothing" in str(run.failure)
 
 
 def test_a_regression_of_skorch_has_one_output(line: Dataset, make_task: Make) -> None:

@@ -73,7 +73,7 @@ class MlflowTracker:
         if name in self._told:
             return
         tags = {_PARENT: self._parent, _NAME: f"{run.arm}, pair {run.pair + 1}", _RUN: name}
-        tags |= {"failure": run.failure} if run.failure else {}
+        tags |= {"failure": str(run.failure)} if run.failure else {}
         child = self._client.create_run(self._experiment, tags=tags).info.run_id
         words = {"arm": run.arm, "pair": str(run.pair), "stage": stage_of(self._plan, run)}
         self._client.log_batch(child, self._metrics_of(run), self._params(words))

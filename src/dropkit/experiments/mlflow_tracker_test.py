@@ -11,6 +11,7 @@ from dropkit.core.check import MissingPackage
 from dropkit.experiments import trackers
 from dropkit.experiments.mlflow_tracker import MlflowTracker
 from dropkit.experiments.trackers import Tracked
+from dropkit.report.messages import RAISED, Note
 from dropkit.report.plan import FIRST_SCREENING
 from dropkit.report.record import StudyResult
 from dropkit.report.watcher import Quiet
@@ -32,7 +33,11 @@ def _nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
 def result() -> StudyResult:
     whole = made_up.study()
     searched = replace(whole.runs[3], pair=FIRST_SCREENING)
-    runs = (*whole.runs[:2], searched, replace(whole.runs[2], failure="ValueError: no", select=None))
+    runs = (
+        *whole.runs[:2],
+        searched,
+        replace(whole.runs[2], failure=Note(RAISED, {"text": "ValueError: no"}), select=None),
+    )
     return replace(whole, runs=runs)
 
 

@@ -180,7 +180,8 @@ def _model(source: ModelSource, data: Data, recipe: Recipe) -> Model:
     digest, sites = source.digest(model, shape, words), places_for(model, shape, words)
     own = own_dropout(model)
     switch_off(model)
-    return Model(source.name, digest + recipe.digest(), sites, own, random_modes(model, shape, words))
+    modes, pieces = random_modes(model, shape, words), recipe.names()
+    return Model(source.name, digest + recipe.digest(), sites, own, modes, pieces)
 
 
 def _search(data: Data, model: Model, options: Options, recipe: Recipe) -> Search:
@@ -220,9 +221,12 @@ def _versions() -> dict[str, str]:
         return {"dropkit": "source"} | found
 
 
+_TOLD = ("notes", "fingerprint", "estimate")
+
+
 def fingerprinted(plan: Plan) -> Plan:
     """The plan with the hash under which it is registered."""
-    decided = {name: value for name, value in asdict(plan).items() if name not in ("notes", "fingerprint")}
+    decided = {name: value for name, value in asdict(plan).items() if name not in _TOLD}
     digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()[:16]
     return replace(plan, fingerprint=digest)
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from dropkit.core.check import DropkitError, try_import
 from dropkit.experiments.columns import check_width
+from dropkit.report.messages import Note
 from dropkit.report.words import printable
 
 __all__ = ["check_file", "read_parquet", "read_table"]
@@ -25,7 +26,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _MEND_TEXT = "save it as CSV in UTF-8"
 
 
-def read_table(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def read_table(path: Path) -> tuple[pd.DataFrame, tuple[Note, ...]]:
     """Read a CSV file with a header line, as UTF-8, else as Latin-1 with a note.
 
     Column names come back with their control characters escaped.
@@ -78,7 +79,7 @@ def _no_table(path: Path, reason: str) -> DropkitError:
     return DropkitError("data", rule, str(path), "mend the header or the line, or quote cells with commas")
 
 
-def _decode(path: Path) -> tuple[str, tuple[str, ...]]:
+def _decode(path: Path) -> tuple[str, tuple[Note, ...]]:
     content = _content(path)
     for mark, encoding in _MARKS.items():
         if content.startswith(mark):
@@ -91,7 +92,7 @@ def _decode(path: Path) -> tuple[str, tuple[str, ...]]:
         text = content.decode("latin-1")
     if _CONTROL.search(text):
         raise _no_text(path, "it is neither UTF-8 nor free of control characters: a binary file")
-    return text, (f"{path.name} is not UTF-8 and was read as Latin-1",)
+    return text, (Note("note.latin", {"file": path.name}),)
 
 
 def _content(path: Path) -> bytes:

@@ -129,6 +129,14 @@ class Recipe:
             return "R-Drop passes every batch twice, and the training step is your own"
         return ""
 
+    def names(self) -> dict[str, str]:
+        """What each piece is called, by its kind.
+
+        >>> Recipe(loss="focal.py:loss", optimizer=torch.optim.SGD).names()
+        {'loss': 'focal.py:loss', 'optimizer': 'SGD'}
+        """
+        return {name: _name(piece) for name in _MEND if (piece := vars(self)[name])}
+
     def digest(self) -> str:
         """Hash of the texts and settings of all pieces, empty where there are none.
 
@@ -146,6 +154,14 @@ def _checked(optimizer: Any) -> Optimizer:
     if not isinstance(optimizer, Optimizer):
         raise DropkitError("optimizer", "must return a torch.optim.Optimizer", optimizer, _MEND["optimizer"])
     return optimizer
+
+
+def _name(piece: Any) -> str:
+    if isinstance(piece, str):
+        return piece
+    while isinstance(piece, Configured | functools.partial):
+        piece = piece.make if isinstance(piece, Configured) else piece.func
+    return str(getattr(piece, "__qualname__", type(piece).__name__))
 
 
 def _text(piece: Piece) -> str:

@@ -11,6 +11,7 @@ from dropkit.experiments.families import UNREGULARISED
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
 from dropkit.experiments.run_id import make_job
+from dropkit.report.messages import Note
 from dropkit.report.plan import Arm, Plan
 
 DROP = Arm("dropout 0.5", "dropout", rate=0.5)
@@ -38,6 +39,7 @@ APART: dict[str, Any] = {
     "model.name": "moved/net.py:make",
     "model.own_dropout": ("1 x Dropout",),
     "model.random_modes": ("training",),
+    "model.pieces": {"loss": "moved/own.py:loss"},
     "parts.train": 1,
     "parts.test": 1,
     "parts.overlap": 0.5,
@@ -47,7 +49,7 @@ APART: dict[str, Any] = {
     "tests.margin": 0.1,
     "tests.alpha": 0.1,
     "tests.looks": 2,
-    "notes": ("a note",),
+    "notes": (Note("note.latin"),),
     "fingerprint": "0",
     "arms": (UNREGULARISED,),
 }

@@ -11,6 +11,7 @@ from dataclasses import replace
 from dropkit.core.check import DropkitError
 from dropkit.experiments.crew import Death, Trainer
 from dropkit.experiments.store import Store
+from dropkit.report.messages import Note
 from dropkit.report.plan import Job
 from dropkit.report.record import Run
 
@@ -18,7 +19,7 @@ __all__ = ["run_all", "take_finished"]
 
 _TRIES = 3  # a process may be killed for reasons that its run has no part in
 _HOPELESS = 10  # deaths while nothing was finished
-_KILLED = f"its process was killed {_TRIES} times, most often for want of memory"
+_KILLED = Note("failure.killed", {"n": _TRIES})
 _MEND = "ask for fewer (1 stays in this process) and repeat the command: finished runs are kept"
 _POLL = 0.2  # seconds between looks at what others hold
 

@@ -20,9 +20,11 @@ from dropkit.experiments.plan import Options, make_plan
 from dropkit.experiments.run_id import make_job
 from dropkit.experiments.runner import run_all, take_finished
 from dropkit.experiments.store import Store
+from dropkit.report.messages import Note
 from dropkit.report.plan import Arm, Job
 from dropkit.report.record import Run, Scores
 
+NAN = Note("failure.score")
 DROP = Arm("dropout 0.5", "dropout", rate=0.5)
 SAME = Arm("the same", "dropout", rate=0.5)
 
@@ -124,9 +126,9 @@ def test_a_failure_of_another_study_is_not_tried_again_at_once(
     work = make_work(arrays)
     job = jobs(work)[0]
     with Store(tmp_path) as other:
-        other.finish(job.id, Run("", job.arm.name, job.pair, 0.1, failure="NaN"))
+        other.finish(job.id, Run("", job.arm.name, job.pair, 0.1, failure=NAN))
     (run,) = run_all([job], Alone(work), store, "plan")
-    assert run.failure == "NaN"
+    assert run.failure == NAN
 
 
 def test_an_interrupted_run_is_free_for_others(
@@ -180,13 +182,13 @@ class Mortal:
         return None
 
 
-def settle(work: Work, store: Store, crew: Mortal) -> dict[Place, str]:
+def settle(work: Work, store: Store, crew: Mortal) -> dict[Place, Note | None]:
     return {(run.arm, run.pair): run.failure for run in run_all(jobs(work), crew, store, "plan")}
 
 
 def test_a_death_is_followed_by_another_try(arrays: Any, store: Store) -> None:
     work, crew = make_work(arrays), Mortal({("none", 2): 2})
-    assert settle(work, store, crew) == dict.fromkeys(places(work), "")
+    assert settle(work, store, crew) == dict.fromkeys(places(work))
     assert crew.begun.count(("none", 2)) == 3
     assert len(crew.begun) == 14
 
@@ -194,14 +196,14 @@ def test_a_death_is_followed_by_another_try(arrays: Any, store: Store) -> None:
 def test_three_deaths_are_a_failure_of_this_run_alone(arrays: Any, store: Store) -> None:
     work, crew = make_work(arrays), Mortal({("none", 2): 9})
     failures = settle(work, store, crew)
-    assert "killed 3 times" in failures.pop(("none", 2))
-    assert set(failures.values()) == {""}
+    assert "killed 3 times" in str(failures.pop(("none", 2)))
+    assert set(failures.values()) == {None}
     assert len(failures) == 11
 
 
 def test_a_death_before_the_run_began_is_not_the_runs(arrays: Any, store: Store) -> None:
     work, crew = make_work(arrays), Mortal({("none", 2): 9}, in_run=False)
-    assert settle(work, store, crew) == dict.fromkeys(places(work), "")
+    assert settle(work, store, crew) == dict.fromkeys(places(work))
 
 
 def test_where_all_die_the_study_ends_with_a_mend(arrays: Any, store: Store) -> None:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments.dataset import REGRESSION
+from dropkit.report.messages import Note
 from dropkit.report.record import Scores
 
 __all__ = ["DivergedError", "Target", "fitted", "outputs_of", "score", "score_rows"]
@@ -25,7 +26,11 @@ _LEAST_VARIANCE = 1e-12
 
 
 class DivergedError(ArithmeticError):
-    """A loss or a score became NaN or infinite."""
+    """A loss or a score became NaN or infinite, as its note says."""
+
+    def __init__(self, note: Note) -> None:
+        super().__init__(note)
+        self.note = note
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def score_rows(
     y: npt.NDArray[Any],
     target: Target,
     metric: Callable[..., Any] | None = None,
-) -> tuple[Doubles | None, Doubles]:
+) -> tuple[Doubles, Doubles]:
     """The error and the NLL of every row, in float64.
 
     Args:
@@ -83,14 +88,13 @@ def score_rows(
         metric: the user's own, in place of the error.
 
     Returns:
-        errors: 0 or 1 for classes, squared errors for a regression, values of an own metric; None where that
-            gives one number for all rows. nlls: in nats; for a regression the Gaussian's.
+        errors: 0 or 1 for classes, squared errors for a regression, values of an own metric; where that gives
+            one number for all rows, it stands in each. nlls: in nats; for a regression the Gaussian's.
     """
     errors, nlls = _rows(task, outputs, y, target)
     if metric is None:
         return errors, nlls
-    own = _measured(metric, y, _shown(task, outputs, target))
-    return (own if own.ndim else None), nlls
+    return np.broadcast_to(_measured(metric, y, _shown(task, outputs, target)), len(y)), nlls
 
 
 def _rows(task: str, outputs: Tensor, y: npt.NDArray[Any], target: Target) -> tuple[Doubles, Doubles]:
@@ -122,7 +126,7 @@ def score(
         error = math.sqrt(error)
     scores = Scores(error, float(nlls.mean()))
     if not (math.isfinite(scores.error) and math.isfinite(scores.nll)):
-        raise DivergedError("a score became NaN or infinite")
+        raise DivergedError(Note("failure.score"))
     return scores
 
 

@@ -11,6 +11,7 @@ from dropkit.experiments.families import Choice, Range, Space
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
 from dropkit.experiments.search import FamilySearch, Wanted, distributions, luck, rounds
+from dropkit.report.messages import Note
 from dropkit.report.plan import Arm, Plan
 from dropkit.report.record import Point, Run, Scores
 
@@ -28,7 +29,7 @@ def plan(arrays: Any) -> Plan:
 
 def run(arm: Arm, score: float | None, until: int = 0) -> Run:
     if score is None:
-        return Run("", arm.name, 1000, 1.0, failure="NaN")
+        return Run("", arm.name, 1000, 1.0, failure=Note("failure.score"))
     scores = Scores(score, score)
     done = None if until else scores
     return Run("", arm.name, 1000, 1.0, 1, 9, done, done, (Point(1, scores, scores),), until)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 from collections.abc import Callable, Mapping
@@ -50,6 +51,8 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, list | tuple):
         return [asdict(each) if isinstance(each, Arm) else _plain(each) for each in value]
+    if isinstance(value, functools.partial):
+        return _plain(value.func)
     return f"<{getattr(value, '__qualname__', type(value).__name__)}>"
 
 

@@ -68,7 +68,7 @@ def test_every_form_means_the_same_rows(tmp_path: Path, form: str) -> None:
     assert np.allclose(data.inputs.frame.to_numpy(), X, rtol=1e-7)  # type: ignore[attr-defined]  # a table has a frame
     assert data.y.tolist() == Y.tolist()
     assert data.classes == ("0", "1", "2")
-    assert any("3 classes" in note for note in data.notes)
+    assert any("3 classes" in str(note) for note in data.notes)
 
 
 def test_breast_cancer_is_a_table_with_two_classes() -> None:

@@ -13,6 +13,7 @@ from dropkit.experiments.dataset import CLASSIFICATION, Dataset, Index, Split
 from dropkit.experiments.forward_split import forward_sizes, forward_splits
 from dropkit.experiments.group_split import group_split
 from dropkit.experiments.randomness import pair_seeds
+from dropkit.report.messages import Note
 from dropkit.report.words import printable
 
 MIN_HELD = 10
@@ -169,21 +170,19 @@ def check_parts(data: Dataset, pairs: Sequence[Mapping[str, Index]]) -> None:
                 raise DropkitError("data", rule, name, mend)
 
 
-def cut_notes(data: Dataset, splits: Sequence[Split]) -> tuple[str, ...]:
+def cut_notes(data: Dataset, splits: Sequence[Split]) -> tuple[Note, ...]:
     """How the parts were cut, where it was not row by row.
 
     >>> from dropkit.experiments.arrays import array_dataset
     >>> data = array_dataset(np.zeros((150, 1)), np.arange(150) % 2, time=np.arange(150))
     >>> cut_notes(data, cut_pairs(Rows.of(data), range(6), None, 0)[1])
-    ('parts go forward in time: the first pair trains on 80 rows, the last on 130',)
+    (Note(key='note.forward', values={'first': 80, 'last': 130}),)
     """
     if data.groups is not None:
-        count = len(np.unique(data.groups))
-        return (f"parts share none of the {count} groups",)
+        return (Note("note.groups", {"n": len(np.unique(data.groups))}),)
     if data.times is None:
         return ()
-    first, last = len(splits[0].train), len(splits[-1].train)
-    return (f"parts go forward in time: the first pair trains on {first} rows, the last on {last}",)
+    return (Note("note.forward", {"first": len(splits[0].train), "last": len(splits[-1].train)}),)
 
 
 def _blocks(labels: Index | None, rows: int, count: int, seed: int) -> list[Index]:

@@ -118,6 +118,13 @@ class Store:
             found = {run_id: self._finished(run_id) for run_id in ids}
         return {run_id: run for run_id, run in found.items() if run}
 
+    def finished_of(self, fingerprint: str) -> int:
+        """How many finished runs were trained for a plan; damaged records of any plan are thrown out."""
+        with self._change():
+            ids = [row[0] for row in self._connection.execute("SELECT id FROM runs").fetchall()]
+            found = [self._finished(run_id) for run_id in ids]
+        return sum(run is not None and run.plan == fingerprint for run in found)
+
     def claim(self, ids: Iterable[str], count: int) -> Claim:
         """Take leases on the first `count` runs that are neither settled nor held by someone who lives.
 

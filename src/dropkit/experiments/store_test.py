@@ -15,13 +15,14 @@ from dropkit.experiments import store as module
 from dropkit.experiments.owner import Owner
 from dropkit.experiments.sqlite_file import APPLICATION, VERSION
 from dropkit.experiments.store import FILE, Claim, Store, prepare_folder
+from dropkit.report.messages import Note
 from dropkit.report.record import Point, Run, Scores
 
 SCORES = Scores(0.25, 1.5)
 CURVE = (Point(1, SCORES, SCORES), Point(2, SCORES, SCORES))
 RUN = Run("plan", "none", 0, 0.5, epochs=2, steps=8, stop=SCORES, select=SCORES, curve=CURVE)
 OTHER = replace(RUN, pair=1)
-FAILED = Run("plan", "none", 2, 0.1, failure="NaN")
+FAILED = Run("plan", "none", 2, 0.1, failure=Note("failure.score"))
 
 
 @pytest.fixture
@@ -209,6 +210,18 @@ def test_a_record_whose_checksum_fails_is_thrown_out_and_counted(
     assert store.claim("ab", 2) == Claim(("a",), {"b": OTHER})
     assert store.finish("a", RUN) == RUN
     assert store.finished("a") == {"a": RUN}
+
+
+def test_the_finished_runs_of_a_plan_are_counted_and_damaged_ones_told(tmp_path: Path) -> None:
+    runs = filled(tmp_path)
+    first, other = next(iter(runs)), replace(RUN, plan="another plan")
+    with Store(tmp_path) as store:
+        store.finish("other", other)
+        assert (store.finished_of("plan"), store.finished_of("another plan")) == (len(runs), 1)
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
+        connection.execute("UPDATE runs SET record = 'no' WHERE id = ?", (first,))
+    with Store(tmp_path) as store:
+        assert (store.finished_of("plan"), store.damaged) == (len(runs) - 1, 1)
 
 
 def test_a_record_under_another_id_is_not_believed(store: Store, tmp_path: Path) -> None:

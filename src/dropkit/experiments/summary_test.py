@@ -11,6 +11,7 @@ from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
 from dropkit.experiments.search import luck
 from dropkit.experiments.summary import compare, complete_pairs, summarise, with_luck
+from dropkit.report.messages import Note
 from dropkit.report.plan import Arm, Plan
 from dropkit.report.record import Comparison, Family, Point, Run, Scores
 
@@ -36,7 +37,7 @@ def run(arm: Arm, pair: int, select: float, nll: float = 1.0, run_id: str = "") 
 
 
 def failed(arm: Arm, pair: int) -> Run:
-    return Run("plan", arm.name, pair, 0.1, failure="NaN")
+    return Run("plan", arm.name, pair, 0.1, failure=Note("failure.score"))
 
 
 def planted(gain: float, pairs: int = 10) -> list[Run]:

@@ -22,12 +22,14 @@ from dropkit.experiments.columns import (
     group_codes,
     in_short,
     quoted,
+    short,
     time_ranks,
     time_values,
 )
 from dropkit.experiments.dataset import CLASSIFICATION, Dataset, Floats, Index, Inputs
 from dropkit.experiments.target import decide_target
 from dropkit.experiments.words import text_column
+from dropkit.report.messages import Note
 from dropkit.report.words import printable
 
 __all__ = ["TableInputs", "breast_cancer", "frame_dataset", "table_inputs"]
@@ -88,7 +90,7 @@ def frame_dataset(
     name: str,
     columns: Columns,
     task: str = "auto",
-    notes: tuple[str, ...] = (),
+    notes: tuple[Note, ...] = (),
 ) -> Dataset:
     """A data set from a table with named columns.
 
@@ -106,7 +108,7 @@ def frame_dataset(
     _check_columns(frame, columns)
     title = f"target {quoted(str(target))}"
     values, frame, dropped = _take_target(frame.drop(columns=list(columns.ignore)), str(target), title)
-    decided = decide_target(title, values, task)
+    decided = decide_target(title, values, task, quoted(str(target)))
     frame, groups, times = _take_order(frame, columns)
     inputs, cleaned = _inputs(frame, columns.text)
     return Dataset(
@@ -121,7 +123,7 @@ def frame_dataset(
     )
 
 
-def _inputs(frame: pd.DataFrame, text: str | None) -> tuple[Inputs, tuple[str, ...]]:
+def _inputs(frame: pd.DataFrame, text: str | None) -> tuple[Inputs, tuple[Note, ...]]:
     return text_column(frame, text) if text is not None else _clean(frame)
 
 
@@ -196,7 +198,7 @@ def _take_order(frame: pd.DataFrame, columns: Columns) -> tuple[pd.DataFrame, In
 
 def _take_target(
     frame: pd.DataFrame, column: str, name: str
-) -> tuple[npt.NDArray[Any], pd.DataFrame, tuple[str, ...]]:
+) -> tuple[npt.NDArray[Any], pd.DataFrame, tuple[Note, ...]]:
     values = frame.pop(column)
     known = values.notna()
     if not known.any():
@@ -205,8 +207,7 @@ def _take_target(
     values, missing = values[known], int((~known).sum())
     if types.is_numeric_dtype(values):
         _refuse_infinite(name, values)
-    words = "an empty cell, or NA, None, null: rename such a word if it is a class of its own"
-    notes = (f"rows without a target, left out: {missing} ({words})",) if missing else ()
+    notes = (Note("note.no_target", {"n": missing}),) if missing else ()
     return _plain(values), frame[known.to_numpy()].reset_index(drop=True), notes
 
 
@@ -215,7 +216,7 @@ def _plain(values: pd.Series) -> npt.NDArray[Any]:
     return np.asarray(values if number else values.astype(str), dtype=None if number else object)
 
 
-def _clean(frame: pd.DataFrame) -> tuple[TableInputs, tuple[str, ...]]:
+def _clean(frame: pd.DataFrame) -> tuple[TableInputs, tuple[Note, ...]]:
     empty = [name for name in frame.columns if frame[name].isna().all()]
     frame = frame.drop(columns=empty)
     if frame.shape[1] == 0:
@@ -254,13 +255,13 @@ def _limit_levels(column: pd.Series) -> pd.Series:
 
 def _cleaning_notes(
     empty: list[str], frame: pd.DataFrame, levels: dict[str, tuple[str, ...]]
-) -> tuple[str, ...]:
+) -> tuple[Note, ...]:
     missing = int(frame.isna().sum().sum())
     wide = [name for name, names in levels.items() if _OTHER in names]
-    notes = {
-        f"empty columns, left out: {in_short(empty)}": empty,
-        f"missing cells: {missing}; numbers become the training median with a flag, text a level": missing,
-        f"text columns, as one number a level: {in_short(list(levels))}": levels,
-        f"only the {MAX_LEVELS - 1} commonest levels kept in: {in_short(wide)}": wide,
-    }
-    return tuple(note for note, applies in notes.items() if applies)
+    notes = (
+        (empty, Note("note.empty_columns", {"names": [*map(short, empty)]})),
+        (missing, Note("note.missing_cells", {"n": missing})),
+        (levels, Note("note.text_columns", {"names": [*map(short, levels)]})),
+        (wide, Note("note.levels", {"kept": MAX_LEVELS - 1, "names": [*map(short, wide)]})),
+    )
+    return tuple(note for applies, note in notes if applies)

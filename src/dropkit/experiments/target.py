@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION
+from dropkit.report.messages import Note
 from dropkit.report.words import counted
 
 __all__ = ["Target", "check_finite", "decide_target"]
@@ -27,24 +28,37 @@ class Target:
     task: str
     y: npt.NDArray[Any]
     classes: tuple[str, ...]
-    note: str
+    note: Note
 
 
-def decide_target(name: str, values: npt.NDArray[Any], task: str = "auto") -> Target:
+def decide_target(name: str, values: npt.NDArray[Any], task: str = "auto", column: str = "y") -> Target:
     """Decide classification or regression from the target, and refuse one that nothing can be learned from.
 
     Text, booleans and whole numbers of at most 20 different values are classes; other numbers are values.
+
+    Args:
+        name: of the argument, in refusals.
+        values: one a row.
+        task: `auto`, `classification` or `regression`.
+        column: what the target is called in the note.
+
+    Raises:
+        DropkitError: there are too few rows, too few of a class, or nothing varies.
 
     >>> decide_target("price", np.linspace(0, 1, 80)).task
     'regression'
     """
     check_rows(name, len(values))
     numeric = np.issubdtype(values.dtype, np.number)
-    chosen = _guess_task(values, numeric) if task == "auto" else task
-    how = "decided from its values" if task == "auto" else "as asked"
+    guessed = task == "auto"
+    chosen = _guess_task(values, numeric) if guessed else task
     if chosen == CLASSIFICATION:
-        return _classes(name, values, how)
-    return _values(name, values, numeric, how)
+        classes, y = _classes(name, values)
+        key = "note.classes" if guessed else "note.classes_asked"
+        return Target(CLASSIFICATION, y, classes, Note(key, {"name": column, "n": len(classes)}))
+    y = _values(name, values, numeric)
+    key = "note.numbers" if guessed else "note.numbers_asked"
+    return Target(REGRESSION, y, (), Note(key, {"name": column, "n": len(np.unique(y))}))
 
 
 def check_rows(name: str, rows: int) -> None:
@@ -61,7 +75,7 @@ def _guess_task(values: npt.NDArray[Any], numeric: bool) -> str:
     return CLASSIFICATION if whole and len(np.unique(values)) <= MAX_CLASSES else REGRESSION
 
 
-def _classes(name: str, values: npt.NDArray[Any], how: str) -> Target:
+def _classes(name: str, values: npt.NDArray[Any]) -> tuple[tuple[str, ...], npt.NDArray[Any]]:
     levels, y, counts = np.unique(values.astype(str), return_inverse=True, return_counts=True)
     if len(levels) < 2:
         rule = "must hold at least two classes"
@@ -71,11 +85,10 @@ def _classes(name: str, values: npt.NDArray[Any], how: str) -> Target:
         rule = f"needs at least {MIN_CLASS_ROWS} rows of every class"
         mend = "merge or remove rare classes, or ask for task=regression if the target is a quantity"
         raise DropkitError(name, rule, f"{rare}: {counted(int(counts.min()), 'row')}", mend)
-    note = f"{name} has {len(levels)} classes: a classification, {how}"
-    return Target(CLASSIFICATION, y.astype(np.int64), tuple(str(level) for level in levels), note)
+    return tuple(str(level) for level in levels), y.astype(np.int64)
 
 
-def _values(name: str, values: npt.NDArray[Any], numeric: bool, how: str) -> Target:
+def _values(name: str, values: npt.NDArray[Any], numeric: bool) -> npt.NDArray[np.float64]:
     if not numeric:
         first = values[0]
         raise DropkitError(name, "must be numeric for a regression", first, "ask for task=classification")
@@ -86,8 +99,7 @@ def _values(name: str, values: npt.NDArray[Any], numeric: bool, how: str) -> Tar
     if np.ptp(values) == 0:
         rule = "must vary: a constant target leaves nothing to learn"
         raise DropkitError(name, rule, values[0], "name another column")
-    note = f"{name} has {len(np.unique(values))} different numbers: a regression, {how}"
-    return Target(REGRESSION, values, (), note)
+    return values
 
 
 def check_finite(name: str, values: npt.NDArray[Any]) -> None:

@@ -62,7 +62,7 @@ class TensorBoardTracker:
             for tag, value in run_numbers(run).items():
                 board.add_scalar(tag, value, run.epochs)
             if run.failure:
-                board.add_text("failure", run.failure)
+                board.add_text("failure", str(run.failure))
 
     def concluded(self, result: StudyResult) -> None:
         """Write down every comparison with its interval, and the verdict."""

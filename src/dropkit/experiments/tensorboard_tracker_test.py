@@ -6,6 +6,7 @@ import pytest
 from tests import made_up
 
 from dropkit.experiments.tensorboard_tracker import TensorBoardTracker
+from dropkit.report.messages import RAISED, Note
 from dropkit.report.plan import FIRST_SCREENING
 from dropkit.report.record import StudyResult
 
@@ -19,7 +20,7 @@ OF_STUDY = 2
 def result() -> StudyResult:
     whole = made_up.study()
     searched = replace(whole.runs[3], pair=FIRST_SCREENING)
-    failed = replace(whole.runs[2], failure="ValueError: no", select=None, arm="../c")
+    failed = replace(whole.runs[2], failure=Note(RAISED, {"text": "ValueError: no"}), select=None, arm="../c")
     return replace(whole, runs=(*whole.runs[:2], searched, failed))
 
 

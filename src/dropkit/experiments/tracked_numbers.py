@@ -45,7 +45,7 @@ def plan_words(plan: Plan) -> dict[str, str]:
     for section, entries in asdict(plan).items():
         if isinstance(entries, dict):
             found |= {f"{section}.{name}": _text(value) for name, value in entries.items()}
-        elif section not in ("arms", "notes"):
+        elif section not in ("arms", "notes", "estimate"):
             found[section] = _text(entries)
     return found
 

@@ -8,9 +8,9 @@ from typing import Any
 from dropkit.experiments.arm_check import check_arm
 from dropkit.experiments.checkpoint import forget_checkpoint, load_checkpoint, save_checkpoint
 from dropkit.experiments.course import Course
+from dropkit.experiments.failure import failure_of
 from dropkit.experiments.randomness import one_thread, seeded
 from dropkit.experiments.task import Task
-from dropkit.experiments.user_file import reason
 from dropkit.experiments.weights import keep_weights, weights_path
 from dropkit.report.record import Run
 
@@ -36,7 +36,7 @@ def train(task: Task) -> Run:
             paused = _run(course, watch)
             found = _found(course, paused)
         except (Exception, SystemExit) as error:
-            found, paused = {"failure": reason(error)}, 0
+            found, paused = {"failure": failure_of(error)}, 0
         else:
             if job.keep and not paused and task.folder is not None:
                 keep_weights(weights_path(task.folder, job), course.models, course.target)

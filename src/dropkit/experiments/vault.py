@@ -88,16 +88,15 @@ class Vault:
         outputs = predict(self.plan, job.arm, self.source, path, x)
         target, metric = read_kept(path).target, self.recipe.piece("metric")
         errors, nlls = score_rows(task, outputs, y, target, metric)
-        # A metric of all rows together says nothing of a row.
-        known = np.full(len(y), np.nan) if errors is None else errors
         sure = outputs.double().softmax(1).amax(1).numpy() if task == CLASSIFICATION else np.zeros(len(y))
-        return np.stack([known, nlls, sure])
+        return np.stack([errors, nlls, sure])
 
 
 def sealed_scores(plan: Plan, arms: ByArm) -> tuple[Sealed, ...]:
     """Mean scores on the sealed rows, and differences from none with their intervals.
 
-    A metric of the user's that gives one number for all rows has none.
+    A metric of the user's that gives one number for all rows is the same for each, so that its interval is by
+    runs alone.
     """
     losses = {name: np.stack(each, axis=1) for name, each in arms.items()}
     own = bool(plan.tests.name)
@@ -105,7 +104,7 @@ def sealed_scores(plan: Plan, arms: ByArm) -> tuple[Sealed, ...]:
     for at, metric in enumerate(("error", "nll")):
         root = metric == "error" and plan.data.task == REGRESSION and not own
         for name, each in losses.items():
-            if not np.isnan(each[at]).any():
+            if not np.isnan(each[at]).any():  # as an earlier version kept a metric of all rows together
                 found.append(_sealed(name, metric, each[at], losses[NONE][at], root=root))
     return tuple(found)
 

@@ -14,9 +14,10 @@ from pandas.api import types
 from sklearn.feature_extraction.text import CountVectorizer
 
 from dropkit.core.check import DropkitError
-from dropkit.experiments.columns import in_short, quoted
+from dropkit.experiments.columns import quoted, short
 from dropkit.experiments.dataset import Index, hash_rows
 from dropkit.experiments.word_dropout import PADDING, UNKNOWN
+from dropkit.report.messages import Note
 from dropkit.report.words import counted
 
 __all__ = ["MAX_LENGTH", "MAX_WORDS", "WordInputs", "numbered_words", "text_column", "texts"]
@@ -96,7 +97,7 @@ def numbered_words(x: npt.NDArray[Any]) -> WordInputs:
     return WordInputs(np.ascontiguousarray(x, dtype=np.int64), max(int(x.max()) + 1, _FIRST + 1))
 
 
-def text_column(frame: pd.DataFrame, name: str) -> tuple[WordInputs, tuple[str, ...]]:
+def text_column(frame: pd.DataFrame, name: str) -> tuple[WordInputs, tuple[Note, ...]]:
     """Inputs from one column of a table, and what is to be said of it and of the others.
 
     Raises:
@@ -104,11 +105,11 @@ def text_column(frame: pd.DataFrame, name: str) -> tuple[WordInputs, tuple[str, 
     """
     inputs, notes = texts(f"column {quoted(name)}", frame[name])
     others = [other for other in frame.columns if other != name]
-    left = f"columns left out, as {quoted(name)} alone is learned from: {in_short(others)}"
+    left = Note("note.text_alone", {"name": quoted(name), "names": [short(other) for other in others]})
     return inputs, (*notes, *([left] if others else []))
 
 
-def texts(name: str, values: pd.Series) -> tuple[WordInputs, tuple[str, ...]]:
+def texts(name: str, values: pd.Series) -> tuple[WordInputs, tuple[Note, ...]]:
     """Inputs from one text a row, and notes.
 
     Words are runs of letters and digits in lower case; each Chinese or Japanese sign is one. A text without
@@ -160,12 +161,9 @@ def _numbered(rows: Sequence[Sequence[str]], length: int) -> tuple[Index, tuple[
     return numbers, tuple(words)
 
 
-def _notes(inputs: WordInputs, lengths: Index) -> tuple[str, ...]:
+def _notes(inputs: WordInputs, lengths: Index) -> tuple[Note, ...]:
     (length,), words = inputs.shape, inputs.n_words - _FIRST
     cut, empty = int((lengths > length).sum()), int((lengths == 0).sum())
-    notes = {
-        f"texts as numbers of words: the {words} commonest of the training part, {length} a text": True,
-        f"longer texts, cut to their first words: {cut}": cut,
-        f"texts without a word, read as one unknown word: {empty}": empty,
-    }
-    return tuple(note for note, applies in notes.items() if applies)
+    notes = [Note("note.texts", {"words": words, "length": length})]
+    counts = {"note.long_texts": cut, "note.empty_texts": empty}
+    return (*notes, *(Note(key, {"n": count}) for key, count in counts.items() if count))

@@ -139,7 +139,7 @@ def test_numbers_of_words_in_an_npz_are_words_where_that_is_said(tmp_path: Path)
 
 def test_other_columns_are_left_out_and_named() -> None:
     data = load_data(FRAME, Columns("kind", text="text", group="who"))
-    assert "columns left out, as 'text' alone is learned from: other" in data.notes
+    assert "Columns left out, as 'text' alone is learned from: other." in map(str, data.notes)
     assert data.groups is not None
 
 

@@ -17,7 +17,7 @@ from dropkit.report.words import NOTHING, Words
 
 __all__ = ["Difference", "Row", "compare_pages", "differences", "print_compared", "side_by_side"]
 
-_TOLD_ELSEWHERE = ("data.digest", "model.digest", "fingerprint")
+_TOLD_ELSEWHERE = ("data.digest", "model.digest", "fingerprint", "estimate")
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,20 @@ class Row:
     b: Comparison | None
 
 
-def differences(a: StudyResult, b: StudyResult) -> list[Difference]:
+def differences(a: StudyResult, b: StudyResult, lang: str = "en") -> list[Difference]:
     """Entries of the plans and settings that differ, but for the hashes that say so too."""
-    one, other = (dict(_flat({**asdict(each.plan), "settings": each.settings})) for each in (a, b))
+    one, other = (dict(_entries(each, lang)) for each in (a, b))
     names = [name for name in dict.fromkeys([*one, *other]) if name not in _TOLD_ELSEWHERE]
     return [
         Difference(name, _text(one.get(name)), _text(other.get(name)))
         for name in names
         if one.get(name) != other.get(name)
     ]
+
+
+def _entries(study: StudyResult, lang: str) -> Iterator[tuple[str, Any]]:
+    notes = [messages(lang).note(note) for note in study.plan.notes]
+    return _flat({**asdict(study.plan), "notes": notes, "settings": study.settings})
 
 
 def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -92,7 +97,7 @@ def compare_pages(
         names=names,
         verdicts=[each.verdict for each in (a, b)],
         same=_same(a, b, lang),
-        differ=differences(a, b),
+        differ=differences(a, b, lang),
         heads=_heads(names, lang),
         rows=[_cells(row, a, b, lang) for row in rows],
     )
@@ -143,7 +148,7 @@ def print_compared(
         console.print(Text(line))
     for name, each in zip(names, (a, b), strict=True):
         console.print(Text(f"{name}: {each.verdict.headline}", style="bold"))
-    differ = [[each.what, each.a, each.b] for each in differences(a, b)]
+    differ = [[each.what, each.a, each.b] for each in differences(a, b, lang)]
     if differ:
         table = make_table(say("compare.differ"), [say("column.what"), *names], differ, wraps=(1, 2))
         console.print(table)

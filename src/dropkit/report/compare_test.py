@@ -6,6 +6,7 @@ from rich.console import Console
 from tests import made_up
 
 from dropkit.report.compare import compare_pages, differences, print_compared, side_by_side
+from dropkit.report.messages import Note
 from dropkit.report.page_test import outline
 from dropkit.report.record import StudyResult
 
@@ -71,3 +72,9 @@ def test_the_table_fits_a_terminal_of_80_columns(result: StudyResult, other: Stu
     assert "…" not in text
     assert "tests.margin" in text
     assert f"A: {result.verdict.headline[:30]}" in text
+
+
+def test_notes_that_differ_are_told_in_the_language(result: StudyResult) -> None:
+    noted = replace(result, plan=replace(result.plan, notes=(Note("note.groups", {"n": 7}),), estimate=9.0))
+    (differ,) = differences(result, noted, "zh")
+    assert (differ.what, differ.a, differ.b) == ("notes", "–", "各部分不共用 7 个组中的任何一组。")

@@ -34,6 +34,7 @@ def load_result(path: str | Path) -> StudyResult:
         result: StudyResult = msgspec.convert(record, StudyResult)
     except msgspec.ValidationError as error:
         raise DropkitError("path", f"must hold a whole study ({error})", str(place), _REPEAT) from error
+    _check_notes(result, place)
     return result
 
 
@@ -57,3 +58,12 @@ def _check_schema(record: Any, place: Path) -> None:
         raise DropkitError("path", rule, str(place), "install that version")
     if schema < SCHEMA:
         raise DropkitError("path", f"must be of schema {SCHEMA}, not {schema}", str(place), _REPEAT)
+
+
+def _check_notes(result: StudyResult, place: Path) -> None:
+    for note in (*result.plan.notes, *(run.failure for run in result.runs if run.failure)):
+        try:
+            str(note)
+        except (KeyError, ValueError, TypeError) as error:
+            rule = f"must hold notes of this dropkit, with all their values ({note.key})"
+            raise DropkitError("path", rule, str(place), _REPEAT) from error

@@ -63,3 +63,12 @@ def test_a_wrong_type_is_named_by_its_place(tmp_path: Path, record: dict[str, An
     del record["plan"]["data"]["rows"]
     with pytest.raises(DropkitError, match="missing required field `rows`"):
         load_result(written(tmp_path, record))
+
+
+@pytest.mark.parametrize("note", [{"key": "note.unheard_of"}, {"key": "note.groups", "values": {}}])
+def test_a_note_that_cannot_be_told_is_refused(
+    tmp_path: Path, record: dict[str, Any], note: dict[str, Any]
+) -> None:
+    record["plan"]["notes"] = [note]
+    with pytest.raises(DropkitError, match=rf"must hold notes of this dropkit.*\({note['key']}\)"):
+        load_result(written(tmp_path, record))

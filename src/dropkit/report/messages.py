@@ -1,21 +1,46 @@
-"""What a study says to people, from one catalogue for each language: `messages/en.toml` and `zh.toml`."""
+"""What a study says to people, from one catalogue for each language: `messages/*.toml`."""
 
 from __future__ import annotations
 
 import functools
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from string import Formatter
 from typing import Any
 
 from dropkit.core.check import OneOf
 
-__all__ = ["LANGUAGES", "Messages", "messages"]
+__all__ = ["LANGUAGES", "RAISED", "Messages", "Note", "messages"]
 
 LANGUAGES = OneOf(("en", "zh"))
 
+RAISED = "failure.raised"
+"""The key of a failure that stands in the words of whatever raised it."""
+
 _MOST_NAMES = 8
+_MOST_NOTED = 12
+
+
+@dataclass(frozen=True)
+class Note:
+    """A message that a record holds, to be read in any language: its key, and what is filled in.
+
+    Args:
+        key: `note.NAME` for what was seen in the data, `failure.NAME` for why a run failed.
+        values: by the names of its places; a list is written as one.
+
+    >>> str(Note("note.groups", {"n": 7}))
+    'Parts share none of the 7 groups.'
+    """
+
+    key: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """In English."""
+        return messages("en").note(self)
 
 
 class Messages:
@@ -34,8 +59,10 @@ class Messages:
 
     def __init__(self, lang: str) -> None:
         self.lang = LANGUAGES.check("lang", lang)
-        text = resources.files("dropkit.report").joinpath("messages", f"{lang}.toml").read_text("utf-8")
-        self.texts: dict[str, str | Mapping[str, str]] = dict(_flat(tomllib.loads(text)))
+        folder = resources.files("dropkit.report").joinpath("messages")
+        self.texts: dict[str, str | Mapping[str, str]] = {}
+        for name in (f"{lang}.toml", f"notes.{lang}.toml", f"paste.{lang}.toml"):
+            self.texts |= _flat(tomllib.loads(folder.joinpath(name).read_text("utf-8")))
 
     def __call__(self, key: str, /, **values: Any) -> str:
         """The message of a key with its values filled in.
@@ -47,6 +74,21 @@ class Messages:
         if not isinstance(text, str):
             text = text["one"] if values["n"] == 1 and "one" in text else text["other"]
         return _filled(text, values)
+
+    def note(self, note: Note) -> str:
+        """A note in this language.
+
+        Raises:
+            KeyError: there is no such message, or a value is missing.
+
+        >>> Messages("en").note(Note("note.empty_columns", {"names": ["a", "b"]}))
+        'Empty columns, left out: a and b.'
+        """
+        values = {
+            name: self.listed(value, _MOST_NOTED) if isinstance(value, list) else value
+            for name, value in note.values.items()
+        }
+        return self(note.key, **values)
 
     def name(self, kind: str, word: str) -> str:
         """The word of a record as people read it; names that a user gave stay as they are.

@@ -8,6 +8,8 @@ import pytest
 
 import dropkit
 from dropkit.core.check import DropkitError
+from dropkit.experiments.families import UNREGULARISED
+from dropkit.experiments.question_zero import size_arms
 from dropkit.methods import catalogue
 from dropkit.report.messages import Messages, messages
 
@@ -92,6 +94,7 @@ def tails(key: str) -> set[str]:
 def test_every_method_and_setting_has_a_name() -> None:
     known = messages("en").texts
     assert {f"arm.{name.replace('_', ' ')}" for name in catalogue()} <= set(known)
+    assert {f"arm.{arm.name}" for arm in size_arms(UNREGULARISED)} <= set(known)
 
 
 def test_numbers_choose_their_form() -> None:
@@ -104,7 +107,8 @@ def test_chinese_and_latin_letters_have_a_space_between_but_a_given_name_is_left
     say = Messages("zh")
     assert say.listed(["甲", "B", "C丙"]) == "甲、B 和 C丙"
     assert say("brought.worse", score="NLL", back="从 2 变为 1").endswith("NLL 从 2 变为 1。")
-    assert say("terminal.found", runs="1 次", place="/数据a") == "在 /数据a 找到 1 次，直接使用。"
+    found = say("terminal.found", runs="1 次", all=9, place="/数据a")
+    assert found == "最多 9 次训练；在 /数据a 找到 1 次，直接使用。"
 
 
 def test_an_unknown_language_is_refused() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +12,12 @@ from dropkit.methods import catalogue
 from dropkit.report.curves import draw_calibration, draw_curves, draw_fit
 from dropkit.report.dots import draw_runs
 from dropkit.report.figures import draw_effects, draw_rates
+from dropkit.report.messages import RAISED
 from dropkit.report.paste import code_to_paste
 from dropkit.report.places import places_of
 from dropkit.report.plan_text import plan_lines
 from dropkit.report.record import StudyResult
+from dropkit.report.repeat import repeat_of
 from dropkit.report.spread import thinned
 from dropkit.report.svg import Picture
 from dropkit.report.words import NOTHING, Words, p_cell
@@ -38,7 +39,9 @@ def render(template: str, lang: str, **values: Any) -> str:
     # A sign of per cent stays on the line of its number.
     page.filters["firm"] = lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")
     page.filters["picture"] = lambda picture: Markup(picture.svg)
-    return page.get_template(template).render(lang=lang, nothing=NOTHING, p_cell=p_cell, **values)
+    return page.get_template(template).render(
+        lang=lang, nothing=NOTHING, p_cell=p_cell, raised=RAISED, **values
+    )
 
 
 def render_page(result: StudyResult, lang: str = "en") -> str:
@@ -73,9 +76,9 @@ def render_page(result: StudyResult, lang: str = "en") -> str:
         edges=[words.at_edge(each) for each in result.families if each.at_edge],
         untested=_untested(result, words),
         plan_lines=plan_lines(result.plan, lang),
-        repeat=_repeat(result),
+        repeat=repeat_of(result.settings),
         listed=thinned(result.runs, MAX_LISTED_RUNS),
-        time=_time(words, result.seconds),
+        time=words.time(result.seconds),
     )
 
 
@@ -109,23 +112,3 @@ def _untested(result: StudyResult, words: Words) -> list[str]:
         *([say("page.untested_search")] if plan.arms else []),
         *([say("page.untested_methods", methods=join(absent))] if absent else []),
     ]
-
-
-def _repeat(result: StudyResult) -> str:
-    """The command that repeats the study, from the options that are written as text."""
-    parts = ["dropkit", "study"]
-    for name, value in result.settings.items():
-        option = f"--{name.replace('_', '-')}"
-        if value is True:
-            parts.append(option)
-        elif isinstance(value, list | tuple):
-            parts += [part for each in value for part in (option, str(each))]
-        elif value is not None and value is not False:
-            parts += [option, str(value)]
-    return shlex.join(parts)
-
-
-def _time(words: Words, seconds: float) -> str:
-    if seconds < 100:
-        return words.say("page.seconds", n=f"{seconds:.0f}")
-    return words.say("page.minutes", n=f"{seconds / 60:.1f}")

@@ -2,12 +2,15 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 from tests import made_up
 
+from dropkit.report.messages import RAISED, Note, messages
+from dropkit.report.messages_test import placeholders
 from dropkit.report.page import render_page
 from dropkit.report.plan import FIRST_SCREENING
 from dropkit.report.record import Run, Scores, StudyResult
@@ -149,9 +152,69 @@ def test_no_english_sentence_stands_on_a_chinese_page(chinese: StudyResult) -> N
     assert all(re.search("[\u4e00-\u9fff]", label) for label in labels)
 
 
-def test_notes_of_the_plan_are_marked_as_english(bare: StudyResult) -> None:
-    noted = replace(bare, plan=replace(bare.plan, notes=("a note on the data",)))
-    assert '<li lang="en">a note on the data</li>' in render_page(noted, "zh")
+def of_kind(kind: str) -> list[Note]:
+    """Every note of a kind, filled in with numbers."""
+    texts = messages("en").texts
+    return [
+        Note(key, dict.fromkeys(placeholders(texts[key]), 7)) for key in texts if key.startswith(f"{kind}.")
+    ]
+
+
+def test_every_note_and_failure_is_chinese_on_a_chinese_page(chinese: StudyResult) -> None:
+    blank = replace(chinese.runs[0], stop=None, select=None, curve=())
+    runs = [replace(blank, pair=at, failure=note) for at, note in enumerate(of_kind("failure"))]
+    runs += [replace(blank, arm=f"none, {share} % of the rows") for share in (25, 50)]
+    plan = made_up.plan(data={"digest": "0"}, model={"digest": "0"})
+    plan = replace(plan, notes=tuple(of_kind("note")))
+    page = render_page(replace(chinese, plan=plan, runs=(*runs, *chinese.runs)), "zh")
+    assert latin(page) - KNOWN == set()
+    assert latin(render_page(chinese, "en")) - KNOWN
+
+
+NAMES = ["dropkit", "study", "json", "clothes", "npz", "small", "py", "make_model", "features", "head"]
+METHODS = [
+    "AdamW",
+    "Bagging",
+    "Concrete",
+    "Dropout",
+    "DropBlock",
+    "DropPath",
+    "Zoneout",
+    "Alpha",
+    "R",
+    "Drop",
+    "L",
+]
+FIGURES = ["NLL", "ECE", "Holm", "Nadeau", "Bengio", "n_select", "n_train", "n_test", "t", "d", "p", "x"]
+OPTIONS = [
+    "NA",
+    "NaN",
+    "None",
+    "null",
+    "UTF",
+    "Latin",
+    "Fashion",
+    "MNIST",
+    "class_weight",
+    "balanced",
+    "model",
+]
+KNOWN = {*NAMES, *METHODS, *FIGURES, *OPTIONS, "python", "torch", "numpy"}
+
+
+def latin(page: str) -> set[str]:
+    """The words in Latin letters that a page shows or reads aloud, but for code, hashes and colours."""
+    text = re.sub(r"<(style|pre).*?</\1>|<!--.*?-->", "", page, flags=re.DOTALL)
+    aloud = re.findall(r'aria-label="([^"]*)"', text)
+    shown = " ".join([*aloud, unescape(re.sub(r"<[^>]*>", " ", text))])
+    return set(re.findall(r"(?<!\w)[A-Za-z_]+(?!\w)", shown))
+
+
+def test_a_failure_in_words_of_its_own_is_marked_as_english(bare: StudyResult) -> None:
+    note = Note(RAISED, {"text": "ValueError: <no>"})
+    broken = replace(bare.runs[0], stop=None, select=None, curve=(), failure=note)
+    page = render_page(replace(bare, runs=(broken, *bare.runs[1:])), "zh")
+    assert '<td colspan="2" lang="en">ValueError: &lt;no&gt;</td>' in page
 
 
 def test_names_from_strangers_are_escaped(renamed: Callable[[str], StudyResult]) -> None:
@@ -169,9 +232,10 @@ def test_empty_sections_hide(without_pairs: StudyResult) -> None:
 
 
 def test_a_failed_run_is_listed_with_its_reason(bare: StudyResult) -> None:
-    failure = "DivergedError: the training loss became nan"
+    failure = Note("failure.loss", {"value": "nan"})
     broken = replace(bare.runs[0], stop=None, select=None, curve=(), failure=failure)
-    assert failure in render_page(replace(bare, runs=(broken, *bare.runs[1:])))
+    page = render_page(replace(bare, runs=(broken, *bare.runs[1:])))
+    assert '<td colspan="2">the training loss became nan</td>' in page
 
 
 def test_a_run_that_was_pruned_is_in_the_table_but_not_in_the_pictures(bare: StudyResult) -> None:

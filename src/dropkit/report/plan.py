@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from dropkit.report.messages import Note
 
 __all__ = [
     "AS_BROUGHT",
@@ -126,7 +128,8 @@ class Model:
 
     `sites` names, for each method that is tried inside the model, the modules behind which it can stand;
     `own_dropout` the dropout modules that the model brings; `random_modes` the modes in which its outputs
-    change from pass to pass though these are off.
+    change from pass to pass though these are off; `pieces` what of its training is the user's own, by
+    `loss`, `optimizer`, `step` and `metric`.
     """
 
     name: str
@@ -134,6 +137,7 @@ class Model:
     sites: dict[str, tuple[str, ...]]
     own_dropout: tuple[str, ...] = ()
     random_modes: tuple[str, ...] = ()
+    pieces: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -212,6 +216,8 @@ class Inference:
 class Plan:
     """All that is decided before anything is spent. `fingerprint` is the hash under which it is registered.
 
+    `estimate` is about how many seconds of wall clock it takes at most, as measured here; the hash leaves it
+    out.
     `arms` are those that the user wants compared, without a search; empty where settings are searched for.
     """
 
@@ -224,8 +230,9 @@ class Plan:
     seed: int
     versions: dict[str, str]
     arms: tuple[Arm, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     fingerprint: str = ""
+    estimate: float = field(default=0.0, compare=False)
 
     @property
     def unit(self) -> str:

@@ -29,12 +29,13 @@ def plan_lines(plan: Plan, lang: str = "en") -> list[str]:
     )
     return [
         head,
-        *plan.notes,
+        *map(words.say.note, plan.notes),
         *_model(words),
         *_arms(words),
         *_places(words),
         *_parts(words),
         _training(words),
+        *([words.say("plan.estimate", time=words.time(plan.estimate))] if plan.estimate else []),
         *_tests(words),
     ]
 
@@ -42,7 +43,10 @@ def plan_lines(plan: Plan, lang: str = "en") -> list[str]:
 def _model(words: Words) -> list[str]:
     plan, say = words.plan, words.say
     own, modes = plan.model.own_dropout, [say.name("mode", mode) for mode in plan.model.random_modes]
+    given = plan.model.pieces.items()
+    pieces = [say("plan.piece", kind=say.name("piece", kind), name=name) for kind, name in given]
     return [
+        *([say("plan.pieces", pieces=say("list.comma").join(pieces))] if pieces else []),
         *([say("plan.own", names=", ".join(own))] if own else []),
         *([say("plan.random", modes=say.listed(modes))] if modes else []),
         *([say("plan.weight")] if plan.data.class_weight == "balanced" else []),
@@ -95,6 +99,7 @@ def _training(words: Words) -> str:
     training = words.plan.training
     return words.say(
         "plan.training",
+        optimizer=words.plan.model.pieces.get("optimizer", "AdamW"),
         epochs=training.epochs,
         batch=training.batch,
         rate=f"{training.learning_rate:g}",

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from tests import made_up
 
@@ -38,6 +40,11 @@ def test_methods_of_one_list_of_modules_share_a_line() -> None:
         ({"tests": {"margin": None}}, "Margin of equivalence: off."),
         ({"tests": {"looks": 3}}, "The comparison may end early, at one of 3 looks."),
         ({"model": {"random_modes": ("training", "eval")}}, "forward in training and eval mode."),
+        (
+            {"model": {"pieces": {"loss": "own.py:focal", "optimizer": "SGD"}}},
+            "Of your own: loss own.py:focal, optimizer SGD.",
+        ),
+        ({"model": {"pieces": {"optimizer": "SGD"}}}, "SGD with a learning rate of 0.003"),
         ({"data": {"class_weight": "balanced"}}, "The loss gives every class the same share"),
     ],
 )
@@ -52,3 +59,9 @@ def test_given_arms_are_listed_in_place_of_a_search() -> None:
     text = " ".join(plan_lines(given))
     assert "Arms: none, mine." in text
     assert "trials" not in text
+
+
+def test_how_long_it_takes_is_said_where_it_was_measured() -> None:
+    plan = made_up.plan()
+    assert "at most about" not in " ".join(plan_lines(plan))
+    assert "It takes at most about 2.0 min: less" in " ".join(plan_lines(replace(plan, estimate=120)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from dropkit.report.messages import Note
 from dropkit.report.plan import Arm, Plan
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
     "WORSE",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 
 BETTER, WORSE, EQUIVALENT, NO_BETTER, OPEN = "better", "worse", "equivalent", "no better", "not shown"
 """The outcomes of a comparison."""
@@ -68,7 +69,7 @@ class Run:
     select: Scores | None = None
     curve: tuple[Point, ...] = ()
     paused: int = 0
-    failure: str = ""
+    failure: Note | None = None
     id: str = ""
 
     @property
@@ -79,13 +80,21 @@ class Run:
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Run:
         """Rebuild a run from its JSON form."""
-        nested = {"stop": _scores(record["stop"]), "select": _scores(record["select"])}
+        nested = {
+            "stop": _scores(record["stop"]),
+            "select": _scores(record["select"]),
+            "failure": _note(record["failure"]),
+        }
         curve = tuple(_point(point) for point in record["curve"])
         return cls(**{each.name: record[each.name] for each in fields(cls)} | nested | {"curve": curve})
 
 
 def _scores(record: dict[str, float] | None) -> Scores | None:
     return None if record is None else Scores(**record)
+
+
+def _note(record: dict[str, Any] | None) -> Note | None:
+    return Note(**record) if record else None  # empty: a text, in records of an older version
 
 
 def _point(record: dict[str, Any]) -> Point:

@@ -27,7 +27,7 @@ class Watcher(Protocol):
         Args:
             plan: what was decided.
             total: how many runs it takes at most.
-            done: how many of them are already in `place`.
+            done: how many of them are already in `place`; each is told as `finished` when it is used.
             place: the folder.
             damaged: how many records there failed their checksum.
         """
@@ -92,11 +92,13 @@ class Terminal:
         for line in plan_lines(plan, self.lang):
             self.console.print(Text(line))
         if done:
-            self.console.print(Text(say("terminal.found", runs=say("count.finished", n=done), place=place)))
+            self.console.print(
+                Text(say("terminal.found", runs=say("count.finished", n=done), all=total, place=place))
+            )
         if damaged:
             records = say("count.records", n=damaged)
             self.console.print(Text(say("terminal.damaged", records=records, place=place)))
-        self.progress.update(self.bar, total=total, completed=done, description=say("terminal.bar"))
+        self.progress.update(self.bar, total=total, description=say("terminal.bar"))
 
     def finished(self, run: Run) -> None:
         """Move the bar and say who leads; a failed run is named."""
@@ -105,7 +107,10 @@ class Terminal:
         words = self.words
         if run.failure:
             failed = words.say(
-                "terminal.failed", arm=words.arm(run.arm), pair=run.pair + 1, failure=run.failure
+                "terminal.failed",
+                arm=words.arm(run.arm),
+                pair=run.pair + 1,
+                failure=words.say.note(run.failure),
             )
             self.console.print(Text(failed))
         self.progress.update(self.bar, advance=1, leading=self._leading(run, words))

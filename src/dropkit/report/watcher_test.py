@@ -4,6 +4,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from dropkit.report.messages import Note
 from dropkit.report.record import Run, Scores, StudyResult
 from dropkit.report.watcher import Terminal
 
@@ -31,10 +32,11 @@ def test_finished_and_damaged_records_are_told_before_the_first_run(
 ) -> None:
     watcher = Terminal(console)
     watcher.planned(result.plan, total=90, done=3, place="here", damaged=1)
-    assert "3 finished runs found in here and used again. 1 record in here failed the checksum" in said(
-        console
+    assert (
+        "3 finished runs of 90 at most found in here and used again. 1 record in here failed the checksum"
+        in said(console)
     )
-    assert (watcher.progress.tasks[0].total, watcher.progress.tasks[0].completed) == (90, 3)
+    assert (watcher.progress.tasks[0].total, watcher.progress.tasks[0].completed) == (90, 0)
 
 
 def test_each_run_moves_the_bar_and_a_failure_is_named(result: StudyResult, console: Console) -> None:
@@ -42,9 +44,9 @@ def test_each_run_moves_the_bar_and_a_failure_is_named(result: StudyResult, cons
     watcher.planned(result.plan, total=10, done=0, place="here")
     with watcher:
         watcher.finished(result.runs[0])
-        watcher.finished(Run("plan", "dropout", 4, 0.1, failure="out of memory"))
+        watcher.finished(Run("plan", "dropout", 4, 0.1, failure=Note("failure.memory")))
     assert watcher.progress.tasks[0].completed == 2
-    assert "dropout, pair 5: out of memory" in said(console)
+    assert "dropout, pair 5: there was not enough memory" in said(console)
 
 
 def test_the_leading_arm_is_that_of_the_best_mean(result: StudyResult, console: Console) -> None:
@@ -61,5 +63,5 @@ def test_progress_is_told_in_chinese_too(result: StudyResult, console: Console) 
     watcher = Terminal(console, lang="zh")
     watcher.planned(result.plan, total=10, done=1, place="/tmp/a")
     watcher.finished(run("none", 0.2))
-    assert "在 /tmp/a 找到 1 次已完成的训练" in said(console)
+    assert "最多 10 次训练；在 /tmp/a 找到 1 次已完成的训练" in said(console)
     assert leading(watcher) == "领先：无正则化 20.00 %"

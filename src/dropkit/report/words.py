@@ -42,7 +42,10 @@ class Words:
         return self.say(f"score.{'rmse' if metric == 'error' and self.plan.unit != '%' else metric}")
 
     def arm(self, name: str) -> str:
-        """Name of an arm or a family."""
+        """Name of an arm or a family; a trial of the search has that of its family and a number."""
+        family, _, number = name.rpartition(" ")
+        if number.isdecimal() and f"arm.{family}" in self.say.texts:
+            return f"{self.say.name('arm', family)} {number}"
         return self.say.name("arm", name)
 
     def method(self, name: str) -> str:
@@ -155,6 +158,12 @@ class Words:
             return self.say("margin.classes", share=share, none=none)
         scores = [self.label(metric) for metric in self.plan.metrics if self.plan.margin_of(metric, 1.0)]
         return self.say("margin.values", share=share, none=none, scores=self.say.listed(scores, end="or"))
+
+    def time(self, seconds: float) -> str:
+        """A duration: seconds up to 100 of them, then minutes."""
+        if seconds < 100:
+            return self.say("page.seconds", n=f"{seconds:.0f}")
+        return self.say("page.minutes", n=f"{seconds / 60:.1f}")
 
     def _unit(self, metric: str) -> str:
         return " %" if self.factor(metric) == 100 else ""

@@ -116,3 +116,9 @@ def test_a_family_tells_which_of_its_best_values_lie_at_an_end(percent: Words) -
     family = Family("dropout", best, 12, 0, 0, None, None, at_edge=("rate",))
     assert percent.at_edge(family) == "dropout (rate 0.7)"
     assert percent.at_edge(replace(family, best=None)) == "dropout"
+
+
+def test_a_trial_has_the_name_of_its_family_and_a_name_of_the_users_stays() -> None:
+    words = Words(made_up.plan(), "zh")
+    assert words.arm("label smoothing 12") == "标签平滑 12"
+    assert words.arm("my net 3") == "my net 3"

@@ -18,28 +18,10 @@ from dropkit.core.check import DropkitError, check_kind, suggest
 from dropkit.core.groups import Pattern
 from dropkit.core.method import Method
 from dropkit.core.pattern import ELLIPSIS
+from dropkit.surgery.activation import is_activation
 from dropkit.surgery.trace import trace, twin
 
-__all__ = ["ACTIVATIONS", "Site", "find_sites", "fits", "put"]
-
-ACTIVATIONS = (
-    nn.ReLU,
-    nn.ReLU6,
-    nn.LeakyReLU,
-    nn.PReLU,
-    nn.ELU,
-    nn.CELU,
-    nn.SELU,
-    nn.GELU,
-    nn.SiLU,
-    nn.Mish,
-    nn.Softplus,
-    nn.Tanh,
-    nn.Sigmoid,
-    nn.Hardtanh,
-    nn.Hardswish,
-    nn.Hardsigmoid,
-)
+__all__ = ["Site", "find_sites", "fits", "put"]
 
 _SUMS = (operator.add, operator.iadd, torch.add)
 
@@ -201,12 +183,12 @@ def _hidden(calls: list[_Call]) -> set[str]:
     layers = [at for at, call in enumerate(calls) if _learns(call.module)]
     first, last = (layers[0], layers[-1]) if layers else (0, 0)
     outside = {call.name for at, call in enumerate(calls) if not first < at < last}
-    return {call.name for call in calls if isinstance(call.module, ACTIVATIONS)} - outside
+    return {call.name for call in calls if is_activation(call.module)} - outside
 
 
 def _learns(module: nn.Module) -> bool:
     """Whether it is a layer with parameters, and no activation or container."""
-    leaf = not any(module.children()) and not isinstance(module, ACTIVATIONS)
+    leaf = not any(module.children()) and not is_activation(module)
     return leaf and any(True for _ in module.parameters())
 
 

@@ -1,0 +1,42 @@
+import ast
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from dropkit.report.plan import Arm
+from dropkit.report.repeat import repeat_of
+
+ARMS = [asdict(Arm("none", "none")), asdict(Arm("d", "dropout", rate=0.5, at=("1", "3")))]
+
+
+@pytest.mark.parametrize(
+    ("settings", "call", "own"),
+    [
+        ({"data": ["<ndarray>", "<ndarray>"], "pairs": 6}, "dropkit.study((x, y), pairs=6)", ("x", "y")),
+        ({"data": "<DataFrame>", "target": "a'b"}, """dropkit.study(data, target="a'b")""", ("data",)),
+        ({"data": "digits", "model": "<f.<locals>.net>"}, "dropkit.study('digits', model=net)", ("net",)),
+        ({"data": "digits", "model": "<<lambda>>"}, "dropkit.study('digits', model=model)", ("model",)),
+        ({"data": "digits", "recipe": "<Recipe>"}, "dropkit.study('digits', recipe=recipe)", ("recipe",)),
+        ({"data": "digits", "metric": "<mae>"}, "dropkit.study('digits', metric=mae)", ("mae",)),
+        (
+            {"data": "digits", "arms": ARMS},
+            "dropkit.study('digits', arms=(Arm(name='none', family='none'),"
+            " Arm(name='d', family='dropout', rate=0.5, at=('1', '3')),))",
+            (),
+        ),
+    ],
+)
+def test_what_no_command_can_name_becomes_a_call(
+    settings: dict[str, Any], call: str, own: tuple[str, ...]
+) -> None:
+    repeat = repeat_of(settings)
+    assert (repeat.code.splitlines()[-1], repeat.own) == (call, own)
+    ast.parse(repeat.code)
+
+
+def test_arms_come_back_as_they_were() -> None:
+    names: dict[str, Any] = {"study": lambda data, arms: arms}
+    code = repeat_of({"data": "digits", "arms": ARMS}).code
+    call = code.splitlines()[-1].removeprefix("dropkit.")
+    assert [asdict(arm) for arm in eval(call, names | {"Arm": Arm})] == ARMS  # of our own making
