@@ -1,13 +1,18 @@
 """What a study refuses before any work: messages name the argument, the rule, the value and the mend."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from dropkit.core.check import DropkitError
+from dropkit.experiments import study
 from dropkit.experiments.families import UNREGULARISED as NONE
 from dropkit.experiments.models import mlp
 from dropkit.experiments.plan import (
@@ -23,6 +28,7 @@ from dropkit.experiments.plan import (
     _TRIALS,
     _WORKERS,
 )
+from dropkit.experiments.recipe import Recipe
 from dropkit.report.plan import Arm
 from dropkit.report.record import StudyResult
 
@@ -70,6 +76,8 @@ MODELS: dict[str, tuple[str, str]] = {
     "other inputs": ("def make(): return net(9, 2)", r"must take inputs of shape \(batch, 1\)"),
     "a tuple for an output": ("def make(): return nn.RNN(1, 2)", "must give .* outputs.*got 'tuple'"),
     "no activation": ("def make(): return nn.Linear(1, 2)", "must have a hidden activation module"),
+    "an exit in a pass": ("def make(): return Exits()", "must take inputs of shape .* SystemExit: 3"),
+    "half precision": ("def make(): return net(1, 2).half()", "must take inputs of shape .* dtype"),
     "infinite outputs": ("def make(): return nn.Sequential(net(1, 2), Huge())", "must give finite outputs"),
 }
 
@@ -81,6 +89,9 @@ from torch import nn
 def net(inputs, outputs): return nn.Sequential(nn.Linear(inputs, 4), nn.ReLU(), nn.Linear(4, outputs))
 class Huge(nn.Module):
     def forward(self, x): return x / 0.0
+class Exits(nn.Linear):
+    def __init__(self): super().__init__(1, 2)
+    def forward(self, x): raise SystemExit(3)
 """
 
 
@@ -164,6 +175,17 @@ def test_a_number_or_word_out_of_its_range_is_refused(
         ({"resume": True}, "resume takes the options of the study that it goes on with"),
         ({"metric": "nowhere.py:fn"}, "metric must name a file that exists"),
         ({"metric": "f1"}, "metric must be"),
+        ({"data": ""}, "data must be one of digits"),
+        ({"folder": "/nowhere"}, "folder must be left out: only fashion-mnist is read from it"),
+        ({"metric": lambda y, shown: 1 / 0}, "metric must get through a first .* ZeroDivisionError"),
+        ({"metric": lambda y, shown: "good"}, "metric must get through a first .* ValueError"),
+        ({"metric": lambda y: 0.0}, "metric must get through a first .* TypeError"),
+        ({"metric": lambda y, shown: [1.0, 2.0]}, "metric must get through a first .* one for each of"),
+        ({"recipe": Recipe(loss=lambda shown, y: shown)}, "loss must get through a first .* RuntimeError"),
+        ({"recipe": Recipe(step=lambda model, batch, optimizer: None)}, "step must get through a first"),
+        ({"recipe": Recipe(optimizer=lambda p, lr, weight_decay: 3)}, "optimizer must get .* torch.optim"),
+        ({"track": ["wandb"]}, "track must be one of"),
+        ({"ray": "nowhere.invalid:1"}, "ray must be a cluster that can be reached|pip install"),
     ],
 )  # fmt: skip
 def test_an_argument_is_refused(tiny: Tiny, changes: dict[str, Any], message: str) -> None:
@@ -180,3 +202,39 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_data_are_read(
     out = tmp_path / place.replace("below a file", "a file/below")
     with pytest.raises(DropkitError, match="out must be a folder that can be written"):
         tiny("no such data", out=out)
+
+
+class Shy(nn.Module):
+    """Fails at batches that the checks before do not try."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = mlp((3,), 2)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        if len(x) > 20:
+            raise SystemExit(7)
+        return self.net(x)
+
+
+def test_a_model_that_would_fail_in_every_run_is_refused_before_the_first(tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(
+        DropkitError, match="model must get through a first short run: SystemExit: 7, got 'Shy'"
+    ):
+        tiny(model=Shy)
+    with closing(sqlite3.connect(tmp_path / "study" / "runs.sqlite")) as connection:
+        assert connection.execute("SELECT count(*) FROM failures").fetchone() == (0,)
+
+
+def test_a_loss_that_is_no_number_ends_without_a_verdict_and_says_why(tiny: Tiny, tmp_path: Path) -> None:
+    result = tiny(recipe=Recipe(loss=lambda shown, y: shown.sum() * float("nan")))
+    assert result.comparisons == ()
+    page = (tmp_path / "study" / "report.html").read_text(encoding="utf-8")
+    assert "12 runs failed: the training loss became nan." in page
+
+
+def test_going_on_where_nothing_is_makes_nothing(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(DropkitError, match="out must hold a study to go on with"):
+            study(resume=True, out=place, quiet=True)
+    assert list(tmp_path.iterdir()) == []

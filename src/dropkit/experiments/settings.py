@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dropkit.core.check import DropkitError
-from dropkit.experiments.store import Store
+from dropkit.experiments.store import FILE, Store
 from dropkit.report.plan import Arm
 
 __all__ = ["registered_settings", "settings_of"]
@@ -93,5 +93,7 @@ def _is_object(value: Any) -> bool:
 
 
 def _last(folder: Path) -> str | None:
+    if not (folder / FILE).exists():  # a store would be made there
+        return None
     with Store(folder) as store:
         return store.last_options()

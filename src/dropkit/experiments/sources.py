@@ -53,6 +53,9 @@ def load_data(
     Raises:
         DropkitError: the data cannot be read or learned from, or have no such columns.
     """
+    if folder is not None and data != "fashion-mnist":
+        rule = "must be left out: only fashion-mnist is read from it"
+        raise DropkitError("folder", rule, str(folder), "name your own folder of images with data")
     loaded = _load(data, columns or Columns(), task, folder)
     return replace(loaded, notes=(*loaded.notes, *warnings_about(loaded)))
 
@@ -83,7 +86,7 @@ def _read(data: str, columns: Columns, task: str) -> Dataset:
         return frame_dataset(read_parquet(path), path.name, columns, task)
     if kind == ".npz":
         return npz_dataset(path, columns, task)
-    if path.is_dir():
+    if data and path.is_dir():
         columns.refuse(f"folder {path.name}")
         return folder_dataset(path)
     raise _unknown(data)

@@ -76,6 +76,7 @@ def render_page(result: StudyResult, lang: str = "en") -> str:
         edges=[words.at_edge(each) for each in result.families if each.at_edge],
         untested=_untested(result, words),
         plan_lines=plan_lines(result.plan, lang),
+        failures=tuple(words.failures(result.runs)),
         repeat=repeat_of(result.settings),
         listed=thinned(result.runs, MAX_LISTED_RUNS),
         time=words.time(result.seconds),

@@ -29,7 +29,7 @@ def print_result(result: StudyResult, console: Console, lang: str = "en") -> Non
     """Print the verdict, the tables and where the files are."""
     verdict, words = result.verdict, Words(result.plan, lang)
     console.print(Text(verdict.headline, style="bold"))
-    for sentence in (*verdict.sentences, *verdict.caveats):
+    for sentence in (*verdict.sentences, *verdict.caveats, *words.failures(result.runs)):
         console.print(Text(f"- {sentence}"))
     if result.arms:
         console.print(_arm_table(result, words))

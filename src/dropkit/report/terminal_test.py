@@ -4,6 +4,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from dropkit.report.messages import Note
 from dropkit.report.record import StudyResult
 from dropkit.report.terminal import plan_lines, print_plan, print_result
 
@@ -58,3 +59,16 @@ def test_no_zero_has_a_sign_and_no_p_is_nought(result: StudyResult, console: Con
     print_result(replace(result, comparisons=(tiny,)), console)
     assert "−0.00 " not in said(console)
     assert "< 0.0001" in said(console)
+
+
+def test_why_runs_failed_is_said_with_their_number(without_pairs: StudyResult, console: Console) -> None:
+    failures = [Note("failure.score"), Note("failure.score"), Note("failure.memory")]
+    runs = [
+        replace(run, failure=note, select=None)
+        for run, note in zip(without_pairs.runs, failures, strict=True)
+    ]
+    print_result(replace(without_pairs, runs=tuple(runs)), console)
+    text = " ".join(said(console).split())
+    assert (
+        "2 runs failed: a score became NaN or infinite. - 1 run failed: there was not enough memory." in text
+    )

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from dropkit.report.messages import Messages, messages
 from dropkit.report.plan import Arm, Plan
-from dropkit.report.record import Comparison, Family, Sealed
+from dropkit.report.record import Comparison, Family, Run, Sealed
 
 __all__ = ["NOTHING", "Words", "counted", "listed", "p_cell", "p_value", "printable"]
 
 NOTHING = "\N{EN DASH}"
 """Stands in a table where a figure cannot be given."""
 
+_MOST_REASONS = 3
 _MINUS = "\N{MINUS SIGN}"
 _NAMES = frozenset(("name", "family"))
 
@@ -82,6 +85,11 @@ class Words:
             return self.arm(family.name)
         told = [self.setting(name, getattr(family.best, name)) for name in family.at_edge]
         return self.say("bracket", text=self.arm(family.name), inside=self.say("list.comma").join(told))
+
+    def failures(self, runs: Iterable[Run]) -> list[str]:
+        """Why runs failed, the commonest reasons first, each with its count."""
+        counts = Counter(self.say.note(run.failure) for run in runs if run.failure)
+        return [self.say("failed_runs", n=count, why=why) for why, count in counts.most_common(_MOST_REASONS)]
 
     def factor(self, metric: str) -> float:
         """What a score is multiplied by to be read: 100 for per cent."""
