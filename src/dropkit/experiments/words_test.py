@@ -12,6 +12,7 @@ from dropkit.experiments.columns import Columns
 from dropkit.experiments.dataset import Dataset
 from dropkit.experiments.sources import load_data
 from dropkit.experiments.words import MAX_LENGTH, MAX_WORDS, WordInputs, numbered_words, texts
+from dropkit.report.messages import Note
 from dropkit.report.plan import Arm
 
 ROWS = 90
@@ -54,13 +55,13 @@ def test_every_split_has_the_shape_and_the_words_of_all() -> None:
 def test_a_text_without_a_word_is_one_unknown_word() -> None:
     inputs, notes = texts("rows", pd.Series(["a a", "", None, "...", np.nan]))
     assert encoded(inputs, [0]) == [[2, 2], *[[1, 0]] * 4]
-    assert "texts without a word, read as one unknown word: 4" in notes
+    assert Note("note.empty_texts", {"n": 4}) in notes
 
 
 def test_a_text_of_a_million_words_is_cut_and_said() -> None:
     inputs, notes = texts("rows", pd.Series(["word " * 10**6, *["two words"] * 300]))
     assert inputs.shape == (2,)
-    assert "longer texts, cut to their first words: 1" in notes
+    assert Note("note.long_texts", {"n": 1}) in notes
     assert texts("rows", pd.Series(["word " * 10**6] * 2))[0].shape == (MAX_LENGTH,)
 
 
