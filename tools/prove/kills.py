@@ -39,6 +39,7 @@ _FEW_FAMILIES = Recipe(leaves_out=("l1", "l2", "max_norm", "label_smoothing", "r
 _GIVEN: dict[str, Any] = {"arms": _ARMS, "pairs": 12, "epochs": 8}
 _SEARCHED: dict[str, Any] = {"recipe": _FEW_FAMILIES, "pairs": 6, "epochs": 6, "trials": 4}
 _PAUSE = 3.0  # seconds from kill to kill, at most
+_MOST = 8  # kills of one study, so that kills fall into many, and into their ends
 _PATIENCE = 30.0  # seconds
 _GAVE_UP = 3  # exit code
 _WORKER = "popen_loky_posix"  # in the command line of a process of a crew
@@ -150,10 +151,11 @@ class Disturbance:
 
     def run(self, count: int, expected: Undisturbed) -> None:
         """Start, kill and start again until a study ends, and look at what it left."""
+        before = self._tally.kills
         sessions = [self._start() for _ in range(3 - self._workers)]
         while all(session.exitcode != 0 for session in sessions):
-            self._pause()
-            if self._tally.kills < count:
+            self._pause(sessions)
+            if self._tally.kills < min(count, before + _MOST):
                 self._kill(self._draw.choice(sessions))
             sessions = [self._follow(session) for session in sessions]
         for session in sessions:
@@ -173,11 +175,11 @@ class Disturbance:
             raise RuntimeError("studies end with errors")
         return self._start()
 
-    def _pause(self) -> None:
-        # Workers take seconds to load torch: half of the time they are let begin before the next kill.
-        if self._workers > 1 and self._draw.random() < 0.5:
+    def _pause(self, sessions: list[ForkProcess]) -> None:
+        # Half of the time a run is let finish first: a study takes a moment to begin, and workers seconds.
+        if self._draw.random() < 0.5:
             until = time.monotonic() + _PATIENCE
-            while _kept(self._folder) <= self.seen and time.monotonic() < until:
+            while _kept(self._folder) <= self.seen and time.monotonic() < until and _live(sessions):
                 time.sleep(0.05)
         time.sleep(self._draw.uniform(0.3, _PAUSE))
 
@@ -230,6 +232,10 @@ def _conduct(folder: Path, workers: int, searched: bool) -> None:
         study((x, y), workers=workers, out=folder, quiet=True, **options)
     except DropkitError as error:
         sys.exit(_GAVE_UP if error.argument == "workers" else str(error))
+
+
+def _live(sessions: list[ForkProcess]) -> bool:
+    return all(session.is_alive() for session in sessions)
 
 
 def _crew(session: ForkProcess) -> list[psutil.Process]:

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
-__all__ = ["PLANTED", "Arrays", "Problem", "noise", "noisy_line", "small_cnn"]
+__all__ = ["PLANTED", "Arrays", "Problem", "noise", "noisy_line"]
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, Array]
@@ -79,12 +78,6 @@ def _lost_sensors(seed: int) -> Arrays:
     return _lost(draw, x), y
 
 
-def small_cnn(n_outputs: int) -> nn.Module:
-    """One convolution and one linear layer, for pictures of 8 x 8."""
-    convolution = nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)
-    return nn.Sequential(*convolution, nn.Flatten(), nn.Linear(16 * 4 * 4, n_outputs))
-
-
 def _lost_pixels(seed: int) -> Arrays:
     draw = np.random.default_rng(seed)
     coarse, y = _clouds(draw, columns=16, each=4, spread=0.0)
@@ -111,11 +104,7 @@ PLANTED = {
     "lost sensors": Problem(
         "a regression on 60 sensors of 4 causes, 60 % of the entries lost", _lost_sensors, {"train_rows": 300}
     ),
-    "lost pixels": Problem(
-        "pictures, 60 % of the pixels lost, by a small cnn",
-        _lost_pixels,
-        {"train_rows": 300, "model": small_cnn},
-    ),
+    "lost pixels": Problem("pictures of 8 x 8, 60 % of the pixels lost", _lost_pixels, {"train_rows": 300}),
     "wrong labels": Problem("50 clouds, 30 % of the labels drawn anew", _wrong_labels, {"train_rows": 400}),
     "rare words": Problem(
         "200 rare words that decide among 40 common ones that do not (Wager et al., 2013)",
@@ -123,4 +112,5 @@ PLANTED = {
         {"train_rows": 150},
     ),
 }
-"""By name. Chosen by what the study said at seed 0; measured at others."""
+"""By name. Fifteen problems were tried at seed 0, and these are five of the six at which a dropout won: they
+show that the study finds such a gain, not that dropout wins often."""
