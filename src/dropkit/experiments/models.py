@@ -221,6 +221,8 @@ def _call(factory: Callable[..., Any], name: str, **offered: Any) -> Any:
 
 
 def _parameters(factory: Callable[..., Any]) -> list[inspect.Parameter]:
+    if inspect.isclass(factory) and factory.__init__ is nn.Module.__init__:
+        return []  # its signature takes anything, and refuses it
     try:
         return list(inspect.signature(factory).parameters.values())
     except (TypeError, ValueError):  # a builtin without a signature

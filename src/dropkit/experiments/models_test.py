@@ -43,6 +43,15 @@ def test_a_callable_serves_as_well_as_a_file() -> None:
     assert isinstance(check_model(ModelSource(mlp), (4,), 3), nn.Sequential)
 
 
+class Bare(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def test_a_class_without_arguments_of_its_own_is_called_without_any() -> None:
+    assert isinstance(ModelSource(Bare).build((4,), 3), Bare)
+
+
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 8, 9), (12,)])
 def test_the_mlp_takes_any_shape(shape: tuple[int, ...]) -> None:
     assert mlp(shape, 5)(torch.zeros(2, *shape)).shape == (2, 5)
