@@ -45,7 +45,7 @@ def test_a_column_of_texts_is_learned_from(tmp_path: Path) -> None:
     done = run("--data", str(path), "--target", "kind", "--text", "text", "--out", out, "--dry-run", *QUICK)
     assert done.exit_code == 0, done.output
     assert "model text" in done.stderr
-    assert "texts as numbers of words" in done.stderr
+    assert "Texts as numbers of words" in done.stderr
 
 
 def test_verdict_and_tables_are_printed(table: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from dropkit.core.check import DropkitError
 from dropkit.experiments import question_zero
 from dropkit.experiments.checkpoint import checkpoint_path
 from dropkit.experiments.crew import Trainer, Work, make_crew
@@ -19,8 +20,8 @@ from dropkit.experiments.summary import Pairs, compare, complete_pairs, summaris
 from dropkit.experiments.table_hash import table_hash
 from dropkit.experiments.vault import ByArm, Vault, calibration, sealed_scores
 from dropkit.experiments.verdict import judge
-from dropkit.experiments.weights import weights_path
-from dropkit.report.plan import NONE, Plan
+from dropkit.experiments.weights import read_kept, weights_path
+from dropkit.report.plan import NONE, Job, Plan
 from dropkit.report.record import Run, StudyResult
 from dropkit.report.watcher import Watcher
 
@@ -137,14 +138,24 @@ class Case:
             runs, key=lambda item: [getattr(item[0].stop, name) for name in self.plan.metrics], default=None
         )
         if best:
-            with suppress(FileNotFoundError):  # kept long ago, or just now by another study on the folder
-                weights_path(self.place, jobs[recommended, best[1]]).replace(self.place / MODEL)
+            self._take_home(jobs[recommended, best[1]])
         # Ours alone: another study on the folder may still need its own.
         for job in (*jobs.values(), *stages.searching_jobs()):
             for path in (weights_path(self.place, job), checkpoint_path(self.place, job)):
                 path.unlink(missing_ok=True)
                 with suppress(OSError):  # gone, or not empty
                     path.parent.rmdir()
+
+    def _take_home(self, job: Job) -> None:
+        """Make the network of a run the study's model; one that is of another run does not stay."""
+        model = self.place / MODEL
+        try:
+            weights_path(self.place, job).replace(model)
+        except FileNotFoundError:  # kept long ago, or just now by another study on the folder
+            with suppress(DropkitError):
+                if read_kept(model).run == job.id:
+                    return
+            model.unlink(missing_ok=True)
 
     def _files(self) -> dict[str, str]:
         names = [PAGE, RECORD, FILE, *([MODEL] if (self.place / MODEL).is_file() else [])]

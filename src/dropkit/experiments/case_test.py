@@ -52,6 +52,14 @@ def test_every_family_has_the_same_budget_and_at_most_five_go_on(searched: Study
     assert {each.arm for each in searched.comparisons} <= {*finalists, "as brought"}
 
 
+def test_the_worse_half_of_a_family_ends_half_way_and_the_best_goes_to_its_end(searched: StudyResult) -> None:
+    whole = {run.arm for run in searched.runs if not run.paused}
+    pruned = [arm.name for arm in searched.tried if arm.name not in whole]
+    assert len(pruned) == sum(family.pruned for family in searched.families) > 0
+    settings = {replace(arm, name=arm.family) for arm in searched.tried if arm.name in whole}
+    assert {family.best for family in searched.families if family.best} <= settings
+
+
 def test_settings_are_chosen_and_compared_on_pairs_of_their_own(searched: StudyResult) -> None:
     compared = {each.arm.name for each in searched.arms}
     assert all((run.pair < FIRST_SCREENING) == (run.arm in compared or run.arm.startswith("none,"))

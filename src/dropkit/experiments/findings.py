@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dropkit.experiments.decision import as_good
 from dropkit.report.plan import AS_BROUGHT, NONE, Plan
-from dropkit.report.record import BETTER, OPEN, ArmSummary, Comparison, Family, Fit, Sealed
+from dropkit.report.record import BETTER, OPEN, WORSE, ArmSummary, Comparison, Family, Fit, Sealed
 from dropkit.report.words import Words
 
 __all__ = ["Findings"]
@@ -46,8 +46,12 @@ class Findings:
         return min(self._better(metric), key=lambda each: each.mean, default=None)
 
     def taken(self, metric: str) -> Comparison | None:
-        """The simplest of what is better than none and as good as the best; as brought needs no change."""
-        best, better = self.best(metric), self._better(metric)
+        """The simplest of what is better than none and as good as the best; as brought needs no change.
+
+        What is worse than none in the first score is not taken for the second.
+        """
+        better = [each for each in self._better(metric) if not self._raises_the_first(each.arm)]
+        best = min(better, key=lambda each: each.mean, default=None)
         if best is None or best.margin is None:
             return best
         tests = self.plan.tests
@@ -74,6 +78,10 @@ class Findings:
         """By how much twice the rows would lower the first score, where that can be said."""
         gain = self.fit.more_data if self.fit else None
         return gain if gain is not None and gain > 0 else None
+
+    def _raises_the_first(self, arm: str) -> bool:
+        first = self.plan.metrics[0]
+        return any((each.arm, each.metric, each.outcome) == (arm, first, WORSE) for each in self.comparisons)
 
     def _better(self, metric: str) -> list[Comparison]:
         return [each for each in self.comparisons if each.metric == metric and each.outcome == BETTER]

@@ -121,6 +121,7 @@ def make_plan(
         DropkitError: the model, the data or an option is refused.
     """
     facts = _data(data, options.class_weight)
+    _check_metric(options, facts.task)
     if options.class_weight != "none" and (recipe.loss or recipe.step):
         rule = "must be 'none' where the loss or the training step is your own"
         raise DropkitError("class_weight", rule, options.class_weight, "weigh classes in your own loss")
@@ -155,6 +156,12 @@ def make_plan(
     for arm in arms:
         check_arm(arm, plan, recipe)
     return plan, sealed
+
+
+def _check_metric(options: Options, task: str) -> None:
+    other = {CLASSIFICATION: "rmse", REGRESSION: "accuracy"}[task]
+    if not options.own_metric and options.metric == other:
+        raise DropkitError("metric", f"must suit a {task}", other, "give error or nll")
 
 
 def _data(data: Dataset, class_weight: str) -> Data:

@@ -94,7 +94,8 @@ def _save(course: Course, watch: _Watch) -> None:
 
 
 def _found(course: Course, paused: int) -> dict[str, Any]:
-    stop, select = course.conclude() or (None, None)
+    # The select part is looked at once, at the end: a pause has not come to it.
+    stop, select = (None if paused else course.conclude()) or (None, None)
     return {
         "epochs": course.best_epoch,
         "steps": course.steps,

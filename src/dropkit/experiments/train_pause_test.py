@@ -49,7 +49,7 @@ def test_a_paused_run_goes_on_to_the_bits_of_an_undisturbed_one(
     for until in (1, 4, 5):
         half = train(make_task(images, arm, job={"until": until}, folder=tmp_path / "two", **LONG))
         assert half.paused == until
-        assert half.select is not None
+        assert half.select is None
         assert half.curve == whole.curve[: len(half.curve)]
         assert train(make_task(images, arm, job={"until": until}, folder=tmp_path / "two", **LONG)).curve == (
             half.curve

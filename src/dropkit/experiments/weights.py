@@ -25,10 +25,11 @@ __all__ = ["Kept", "keep_weights", "predict", "read_kept", "weights_path"]
 
 @dataclass(frozen=True)
 class Kept:
-    """The weights of each network of a run, and how its outputs become values."""
+    """The weights of each network of a run, how its outputs become values, and which run that is."""
 
     members: tuple[dict[str, Tensor], ...]
     target: Target
+    run: str
 
 
 def weights_path(folder: Path, job: Job) -> Path:
@@ -51,7 +52,7 @@ def keep_weights(path: Path, models: Sequence[nn.Module], target: Target) -> Non
         for number, model in enumerate(models)
         for name, value in snapshot(model).items()
     }
-    facts = {"members": str(len(models)), "target": json.dumps(asdict(target))}
+    facts = {"run": path.stem, "members": str(len(models)), "target": json.dumps(asdict(target))}
     try:
         write_tensors(path, {name: value.to_dense() for name, value in tensors.items()}, facts)
     except OSError as error:
@@ -71,7 +72,7 @@ def read_kept(path: Path) -> Kept:
         for name, value in tensors.items():
             number, _, rest = name.partition(".")
             members[int(number)][rest] = value
-        return Kept(members, Target(**json.loads(facts["target"])))
+        return Kept(members, Target(**json.loads(facts["target"])), facts["run"])
     except (TornFileError, KeyError) as error:
         mend = "remove the file and repeat the command, which trains this run again"
         raise DropkitError("out", f"must hold kept weights as written ({error})", str(path), mend) from error

@@ -46,6 +46,7 @@ def draw_effects(result: StudyResult, words: Words, metric: str) -> Picture | No
         axes.set_yticklabels([words.arm(each.arm) for each in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.grid(visible=False, axis="y")
+        axes.locator_params(axis="x", nbins=6)  # small differences have long numbers
         unit = "points" if scale == 100 else "nats" if metric == "nll" else "target"
         unit, label = say(f"figure.unit_{unit}"), words.label(metric)
         own = metric == "error" and words.plan.tests.name
