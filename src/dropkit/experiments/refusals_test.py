@@ -175,6 +175,7 @@ def test_a_number_or_word_out_of_its_range_is_refused(
         ({"resume": True}, "resume takes the options of the study that it goes on with"),
         ({"metric": "nowhere.py:fn"}, "metric must name a file that exists"),
         ({"metric": "f1"}, "metric must be"),
+        ({"metric": "rmse"}, "metric must suit a classification, got 'rmse'"),
         ({"data": ""}, "data must be one of digits"),
         ({"folder": "/nowhere"}, "folder must be left out: only fashion-mnist is read from it"),
         ({"metric": lambda y, shown: 1 / 0}, "metric must get through a first .* ZeroDivisionError"),

@@ -11,7 +11,7 @@ from tests.made_up import around, comparisons, equal_nll, plan, summaries
 
 from dropkit.experiments.verdict import judge
 from dropkit.report.plan import Arm, Plan
-from dropkit.report.record import ArmSummary, Comparison, Family, Fit, Scores, Sealed, Verdict
+from dropkit.report.record import BETTER, WORSE, ArmSummary, Comparison, Family, Fit, Scores, Sealed, Verdict
 
 PAIRS = 10
 GIVEN = tuple(Arm(name, name) for name in ("none", "L2", "dropout"))
@@ -78,6 +78,14 @@ def test_a_gain_is_recommended() -> None:
     assert verdict.headline == "Take dropout: it lowers the error from 30.00 % to 28.00 %."
     assert verdict.recommended == "dropout"
     assert told(verdict, "Better than none") == "Better than none: dropout (error)."
+
+
+def test_what_raises_the_first_score_is_not_recommended_for_the_second() -> None:
+    made = given()
+    error, nll = equal_nll(made, {"dropout": around(4.0, 0.5)})
+    gain = replace(nll, outcome=BETTER, mean=-0.1, differences=(-0.1,) * PAIRS)
+    verdict = judge(made, (error, gain), summaries({"dropout": 4.0}), complete_pairs=PAIRS)
+    assert (error.outcome, verdict.recommended) == (WORSE, "none")
 
 
 def test_the_simplest_of_what_is_equivalent_is_recommended() -> None:
