@@ -102,7 +102,9 @@ def _rare_words(seed: int) -> Arrays:
 PLANTED = {
     "lost columns": Problem("60 columns, 60 % of the entries lost", _lost_columns, {"train_rows": 300}),
     "lost sensors": Problem(
-        "a regression on 60 sensors of 4 causes, 60 % of the entries lost", _lost_sensors, {"train_rows": 300}
+        "a regression on 60 sensors of 4 causes, 60 % of the entries lost",
+        _lost_sensors,
+        {"train_rows": 300, "metric": "error"},
     ),
     "lost pixels": Problem("pictures of 8 x 8, 60 % of the pixels lost", _lost_pixels, {"train_rows": 300}),
     "wrong labels": Problem("50 clouds, 30 % of the labels drawn anew", _wrong_labels, {"train_rows": 400}),

@@ -18,14 +18,16 @@ from tools.prove.proof import Measured
 __all__ = ["Claim", "claims_of", "noise_judged", "planted", "planted_judged", "pure_noise"]
 
 STUDIES, LINES = 20, 4
-SEEDS = 1, 2, 3
-"""Seed 0 is the one by which problems were chosen."""
+SEEDS = 4, 5, 6
+"""Problems were chosen at seed 0, and the trials at seeds 1 to 3: with four a family, the fewest that a study
+makes, input dropout was tried at no more than a few low rates, and its gain was missed in some of them."""
+TRIALS = 8
 
 _ALPHA = 0.05  # of one study
 # Each study repeats from its seed, so this figure is drawn once and not with every run of the proof: it needs
 # no share of the project's false-alarm rate, by which 20 studies could prove nothing.
 _CHANCE = 0.01
-_BRIEF: dict[str, Any] = {"trials": 4, "workers": 1, "quiet": True}
+_BRIEF: dict[str, Any] = {"workers": 1, "quiet": True}
 
 
 class Claim(NamedTuple):
@@ -44,14 +46,14 @@ Claims = Sequence[Claim]
 def pure_noise() -> Measured:
     """Whether studies of noise find what cannot be there: a difference in the error of classes."""
     asked = [noise(seed) for seed in range(STUDIES)] + [noisy_line(seed) for seed in range(LINES)]
-    told = _side_by_side((data, {"epochs": 20, "seed": seed}) for seed, data in enumerate(asked))
+    told = _side_by_side((data, {"epochs": 20, "trials": 4, "seed": seed}) for seed, data in enumerate(asked))
     return noise_judged(told[:STUDIES], told[STUDIES:])
 
 
 def planted(name: str) -> Measured:
     """Whether studies of fresh data find that a dropout is better than none."""
     problem = PLANTED[name]
-    options = {"epochs": 40, "metric": "error" if name == "lost sensors" else "nll"} | problem.options
+    options = {"epochs": 40, "trials": TRIALS, "metric": "nll"} | problem.options
     told = _side_by_side((problem.make(seed), options | {"seed": seed}) for seed in SEEDS)
     return planted_judged(f"{name} ({problem.about})", told)
 
