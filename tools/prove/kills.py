@@ -114,7 +114,8 @@ def kills(count: int = 100, seed: int = 2026) -> Measured:
     if done.returncode:
         return Measured(False, f"the measurement failed: {done.stderr.strip()[-300:]}")
     tally = Tally(**json.loads(done.stdout))
-    return Measured(tally.holds and tally.kills >= count, tally.words())
+    told = f"; {done.stderr.strip()[-900:]}" if tally.errors else ""
+    return Measured(tally.holds and tally.kills >= count, tally.words() + told)
 
 
 def measure(count: int, seed: int) -> Tally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ VERSION = 2
 """The version of the tables, in the header as `user_version`."""
 
 _PATIENCE = 60.0  # seconds that a lock of another process is waited for
+_AGAIN = 0.01  # seconds from try to try
 _ELSEWHERE = "name another folder with --out, or move the file away"
 _MENDS = {
     "SQLITE_BUSY": "end the program that locks it",
@@ -48,7 +50,7 @@ def open_file(path: Path, tables: Sequence[str]) -> sqlite3.Connection:
         with telling(path, connection):
             with transaction(connection, "DEFERRED"):  # one view of a file that another may be making
                 _check_kind(connection, path)
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
             _make_tables(connection, tables)
             _check_pages(connection, path)
@@ -69,6 +71,21 @@ def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
     if version > VERSION:
         rule = f"holds a store of version {version}, and this dropkit reads version {VERSION}"
         raise DropkitError("out", rule, str(path), "install a newer dropkit, or " + _ELSEWHERE)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    # The change of mode reads before it writes, so SQLite does not wait for a lock that another process has:
+    # two that make one file would wait for each other.
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_AGAIN)
+        else:
+            return
 
 
 def _number(connection: sqlite3.Connection, query: str) -> int:

@@ -1,5 +1,6 @@
 import json
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from dropkit.core.check import DropkitError
+from dropkit.experiments import sqlite_file
 from dropkit.experiments import store as module
 from dropkit.experiments.owner import Owner
 from dropkit.experiments.sqlite_file import APPLICATION, VERSION
@@ -73,6 +75,23 @@ def test_forgotten_runs_are_gone(store: Store) -> None:
     store.finish("b", RUN)
     store.forget(["a"])
     assert list(store.finished(["a", "b"])) == ["b"]
+
+
+def test_a_file_that_another_study_is_making_is_waited_for(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None, check_same_thread=False)) as maker:
+        maker.execute("BEGIN IMMEDIATE")
+        threading.Timer(0.3, maker.execute, ["COMMIT"]).start()
+        with Store(tmp_path) as store:
+            assert not maker.in_transaction
+            assert store.finished("a") == {}
+
+
+def test_one_that_is_never_ready_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_file, "_PATIENCE", 0.1)
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as maker:
+        maker.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DropkitError, match="database is locked.*end the program that locks it"):
+            Store(tmp_path)
 
 
 # --- leases
