@@ -90,7 +90,7 @@ def test_one_that_is_never_ready_is_given_up(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(sqlite_file, "_PATIENCE", 0.1)
     with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as maker:
         maker.execute("BEGIN IMMEDIATE")
-        with pytest.raises(DropkitError, match="database is locked.*end the program that locks it"):
+        with pytest.raises(DropkitError, match=r"database is locked.*end the program that locks it"):
             Store(tmp_path)
 
 
