@@ -47,7 +47,7 @@ contracts: $(DEV)  ## who may import whom
 
 # One thread a worker: two workers on two cores would otherwise fight over them.
 unit: $(DEV)  ## tests and doctests with branch coverage
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov --cov-report=term --cov-fail-under=$(FLOOR)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --cov --cov-report=term --cov-fail-under=$(FLOOR)
 
 native: $(DEV)  ## rebuild the C++ extension in place
 	$(PIP) --quiet --no-build-isolation --no-deps --editable .

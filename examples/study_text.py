@@ -35,7 +35,7 @@ def main() -> None:
             Arm("input dropout 0.3", "input dropout", input_rate=0.3),
         ),
         pairs=6,  # a real study has 10 or more, and the arms that dropkit proposes
-        epochs=15,
+        epochs=8,
         workers=1,
         out="study-text",
         quiet=True,

@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args
 
 from dropkit.core.check import OneOf
 from dropkit.core.drop import Drop
+from dropkit.core.groups import Pattern
+from dropkit.core.pattern import ELLIPSIS
 
 __all__ = ["SITES", "TRAITS", "Example", "Method", "Paper", "Site"]
 
@@ -116,6 +118,17 @@ class Method:
     def traits(self) -> tuple[str, ...]:
         """The traits that the contract examines."""
         return tuple(trait for trait in TRAITS if trait not in self.waived)
+
+    @property
+    def every_entry(self) -> bool:
+        """Whether every entry has a draw of its own, in tensors of any rank.
+
+        >>> from dropkit.methods import catalogue
+        >>> catalogue()["dropout"].every_entry, catalogue()["spatial_dropout"].every_entry
+        (True, False)
+        """
+        groups = self.describe(**self.example.arguments).groups
+        return isinstance(groups, Pattern) and groups.pattern == ELLIPSIS
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain data."""

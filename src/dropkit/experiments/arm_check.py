@@ -60,7 +60,7 @@ def _check_places(arm: Arm, places: dict[str, tuple[str, ...]]) -> None:
     if not arm.rate:
         return
     if arm.method not in places:
-        rule = f"must use a method that fits into the model: {', '.join(places)}"
+        rule = f"must use a method that fits into the model: {', '.join(places) or 'none does'}"
         raise DropkitError(f"method of arm {arm.name!r}", rule, arm.method, suggest(arm.method, places))
     for name in arm.at:
         if name not in places[arm.method]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from safetensors import safe_open
+from torch import Tensor, nn
 
 from dropkit.experiments import stages as module
 from dropkit.experiments import study
@@ -20,6 +21,7 @@ from dropkit.experiments.dataset import Floats, ImageInputs, Index
 from dropkit.experiments.families import BROUGHT, UNREGULARISED
 from dropkit.experiments.runner import run_all
 from dropkit.report.load import load_result
+from dropkit.report.messages import Note
 from dropkit.report.plan import FIRST_SCREENING, Job
 from dropkit.report.record import Run, StudyResult
 
@@ -225,3 +227,27 @@ def test_a_trainer_of_ones_own_trains_and_the_table_is_the_same(images: Any, tmp
     )
     assert mine.table_hash == ours.table_hash
     assert len(asked) == 12
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps, self.head = nn.LSTM(3, 8, batch_first=True), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.head(self.steps(x)[0][:, -1])
+
+
+@pytest.mark.parametrize("model", [Recurrent, lambda: nn.Sequential(nn.Flatten(), nn.Linear(15, 2))])
+def test_a_model_without_a_place_inside_is_studied_for_all_else(model: Any, tmp_path: Path) -> None:
+    y = np.arange(160) % 2
+    x = np.random.default_rng(0).normal(size=(160, 5, 3)) + y[:, None, None]
+    result = study((x, y), model=model, workers=1, out=tmp_path, **SHORT)
+    names = [family.name for family in result.families]
+    assert names == [
+        *("none", "L2", "L1", "max-norm", "label smoothing", "input dropout"),
+        *("deep ensemble", "bagging", "best two combined"),
+    ]
+    assert Note("note.no_places") in result.plan.notes
+    assert result.complete_pairs == 6
+    assert "Where it stands in the model" not in (tmp_path / "report.html").read_text()

@@ -101,8 +101,8 @@ class Space:
 MEMBERS = (2, 3, 5)
 """How many networks an ensemble may have."""
 
-_RATES = dict.fromkeys(("drop_block", "drop_path", "spatial_dropout", "token_dropout"), Range(0.02, 0.4))
 _HIDDEN = Range(0.05, 0.7)
+_GROUPS = Range(0.02, 0.4)  # whole channels, blocks, branches, words: less of it goes further
 _PLACES = 4  # single modules beside all of them
 _SMALLEST_IMAGE = 8
 
@@ -110,7 +110,8 @@ _SMALLEST_IMAGE = 8
 def families_for(data: Data, model: Model) -> tuple[Space, ...]:
     """None and every family that suits the task, the inputs and the model, without those built from others.
 
-    Dropout inside the model is read from the catalogue: whatever fits at a site is a family.
+    Dropout inside the model is read from the catalogue: every method that fits behind one of its modules is a
+    family.
 
     Args:
         data: its task and the shape of its rows.
@@ -144,11 +145,12 @@ def spaces_for(data: Data, model: Model, recipe: Recipe) -> tuple[Space, ...]:
 
 
 def _inside(method: str, places: tuple[str, ...]) -> Space:
-    searched: dict[str, Range | Choice] = {"rate": _RATES.get(method, _HIDDEN)}
+    record = catalogue()[method]
+    searched: dict[str, Range | Choice] = {"rate": _HIDDEN if record.every_entry else _GROUPS}
     if len(places) > 1:
         alone = places if len(places) <= _PLACES else (places[0], places[-1])
         searched["at"] = Choice(("", *alone))
-    return Space(catalogue()[method].name.replace("_", " "), searched, {"method": method})
+    return Space(record.name.replace("_", " "), searched, {"method": method})
 
 
 def ensembles() -> tuple[Space, ...]:

@@ -26,6 +26,7 @@ from dropkit.experiments.recipe import PLAIN, Recipe
 from dropkit.experiments.sealed import DESIGNS, Cut, Sealed, seal
 from dropkit.experiments.sites import places_for
 from dropkit.experiments.split import cut_notes
+from dropkit.report.messages import Note
 from dropkit.report.plan import NONE, Arm, Data, Inference, Model, Parts, Plan, Search, Training
 
 __all__ = ["Options", "fingerprinted", "make_plan", "question"]
@@ -151,6 +152,7 @@ def make_plan(
             *data.notes,
             *cut_notes(sealed.opened, [*sealed.splits.values()]),
             *copies_note(sealed.opened, [*sealed.splits.values()]),
+            *([] if model.sites else [Note("note.no_places")]),
         ),
     )
     for arm in arms:

@@ -75,7 +75,6 @@ MODELS: dict[str, tuple[str, str]] = {
     "too many outputs": ("def make(): return net(1, 5)", r"must give \(batch, 2\) outputs.*got \(2, 5\)"),
     "other inputs": ("def make(): return net(9, 2)", r"must take inputs of shape \(batch, 1\)"),
     "a tuple for an output": ("def make(): return nn.RNN(1, 2)", "must give .* outputs.*got 'tuple'"),
-    "no activation": ("def make(): return nn.Linear(1, 2)", "must have a hidden activation module"),
     "an exit in a pass": ("def make(): return Exits()", "must take inputs of shape .* SystemExit: 3"),
     "half precision": ("def make(): return net(1, 2).half()", "must take inputs of shape .* dtype"),
     "infinite outputs": ("def make(): return nn.Sequential(net(1, 2), Huge())", "must give finite outputs"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from torch import nn
 
 import dropkit.torch
-from dropkit.core.check import DropkitError
+from dropkit.core.method import Method
 from dropkit.core.rate import Schedule, late_schedule, linear_schedule
 from dropkit.experiments.models import sample, try_forward
 from dropkit.experiments.own import switch_off
@@ -16,34 +16,29 @@ from dropkit.methods import catalogue
 from dropkit.report.plan import Arm
 from dropkit.surgery.sites import Site, find_sites, fits, put
 
-__all__ = ["INSIDE", "Fed", "fed", "make_dropout", "places_for", "rate_of", "with_arm"]
-
-INSIDE = ("dropout", "gaussian_dropout", "spatial_dropout", "drop_block", "drop_path", "token_dropout")
-"""The methods of the catalogue that a study tries inside a model, where they fit."""
+__all__ = ["Fed", "fed", "make_dropout", "places_for", "rate_of", "with_arm"]
 
 
 def places_for(
-    model: nn.Module, input_shape: tuple[int, ...], n_words: int = 0, methods: Iterable[str] = INSIDE
+    model: nn.Module, input_shape: tuple[int, ...], n_words: int = 0
 ) -> dict[str, tuple[str, ...]]:
-    """Names of the modules behind which each method fits, in the order of a forward pass.
+    """Names of the modules behind which methods of the catalogue fit, in the order of a forward pass.
+
+    A method that fits nowhere is left out: a model without a hidden activation module, a residual branch or
+    an embedding has no places at all.
 
     >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2), nn.Softplus())
     >>> places_for(model, (4,))
-    {'dropout': ('1',), 'gaussian_dropout': ('1',)}
+    {'dropout': ('1',), 'gaussian_dropout': ('1',), 'uniform_dropout': ('1',)}
     """
     try_forward(model, input_shape, n_words)
     sites = find_sites(model, sample(2, input_shape, n_words))
-    found = {name: _names(name, sites) for name in methods}
-    if not any(found.values()):
-        rule = "must have a hidden activation module (such as nn.ReLU()) or a branch to drop at"
-        mend = "write activations as modules, not as functions such as F.relu"
-        raise DropkitError("model", rule, type(model).__name__, mend)
+    found = {name: _names(method, sites) for name, method in catalogue().items()}
     return {name: names for name, names in found.items() if names}
 
 
-def _names(method: str, sites: Iterable[Site]) -> tuple[str, ...]:
-    record = catalogue()[method]
-    return tuple(site.name for site in sites if site.name and fits(record, site))
+def _names(method: Method, sites: Iterable[Site]) -> tuple[str, ...]:
+    return tuple(site.name for site in sites if site.name and fits(method, site))
 
 
 def with_arm(

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import dropkit.torch
-from dropkit.core.check import DropkitError
 from dropkit.experiments.models import cnn, mlp, text
-from dropkit.experiments.sites import fed, places_for, with_arm
+from dropkit.experiments.sites import fed, make_dropout, places_for, with_arm
+from dropkit.methods import catalogue
 from dropkit.report.plan import Arm
+from dropkit.surgery.sites import Place
 from dropkit.testing.registry import share
 from dropkit.testing.stats import binomial, joint
 
@@ -61,15 +62,30 @@ def test_sites_are_the_hidden_activations_in_running_order(
     "model",
     [Functional(), nn.Sequential(nn.Linear(4, 3), nn.ReLU()), nn.Sequential(nn.ReLU(), nn.Linear(4, 3))],
 )
-def test_a_model_without_a_site_is_refused(model: nn.Module) -> None:
-    with pytest.raises(DropkitError, match=r"must have a hidden activation module .* or a branch"):
-        places_for(model, (4,))
+def test_a_model_may_have_no_place(model: nn.Module) -> None:
+    assert places_for(model, (4,)) == {}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, method in catalogue().items() if method.site in get_args(Place)]
+)
+def test_every_method_that_can_fit_is_made_of_its_rate_alone(name: str) -> None:
+    method = catalogue()[name]
+    layer = make_dropout(name, 1.0).train()
+    shape = method.example.shape
+    # A method of rate 1 leaves nothing of its input, but SELU's lower end where the noise is alpha.
+    assert layer(torch.ones(shape)).unique().numel() == 1
 
 
 def test_words_get_token_dropout_behind_their_embedding() -> None:
     model = text(3, n_words=9)
     places = places_for(model, (5,), n_words=9)
-    assert places == {"dropout": ("2",), "gaussian_dropout": ("2",), "token_dropout": ("0.embedding",)}
+    assert places == {
+        "dropout": ("2",),
+        "gaussian_dropout": ("2",),
+        "token_dropout": ("0.embedding",),
+        "uniform_dropout": ("2",),
+    }
     arm = Arm("t", "token dropout", rate=1.0, method="token_dropout")
     dropped = with_arm(model, arm, places).train()
     words = torch.randint(1, 9, (4, 5))
@@ -98,6 +114,7 @@ def test_channels_get_spatial_and_block_dropout_and_branches_get_drop_path() -> 
     assert places_for(Net(), (1, 8, 8)) == {
         "dropout": ("act",),
         "gaussian_dropout": ("act",),
+        "uniform_dropout": ("act",),
         "spatial_dropout": ("act",),
         "drop_block": ("act",),
         "drop_path": ("body",),

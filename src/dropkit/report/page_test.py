@@ -199,7 +199,8 @@ OPTIONS = [
     "balanced",
     "model",
 ]
-KNOWN = {*NAMES, *METHODS, *FIGURES, *OPTIONS, "python", "torch", "numpy"}
+CODE = ["nn", "ReLU", "F", "relu"]
+KNOWN = {*NAMES, *METHODS, *FIGURES, *OPTIONS, *CODE, "python", "torch", "numpy"}
 
 
 def latin(page: str) -> set[str]:

@@ -15,13 +15,11 @@ import torch
 from torch import fx, nn
 
 from dropkit.core.check import DropkitError, check_kind, suggest
-from dropkit.core.groups import Pattern
 from dropkit.core.method import Method
-from dropkit.core.pattern import ELLIPSIS
 from dropkit.surgery.activation import is_activation
 from dropkit.surgery.trace import trace, twin
 
-__all__ = ["Site", "find_sites", "fits", "put"]
+__all__ = ["Place", "Site", "find_sites", "fits", "put"]
 
 _SUMS = (operator.add, operator.iadd, torch.add)
 
@@ -92,11 +90,9 @@ def fits(method: Method, site: Site) -> bool:
     >>> [name for name, method in catalogue().items() if fits(method, image)]
     ['drop_block', 'dropout', 'gaussian_dropout', 'spatial_dropout', 'uniform_dropout']
     """
-    drop = method.describe(**method.example.arguments)
-    every_entry = isinstance(drop.groups, Pattern) and drop.groups.pattern == ELLIPSIS
-    axes = every_entry or site.place == "branch" or len(method.example.shape) == 1 + len(site.shape)
-    noise = drop.noise.name != "alpha" or site.kind == "SELU"
-    return bool(method.site == site.place and axes and noise)
+    axes = method.every_entry or site.place == "branch" or len(method.example.shape) == 1 + len(site.shape)
+    alpha = method.describe(**method.example.arguments).noise.name == "alpha"
+    return method.site == site.place and axes and (site.kind == "SELU" or not alpha)
 
 
 def put(model: nn.Module, name: str, layer: nn.Module) -> None:
