@@ -50,7 +50,7 @@ def test_an_arm_that_would_be_another_under_its_name_is_refused(
 
 
 def test_no_arm_drops_inside_a_model_that_has_no_place(data: Dataset, make_task: Callable[..., Task]) -> None:
-    plan = make_task(data, NONE, model=lambda: torch.nn.Linear(2, 2)).plan
+    plan = make_task(data, NONE, model=lambda: torch.nn.LazyLinear(2)).plan
     with pytest.raises(DropkitError, match="must use a method that fits into the model: none does"):
         check_arm(dataclasses.replace(NONE, rate=0.5), plan)
 
