@@ -28,7 +28,7 @@ _LEARNING_RATES = 10.0  # times and part of the plan's that is searched
 NUISANCE = {"weight_decay": Range(1e-4, 0.3, log=True)}
 """What every family searches beside its own settings and its learning rate."""
 
-_SHARED = ((1.0, 1e-2), (1 / 3, 1e-2), (3.0, 1e-2), (1.0, 1e-1))
+_SHARED = ((1.0, 1e-2), (3.0, 1e-1), (9.0, 1e-2), (1 / 3, 1e-1))
 """Points, as times the plan's learning rate and a weight decay, at which every family begins."""
 
 
