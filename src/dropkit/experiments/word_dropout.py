@@ -16,7 +16,9 @@ PADDING, UNKNOWN = 0, 1
 class WordDropout(nn.Module):
     """Replace words by the unknown word in training, each by a coin of its own; padding stays.
 
-    Bowman et al. 2016, "Generating Sentences from a Continuous Space", section 3.1. The coins are those of
+    Word dropout of Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods for Text
+    Classification", in the form of Bowman et al. 2016, "Generating Sentences from a Continuous Space",
+    section 3.1: not left out but replaced, there in what a decoder reads. The coins are those of
     `InputDropout` at the same address, and follow its modes.
 
     Args:
