@@ -20,9 +20,10 @@ from dropkit.experiments.crew import Alone
 from dropkit.experiments.dataset import Floats, ImageInputs, Index
 from dropkit.experiments.families import BROUGHT, UNREGULARISED
 from dropkit.experiments.runner import run_all
+from dropkit.experiments.weights import read_kept
 from dropkit.report.load import load_result
 from dropkit.report.messages import Note
-from dropkit.report.plan import FIRST_SCREENING, Job
+from dropkit.report.plan import FIRST_SCREENING, Arm, Job
 from dropkit.report.record import Run, StudyResult
 
 SHORT: dict[str, Any] = {"trials": 2, "epochs": 2, "pairs": 6, "quiet": True}
@@ -227,6 +228,22 @@ def test_a_trainer_of_ones_own_trains_and_the_table_is_the_same(images: Any, tmp
     )
     assert mine.table_hash == ours.table_hash
     assert len(asked) == 12
+
+
+def test_the_model_that_is_left_is_of_the_arm_that_the_last_record_recommends(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(600, 3))
+    y = (x[:, 0] > 0).astype(int)
+    hardly = replace(UNREGULARISED, learning_rate=1e-9)
+    first = Arm("first", "first", learning_rate=0.01)
+    second = Arm("second", "second", learning_rate=0.01, l2=1e-5)
+    for arm in (first, second, first):
+        result = study((x, y), arms=(hardly, arm), epochs=3, pairs=6, workers=1, out=tmp_path, quiet=True)
+        assert result.verdict.recommended == arm.name
+        model = tmp_path / "model.safetensors"
+        kept = read_kept(model).run if model.exists() else None
+        assert kept in {None, *(run.id for run in result.runs if run.arm == arm.name)}
+        assert ("model.safetensors" in result.files) == model.exists()
 
 
 class Recurrent(nn.Module):
