@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
-
-import numpy as np
-import torch
 
 from dropkit.core.check import DropkitError, OneOf, Whole
 from dropkit.experiments.arm_check import check_arm
@@ -26,6 +21,7 @@ from dropkit.experiments.recipe import PLAIN, Recipe
 from dropkit.experiments.sealed import DESIGNS, Cut, Sealed, seal
 from dropkit.experiments.sites import places_for
 from dropkit.experiments.split import cut_notes
+from dropkit.experiments.versions import versions
 from dropkit.report.plan import NONE, Arm, Data, Inference, Model, Parts, Plan, Search, Training
 
 __all__ = ["Options", "fingerprinted", "make_plan", "question"]
@@ -145,7 +141,7 @@ def make_plan(
         search=search,
         tests=_tests(options, sealed.parts, 2 * compared),
         seed=options.seed,
-        versions=_versions(),
+        versions=versions(),
         arms=arms,
         notes=(
             *data.notes,
@@ -218,14 +214,6 @@ def _tests(options: Options, parts: Parts, comparisons: int) -> Inference:
 def _default_epochs(train_rows: int) -> int:
     # About 500 steps, more where they are cheap: with early stopping few runs take them all.
     return min(max(round(500 * BATCH / train_rows), 10), 200)
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}
-    try:
-        return {"dropkit": metadata.version("dropkit")} | found
-    except metadata.PackageNotFoundError:  # run from a source tree
-        return {"dropkit": "source"} | found
 
 
 _TOLD = ("notes", "fingerprint", "estimate")

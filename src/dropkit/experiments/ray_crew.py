@@ -12,13 +12,11 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 import cloudpickle
-import numpy as np
-import torch
 
-from dropkit import __version__
 from dropkit.core.check import DropkitError, try_import
 from dropkit.experiments.crew import Death, Work, pack
 from dropkit.experiments.user_file import reason
+from dropkit.experiments.versions import of_runs, versions
 from dropkit.report.plan import Job
 from dropkit.report.record import Run
 
@@ -58,7 +56,7 @@ class RayCrew:
         try:
             self.size = size or _processors(self._ray, address)
             # Inside a tuple it stays a reference, which a worker follows once for all its runs.
-            self._parcel = self._ray.put(packed), _versions()
+            self._parcel = self._ray.put(packed), of_runs(versions())
         except BaseException:
             self._leave()
             raise
@@ -174,15 +172,11 @@ def _cannot_run(error: Exception, address: str) -> DropkitError:
     return DropkitError("ray", f"must have workers that can load the work: {reason(error)}", address, mend)
 
 
-def _versions() -> dict[str, str]:
-    return {"dropkit": __version__, "numpy": np.__version__, "torch": str(torch.__version__)}
-
-
 def _run(parcel: tuple[Any, dict[str, str]], job: Job) -> Run:
     """In a worker: one run, if it would come out there as it does here."""
-    reference, versions = parcel
-    if versions != (found := _versions()):
-        mend = f"install {versions}: other versions give other numbers"
+    reference, wanted = parcel
+    if wanted != (found := of_runs(versions())):
+        mend = f"install {wanted}: other versions give other numbers"
         raise DropkitError("ray", "must have workers with the versions of the study", found, mend)
     return _work(reference).run(job)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from dropkit.experiments.dataset import Split
 from dropkit.experiments.randomness import pair_seeds
+from dropkit.experiments.versions import of_runs
 from dropkit.report.plan import Arm, Job, Plan
 
 __all__ = ["RECIPE", "make_job"]
@@ -41,7 +42,7 @@ def make_job(plan: Plan, arm: Arm, pair: int, split: Split, *, until: int = 0, k
         "model": plan.model.digest,
         "training": asdict(plan.training),
         "metrics": plan.metrics,
-        "versions": plan.versions,
+        "versions": of_runs(plan.versions),
         "arm": {name: value for name, value in asdict(arm).items() if name not in _NAMES},
         "sites": plan.model.sites.get(arm.method, ()) if arm.rate else (),
         "seeds": pair_seeds(plan.seed, pair)[1:],

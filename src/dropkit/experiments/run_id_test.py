@@ -133,3 +133,9 @@ def test_a_pause_has_an_id_of_its_own_and_the_trial_of_its_end(plan: Plan) -> No
 
 def test_keeping_weights_leaves_the_id(plan: Plan) -> None:
     assert make_job(plan, DROP, 0, SPLIT, keep=True).id == name_of(plan)
+
+
+def test_the_version_of_what_proposes_settings_is_apart(plan: Plan) -> None:
+    later = plan.versions | {"optuna": "0"}
+    assert name_of(changed(plan, "versions", later)) == name_of(plan)
+    assert name_of(changed(plan, "versions", later | {"scikit-learn": "0"})) != name_of(plan)
