@@ -31,6 +31,8 @@ _MEND = {
     "metric": "write a function of (y, outputs) that returns a number, or one a row; smaller is better",
 }
 
+_UNUSED = vars(Arm("", ""))  # what every field of an arm is where nobody asks for it
+
 
 @dataclass(frozen=True)
 class Configured:
@@ -120,7 +122,7 @@ class Recipe:
 
     def refusal(self, arm: Arm) -> str:
         """Why an arm cannot be tried with these pieces, empty where it can."""
-        without = [name for name in self.leaves_out if vars(arm)[name]]
+        without = [name for name in self.leaves_out if vars(arm)[name] != _UNUSED[name]]
         if without:
             return f"{without[0]} means nothing for this model"
         if arm.label_smoothing and (self.loss or self.step):

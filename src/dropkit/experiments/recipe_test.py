@@ -1,5 +1,6 @@
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,15 @@ def test_an_arm_with_a_field_that_means_nothing_is_refused() -> None:
     words = Recipe(leaves_out=("input_rate",))
     assert "input_rate means nothing" in words.refusal(Arm("i", "i", input_rate=0.1))
     assert words.refusal(Arm("d", "d", rate=0.1)) == ""
+
+
+@pytest.mark.parametrize(
+    ("field", "asked"), [("members", 4), ("share", 0.5), ("method", "drop_path"), ("schedule", "late")]
+)
+def test_the_default_of_a_field_does_not_ask_for_it(field: str, asked: Any) -> None:
+    alone = Recipe(leaves_out=(field,))
+    assert alone.refusal(Arm("d", "d", rate=0.1)) == ""
+    assert alone.refusal(replace(NONE, **{field: asked})) == f"{field} means nothing for this model"
 
 
 def configured(model: nn.Module) -> torch.optim.Optimizer:
