@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
@@ -54,9 +55,52 @@ def test_what_a_kill_could_spoil_is_seen(
     assert tally == Tally(studies=1, searched=1, kept=kept, openings=openings, **expected)
 
 
-def _leave(folder: Path, runs: Iterable[int], table: str, model: str, openings: int) -> None:
-    places = [{"arm": "none", "pair": at, "paused": 0} for at in runs]
-    record = {"table_hash": table, "runs": places, "openings": openings}
+def test_a_run_that_is_counted_twice_is_seen(tmp_path: Path) -> None:
+    tally = Tally()
+    disturbance = Disturbance(tmp_path, tally, random.Random(0), workers=1, searched=True)
+    _leave(tmp_path, range(48), "right", "right", 0)
+    undisturbed = Undisturbed.of(tmp_path)
+    _leave(tmp_path, range(48), "right", "right", 0, scores=50)
+    (tmp_path / "finished").write_text("one\ntwo\none\n")
+    disturbance.judge(undisturbed)
+    assert (tally.doubled, tally.again, tally.holds) == (2, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("code", "errors", "gave_up"), [(0, 0, 0), (-signal.SIGKILL, 0, 0), (3, 0, 1), (1, 1, 0)]
+)
+def test_a_session_that_ends_after_the_other_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, errors: int, gave_up: int
+) -> None:
+    tally = Tally()
+    disturbance = Disturbance(tmp_path, tally, random.Random(0), workers=1, searched=True)
+    sessions = [_Ended(0), _Ended(code)]
+    monkeypatch.setattr(disturbance, "_start", iter(sessions).__next__)
+    monkeypatch.setattr(disturbance, "judge", lambda expected: None)
+    disturbance.run(0, Undisturbed("", "", frozenset()))
+    assert (tally.errors, tally.gave_up) == (errors, gave_up)
+
+
+class _Ended:
+    """A session that is over."""
+
+    def __init__(self, exitcode: int) -> None:
+        self.exitcode = exitcode
+
+    def join(self) -> None: ...
+
+
+def _leave(
+    folder: Path, runs: Iterable[int], table: str, model: str, openings: int, scores: int = 46
+) -> None:
+    places = [{"arm": "none", "pair": at, "paused": 0, "select": {"error": 0.1}} for at in runs]
+    record = {
+        "table_hash": table,
+        "runs": places,
+        "openings": openings,
+        "plan": {"tests": {"pairs": 48}},
+        "arms": [{"arm": {"name": "none"}, "runs": scores}],
+    }
     (folder / RECORD).write_text(json.dumps(record))
     (folder / MODEL).write_text(model)
 

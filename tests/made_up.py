@@ -141,8 +141,8 @@ def _comparison(
 ) -> Comparison:
     arm, metric, none, d = row
     overlap = made.parts.overlap
-    test = paired_test(d, overlap)
-    effect, low, high = effect_size(d, overlap) or (None, None, None)
+    test = paired_test(d, overlap, 1 - made.tests.alpha)
+    effect, low, high = effect_size(d, overlap, 1 - made.tests.alpha) or (None, None, None)
     outcome = str(decision.outcome[at])
     scaled = margin / test.sd if test.sd and np.isfinite(margin) else None
     needed = (
@@ -170,6 +170,7 @@ def _comparison(
         p_flips=None if overlap else sign_flips(d),
         carried_by=carried,
         more_pairs=max(needed - design.pairs, 1) if needed else None,
+        alpha=made.tests.alpha,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from tools.prove import battery, cells, generators, laws, layers, page, real_studies, selftest
 from tools.prove.__main__ import parts
 from tools.prove.proof import Measured, NotMeasured, Proof, load, run, save
@@ -109,8 +110,33 @@ def test_a_study_that_forgets_the_shared_rows_breaks_promise_11(monkeypatch: pyt
     assert not selftest.design(10, 0.0, studies=2000).passed
 
 
-def claim(outcome: str, metric: str = "error", drops: bool = True) -> Claim:
-    return Claim("a family", metric, outcome, drops, -0.1)
+def test_a_rate_is_held_only_where_more_than_five_per_cent_are_excluded() -> None:
+    most = int(selftest.gate().figure.partition("at most ")[2].partition("so at most ")[2].split()[0])
+    assert (
+        stats.binom.cdf(most, selftest.STUDIES, 0.05)
+        <= 0.05
+        < stats.binom.cdf(most + 1, selftest.STUDIES, 0.05)
+    )
+    assert stats.binom.cdf(most, selftest.STUDIES, 0.06) < 1e-9
+    assert not selftest._within(1, 20)  # too few to say
+
+
+def test_a_second_comparison_that_errs_too_often_breaks_promise_11(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert selftest.as_brought(10, 0.0, studies=5000).passed
+    monkeypatch.setattr(selftest, "COMPARISONS", 2)
+    careless = functools.partial(simulate.decide, alpha=0.1)
+    monkeypatch.setattr(simulate, "decide", lambda d, margins, overlap, alpha: careless(d, margins, overlap))
+    assert not selftest.as_brought(10, 0.0, studies=5000).passed
+
+
+def test_looks_without_a_correction_break_promise_11(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert selftest.looks(0.0, studies=5000).passed
+    monkeypatch.setattr(simulate, "level_at", lambda alpha, look, looks: alpha)
+    assert not selftest.looks(0.0, studies=5000).passed
+
+
+def claim(outcome: str, metric: str = "error", drops: bool = True, decides: bool = True) -> Claim:
+    return Claim("a family", metric, outcome, drops, -0.1, decides)
 
 
 def test_too_many_false_claims_on_noise_break_promise_13() -> None:
@@ -122,7 +148,14 @@ def test_too_many_false_claims_on_noise_break_promise_13() -> None:
 
 
 @pytest.mark.parametrize(
-    "lost", [[], [claim("better", drops=False)], [claim("worse")], [claim("equivalent", "nll")]]
+    "lost",
+    [
+        [],
+        [claim("better", drops=False)],
+        [claim("better", decides=False)],
+        [claim("worse")],
+        [claim("equivalent", "nll")],
+    ],
 )
 def test_a_planted_dropout_that_is_not_found_breaks_promise_13(lost: list[Claim]) -> None:
     won = [claim("better", "nll")]
@@ -130,6 +163,7 @@ def test_a_planted_dropout_that_is_not_found_breaks_promise_13(lost: list[Claim]
     found = real_studies.planted_judged("planted", [won, lost])
     assert not found.passed
     assert found.figure.startswith("planted: 1 of 2 studies")
+    assert found.figure.endswith(": a family by 0.100 in the NLL; none of them")
 
 
 def test_a_false_better_is_read_from_a_whole_study(tmp_path: Path) -> None:
@@ -139,9 +173,9 @@ def test_a_false_better_is_read_from_a_whole_study(tmp_path: Path) -> None:
     arms = Arm("none", "none", learning_rate=1e-9), Arm("dropout", "dropout", learning_rate=1e-2, rate=0.2)
     result = study((x, y), arms=arms, epochs=5, workers=1, out=tmp_path, quiet=True)
     told = real_studies.claims_of(result)
-    assert [(each.family, each.metric, each.outcome, each.drops) for each in told] == [
-        ("dropout", "error", "better", True),
-        ("dropout", "nll", "better", True),
+    assert [(each.family, each.metric, each.outcome, each.drops, each.decides) for each in told] == [
+        ("dropout", "error", "better", True, True),
+        ("dropout", "nll", "better", True, False),
     ]
 
 
@@ -171,4 +205,3 @@ def test_every_promise_is_measured_and_counted() -> None:
     assert {promise for promise, *_ in parts()} == set(page.PROMISES) == set(range(1, 14))
     assert sum(promise == 5 for promise, *_ in parts()) <= RUNS["prove.rate"]
     assert sum(promise == 6 for promise, *_ in parts()) <= RUNS["prove.independence"]
-    assert 3 * len(selftest.DESIGNS) + 3 + 4 + 6 <= RUNS["prove.study"]

@@ -13,12 +13,14 @@ import sys
 import tempfile
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import psutil
@@ -28,8 +30,9 @@ from dropkit.experiments import study
 from dropkit.experiments.case import MODEL, RECORD
 from dropkit.experiments.families import UNREGULARISED
 from dropkit.experiments.recipe import Recipe
-from dropkit.experiments.store import FILE
+from dropkit.experiments.store import FILE, Store
 from dropkit.report.plan import Arm
+from dropkit.report.record import Run
 from tools.prove.proof import Measured
 
 __all__ = ["Disturbance", "Tally", "Undisturbed", "kills", "start"]
@@ -42,12 +45,15 @@ _PAUSE = 3.0  # seconds from kill to kill, at most
 _MOST = 8  # kills of one study, so that kills fall into many, and into their ends
 _PATIENCE = 30.0  # seconds
 _GAVE_UP = 3  # exit code
+_LOG = "finished"
 _WORKER = "popen_loky_posix"  # in the command line of a process of a crew
 
 
 @dataclass
 class Tally:
     """What happened, and what must not have: runs lost or doubled, other tables, errors.
+
+    `doubled` counts scores that entered a mean twice, `again` runs trained once more though they were kept.
 
     `overread` counts openings of the sealed part beyond one for each time a study was started; `gave_up`
     studies that asked to be repeated with fewer workers, as they do where all of them die.
@@ -61,6 +67,7 @@ class Tally:
     openings: int = 0
     lost: int = 0
     doubled: int = 0
+    again: int = 0
     others: int = 0
     overread: int = 0
     gave_up: int = 0
@@ -74,7 +81,7 @@ class Tally:
     @property
     def holds(self) -> bool:
         """Whether nothing happened that must not."""
-        return not (self.lost or self.doubled or self.others or self.overread or self.errors)
+        return not (self.lost or self.doubled or self.again or self.others or self.overread or self.errors)
 
     def words(self) -> str:
         """The figure."""
@@ -82,10 +89,10 @@ class Tally:
             f"{self.kills} kills -9 at random moments ({self.kills_of_studies} of studies, two at once on a "
             f"folder or one with workers; {self.kills_of_workers} of workers) in {self.studies} studies, "
             f"{self.searched} of them with a search, {self.kept} runs in all: {self.lost} finished runs "
-            f"lost, {self.doubled} counted twice, {self.others} tables or kept networks other than the "
-            f"undisturbed ones, {self.errors} errors; the sealed part opened {self.openings} times, "
-            f"{self.overread} more than studies were started; {self.gave_up} times all workers were killed "
-            "before any finished a run, and the study was begun again"
+            f"lost, {self.doubled} counted twice in a mean, {self.again} trained again after their end, "
+            f"{self.others} tables or kept networks other than the undisturbed ones, {self.errors} errors; "
+            f"the sealed part opened {self.openings} times, {self.overread} more than studies were started; "
+            f"{self.gave_up} times all workers were killed before any finished a run, and the study was begun again"
         )
 
 
@@ -161,17 +168,21 @@ class Disturbance:
             sessions = [self._follow(session) for session in sessions]
         for session in sessions:
             session.join()
+            self._note_end(session)
         self.judge(expected)
 
     def _start(self) -> ForkProcess:
         self.started += 1
-        return start(_conduct, self._folder, self._workers, self._searched)
+        return start(_logged, self._folder, self._workers, self._searched)
+
+    def _note_end(self, session: ForkProcess) -> None:
+        self._tally.gave_up += session.exitcode == _GAVE_UP
+        self._tally.errors += session.exitcode not in (0, _GAVE_UP, -signal.SIGKILL)
 
     def _follow(self, session: ForkProcess) -> ForkProcess:
         if session.is_alive() or session.exitcode == 0:
             return session
-        self._tally.gave_up += session.exitcode == _GAVE_UP
-        self._tally.errors += session.exitcode not in (_GAVE_UP, -signal.SIGKILL)
+        self._note_end(session)
         if self._tally.errors > 9:
             raise RuntimeError("studies end with errors")
         return self._start()
@@ -207,10 +218,41 @@ class Disturbance:
         tally.searched += self._searched
         tally.kept += len(kept)
         tally.lost += len(self.seen - kept) + len(expected.places - found.places)
-        tally.doubled += len(_places(result)) - len(found.places)
+        tally.doubled += _doubled(result)
+        tally.again += sum(count - 1 for count in _finished(self._folder).values())
         tally.others += (found.table, found.model) != (expected.table, expected.model)
         tally.openings += result["openings"]
         tally.overread += max(0, result["openings"] - self.started)
+
+
+def _doubled(result: dict[str, Any]) -> int:
+    """Scores that entered the mean of an arm beyond one for each of its pairs."""
+    scored = Counter(run["arm"] for run in result["runs"] if run["select"] and not run["paused"])
+    pairs = result["plan"]["tests"]["pairs"]
+    return sum(max(0, each["runs"] - min(pairs, scored[each["arm"]["name"]])) for each in result["arms"]) + (
+        len(_places(result)) - len(set(_places(result)))
+    )
+
+
+def _finished(folder: Path) -> Counter[str]:
+    """How often each run was trained to its end and kept, by its id."""
+    log = folder / _LOG
+    return Counter(log.read_text().split() if log.exists() else [])
+
+
+def _logged(folder: Path, workers: int, searched: bool) -> None:
+    """A study that writes down every run that it trained and kept."""
+    finish = Store.finish
+
+    def finished(store: Store, run_id: str, run: Run) -> Run:
+        kept = finish(store, run_id, run)
+        if not run.failure:
+            with (folder / _LOG).open("a") as file:
+                file.write(f"{run_id}\n")
+        return kept
+
+    with patch.object(Store, "finish", finished):
+        _conduct(folder, workers, searched)
 
 
 def _places(result: dict[str, Any]) -> list[tuple[str, int, int]]:

@@ -59,7 +59,10 @@ class Account:
         return (
             f"{self.kills} kills -9 in the middle of a run that had left a checkpoint, {self.reached} epochs "
             f"after their beginnings in all: {self.restarted} runs began anew, {self.repeated} epochs were "
-            f"trained twice; {self.others} tables or kept networks other than the undisturbed ones"
+            f"trained twice; {self.others} tables or kept networks other than the undisturbed ones. Measured "
+            f"with one process, runs of {_EPOCHS} epochs of {_EPOCH:g} s or more, and a checkpoint at every "
+            f"look at the stop part (CHECKPOINT_SECONDS = 0), where a study leaves one every "
+            f"{training.CHECKPOINT_SECONDS:g} s"
         )
 
     def note(self, trial: str, saved: int, before: list[Line], after: list[Line]) -> None:

@@ -31,13 +31,15 @@ _BRIEF: dict[str, Any] = {"workers": 1, "quiet": True}
 
 
 class Claim(NamedTuple):
-    """What a study says of a family: in which score, whether there is dropout in it, the mean difference."""
+    """What a study says of a family: in which score, whether there is dropout in its setting, the mean
+    difference, whether that score is the first one, which decides."""
 
     family: str
     metric: str
     outcome: str
     drops: bool
     mean: float
+    decides: bool
 
 
 Claims = Sequence[Claim]
@@ -74,19 +76,26 @@ def noise_judged(classes: Sequence[Claims], lines: Sequence[Claims]) -> Measured
 
 
 def planted_judged(name: str, told: Sequence[Claims]) -> Measured:
-    """Whether every study calls a dropout better, in error or NLL, and the largest gain that each tells."""
-    won = [[claim for claim in claims if claim.drops and claim.outcome == BETTER] for claims in told]
+    """Whether every study calls a setting with dropout better in the score that decides, and which ones."""
+    won = [
+        [each for each in claims if each.drops and each.decides and each.outcome == BETTER] for claims in told
+    ]
     words = [_gain(claims) for claims in won]
     found = sum(bool(claims) for claims in won)
-    figure = f"{name}: {found} of {len(told)} studies of fresh data call a dropout better than none"
-    return Measured(found == len(told), f"{figure}: {'; '.join(words)}")
+    figure = f"{name}: {found} of {len(told)} studies of fresh data"
+    return Measured(
+        found == len(told),
+        f"{figure} call a setting with dropout better than none in the score that "
+        f"decides: {'; '.join(words)}",
+    )
 
 
 def _gain(claims: Claims) -> str:
     if not claims:
         return "none of them"
-    best = min(claims, key=lambda claim: claim.mean)
-    return f"{best.family} by {-best.mean:.3f} in {'the error' if best.metric == 'error' else 'the NLL'}"
+    best = sorted(claims, key=lambda claim: claim.mean)
+    gains = ", ".join(f"{each.family} by {-each.mean:.3f}" for each in best)
+    return f"{gains} in {'the error' if best[0].metric == 'error' else 'the NLL'}"
 
 
 def _count(told: Iterable[Claims], metric: str, outcome: str) -> int:
@@ -109,8 +118,9 @@ def _claims(data: Arrays, options: dict[str, Any]) -> Claims:
 def claims_of(result: StudyResult) -> Claims:
     """What a study says of every family; the model as it was brought is none."""
     drops = {each.arm.name: each.arm.place != "none" for each in result.arms}
+    first = result.plan.metrics[0]
     return [
-        Claim(each.arm, each.metric, each.outcome, drops[each.arm], each.mean)
+        Claim(each.arm, each.metric, each.outcome, drops[each.arm], each.mean, each.metric == first)
         for each in result.comparisons
         if each.arm != AS_BROUGHT
     ]

@@ -19,6 +19,7 @@ from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.crew import Alone
 from dropkit.experiments.dataset import Floats, ImageInputs, Index
 from dropkit.experiments.families import BROUGHT, UNREGULARISED
+from dropkit.experiments.looks import level_at
 from dropkit.experiments.runner import run_all
 from dropkit.experiments.weights import read_kept
 from dropkit.report.load import load_result
@@ -201,6 +202,11 @@ def test_a_clear_answer_ends_the_comparison_early(tmp_path: Path) -> None:
     )  # fmt: skip
     assert result.complete_pairs == 10
     assert {each.outcome for each in result.comparisons} == {"worse"}
+    assert {each.alpha for each in result.comparisons} == {level_at(0.05, 1, 2)}
+    assert any(
+        each.startswith("The comparison may end at any of 2 looks, so each interval covers with 99.9 %")
+        for each in result.verdict.caveats
+    )
 
 
 def test_the_metric_of_ones_own_is_the_score(images: Any, tmp_path: Path) -> None:

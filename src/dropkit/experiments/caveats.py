@@ -24,6 +24,7 @@ def caveats(
     return (
         *([say("caveat.changed", what=say.listed(list(changed)))] if changed else []),
         *([stopped] if stopped_early else []),
+        *_look(found),
         *_sealed(found),
         *_carried(found),
         *_flips(found),
@@ -34,6 +35,16 @@ def caveats(
         *_longest(found),
         *_failures(found),
     )
+
+
+def _look(found: Findings) -> list[str]:
+    """That intervals are wider where the comparison may end early."""
+    if found.plan.tests.looks == 1 or not found.comparisons:
+        return []
+    level, all_looks = (
+        f"{100 * (1 - alpha):g}" for alpha in (found.comparisons[0].alpha, found.plan.tests.alpha)
+    )
+    return [found.words.say("caveat.look", level=level, looks=found.plan.tests.looks, all=all_looks)]
 
 
 def _sealed(found: Findings) -> list[str]:
@@ -79,7 +90,7 @@ def _flips(found: Findings) -> list[str]:
     checked = [each.p_flips for each in found.comparisons if each.p_flips is not None]
     if len(checked) < len(found.comparisons) or not checked:
         return []
-    say, alpha = found.words.say, found.plan.tests.alpha
+    say, alpha = found.words.say, found.comparisons[0].alpha
     unsure = [
         say("caveat.flips_claim", arm=found.words.arm(e.arm), score=found.words.label(e.metric), p=p_value(p))
         for e, p in zip(found.comparisons, holm(checked), strict=True)

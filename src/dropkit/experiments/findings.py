@@ -54,9 +54,8 @@ class Findings:
         best = min(better, key=lambda each: each.mean, default=None)
         if best is None or best.margin is None:
             return best
-        tests = self.plan.tests
         differences = [each.differences for each in better]
-        good = as_good(differences, better.index(best), best.margin, self.plan.parts.overlap, tests.alpha)
+        good = as_good(differences, better.index(best), best.margin, self.plan.parts.overlap, best.alpha)
         return min((better[row] for row in good), key=lambda each: self._complexity(each.arm))
 
     def recommended(self) -> str:

@@ -8,7 +8,7 @@ What is drawn is judged by the very functions that judge a study.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,12 @@ from dropkit.experiments.inference import estimate
 from dropkit.experiments.looks import level_at
 from dropkit.experiments.power import Design
 
-__all__ = ["Errors", "Truth", "claims_at_looks", "errors"]
+__all__ = ["Apart", "Errors", "Looked", "Truth", "apart", "at_looks", "errors"]
 
 Array = npt.NDArray[Any]
 
 _BETWEEN_SCORES = 0.7
+_EARLY = 2.0  # of the detectable effect
 _MARGIN = 3.0  # of the detectable effect: so wide that only the test at its edge keeps a study from an error
 
 
@@ -113,39 +114,122 @@ def errors(design: Design, studies: int, truth: Truth | None = None, seed: int =
         false_better=_any(null == BETTER),
         false_difference=_any(null != OPEN),
         plain_difference=int((estimate(d[:, 0]).p() < design.alpha).sum()),
-        covered=_covered(d[:, 0], design),
+        covered=int(_holds(d[:, 0], design.overlap, design.alpha).sum()),
         found=int((helped.outcome[:, 0] == BETTER).sum()),
         false_equivalent=_any(worse.outcome == EQUIVALENT),
         false_no_better=_any(better.p_no_better < design.alpha),
     )
 
 
-def claims_at_looks(design: Design, looks: int, studies: int, seed: int = 0) -> int:
-    """In how many studies without any true difference one is claimed at some look.
+@dataclass(frozen=True)
+class Apart:
+    """What it costs that the model as brought is a second question, with a level of its own.
+
+    Attributes:
+        studies: how many were simulated for each figure.
+        false_better: nothing is better, and a finalist or the model as brought is called so.
+        false_difference: nothing differs, and either is called better or worse.
+        found: the first finalist is better by just the detectable effect, and is called so.
+        found_together: the same, had one correction been over finalists and the model as brought.
+    """
+
+    studies: int
+    false_better: int
+    false_difference: int
+    found: int
+    found_together: int
+
+
+def apart(design: Design, studies: int, seed: int = 0) -> Apart:
+    """Simulate studies that compare finalists with none, and beside them the model as brought.
 
     Args:
-        design: pairs, overlap, comparisons, level and power.
+        design: pairs, overlap, comparisons of the finalists (an even number: two scores), level and power.
+        studies: how many, at least 1.
+        seed: of the draws.
+
+    >>> few = apart(Design(10, comparisons=10), studies=100)
+    >>> few.false_better <= few.false_difference and few.found_together <= few.found
+    True
+    """
+    arms, truth = design.comparisons // 2, Truth()
+    d = truth.draw(replace(design, comparisons=design.comparisons + 2), studies, seed)
+    d = d.reshape(studies, 2, arms + 1, design.pairs)
+    outcomes = np.hstack([_outcomes(d[:, :, :arms], design), _outcomes(d[:, :, arms:], design)])
+    d[:, 0, 0] -= design.detectable * math.sqrt(1 - truth.correlation_in(design))
+    return Apart(
+        studies=studies,
+        false_better=_any(outcomes == BETTER),
+        false_difference=_any(outcomes != OPEN),
+        found=int((_outcomes(d[:, :, :arms], design)[:, 0] == BETTER).sum()),
+        found_together=int((_outcomes(d, design)[:, 0] == BETTER).sum()),
+    )
+
+
+def _outcomes(differences: Array, design: Design) -> Array:
+    """Of one family of comparisons without margins, `(studies, scores, arms, pairs)`."""
+    d = differences.reshape(len(differences), -1, design.pairs)
+    return decide(d, np.full(d.shape[1], np.nan), design.overlap, design.alpha).outcome
+
+
+@dataclass(frozen=True)
+class Looked:
+    """Studies that end at the first look at which their first comparison is decided.
+
+    Attributes:
+        studies: how many were simulated for each figure.
+        false_difference: no family differs, and at some look one is called better or worse.
+        early: the first comparison is better by the effect, and that was shown before the last look.
+        covered: the interval of the look at which it ended holds that effect.
+        covered_unadjusted: the same of an interval at the level of the whole study.
+    """
+
+    studies: int
+    false_difference: int
+    early: int
+    covered: int
+    covered_unadjusted: int
+
+
+def at_looks(design: Design, looks: int, studies: int, seed: int = 0) -> Looked:
+    """Simulate studies that may end early.
+
+    Args:
+        design: pairs, overlap, comparisons, level and power; the effect is twice the detectable one, so that
+            many end early.
         looks: how often it is looked at, after equal shares of the pairs.
         studies: how many, at least 1.
         seed: of the draws.
 
-    >>> claims_at_looks(Design(12, comparisons=4), looks=3, studies=100) <= 20
+    >>> few = at_looks(Design(12, comparisons=4), looks=3, studies=100)
+    >>> few.false_difference <= 20 and few.covered_unadjusted <= few.covered
     True
     """
-    d, off = Truth().draw(design, studies, seed), np.full(design.comparisons, np.nan)
-    claimed = np.zeros(studies, dtype=bool)
+    truth = Truth()
+    d, off = truth.draw(design, studies, seed), np.full(design.comparisons, np.nan)
+    effect = _EARLY * design.detectable * math.sqrt(1 - truth.correlation_in(design))
+    helped = d - effect * np.eye(design.comparisons)[0][:, None]
+    claimed, ended, covered, unadjusted = np.zeros((4, studies), dtype=bool)
+    early = 0
     for look in range(1, looks + 1):
-        seen = d[..., : design.pairs * look // looks]
+        pairs = slice(design.pairs * look // looks)
         level = level_at(design.alpha, look, looks)
-        claimed |= (decide(seen, off, design.overlap, level).outcome != OPEN).any(axis=1)
-    return int(claimed.sum())
+        claimed |= (decide(d[..., pairs], off, design.overlap, level).outcome != OPEN).any(axis=1)
+        shown = decide(helped[..., pairs], off, design.overlap, level).outcome[:, 0] != OPEN
+        ends = ~ended & (shown | (look == looks))
+        covered |= ends & _holds(d[:, 0, pairs], design.overlap, level)
+        unadjusted |= ends & _holds(d[:, 0, pairs], design.overlap, design.alpha)
+        early += int(ends.sum()) if look < looks else 0
+        ended |= ends
+    return Looked(studies, int(claimed.sum()), early, int(covered.sum()), int(unadjusted.sum()))
+
+
+def _holds(differences: Array, overlap: float, alpha: float) -> Array:
+    """Whether the interval of a mean without any true one holds zero; a shift moves both alike."""
+    found = estimate(differences, overlap)
+    held: Array = np.abs(found.mean) <= found.error * special.stdtrit(found.freedom, 1 - alpha / 2)
+    return held
 
 
 def _any(hits: Array) -> int:
     return int(hits.any(axis=1).sum())
-
-
-def _covered(differences: Array, design: Design) -> int:
-    found = estimate(differences, design.overlap)
-    half = found.error * special.stdtrit(found.freedom, 0.975)
-    return int((np.abs(found.mean) <= half).sum())

@@ -59,7 +59,9 @@ def compare(
         plan: metrics, margin and tests.
         arms: what is compared, in the order wanted.
         pairs: as `complete_pairs` gave them.
-        alpha: level, if it is not the plan's.
+        alpha: level of this look, if it is not the plan's. Intervals have it too: those of all looks together
+            hold the true difference with the probability that the plan says, whenever it ends (Jennison and
+            Turnbull, Journal of the Royal Statistical Society B 51, 1989: repeated confidence intervals).
     """
     if len(pairs) < MIN_TESTED:
         return ()
@@ -84,7 +86,7 @@ def _compare(plan: Plan, names: Sequence[str], pairs: Pairs, alpha: float) -> li
     decision = decide(differences, margins, plan.parts.overlap, alpha)
     carried = carriers(differences, margins, plan.parts.overlap, alpha)
     return [
-        _comparison(plan, row, decision, at, tuple([*pairs][pair] for pair in carried[at]))
+        _comparison(plan, row, decision, at, tuple([*pairs][pair] for pair in carried[at]), alpha)
         for at, row in enumerate(rows)
     ]
 
@@ -107,12 +109,14 @@ def _row(plan: Plan, name: str, metric: str, pairs: Pairs) -> _Row:
     return _Row(name, metric, mean, plan.margin_of(metric, mean), differences)
 
 
-def _comparison(plan: Plan, row: _Row, decision: Decision, at: int, carried: tuple[int, ...]) -> Comparison:
+def _comparison(
+    plan: Plan, row: _Row, decision: Decision, at: int, carried: tuple[int, ...], alpha: float
+) -> Comparison:
     tests, overlap = plan.tests, plan.parts.overlap
     comparisons = len(decision.outcome)
-    design = Design(len(row.differences), overlap, comparisons, tests.alpha, tests.power)
-    test = paired_test(row.differences, overlap)
-    effect, low, high = effect_size(row.differences, overlap) or (None, None, None)
+    design = Design(len(row.differences), overlap, comparisons, alpha, tests.power)
+    test = paired_test(row.differences, overlap, 1 - alpha)
+    effect, low, high = effect_size(row.differences, overlap, 1 - alpha) or (None, None, None)
     outcome = str(decision.outcome[at])
     return Comparison(
         **dataclasses.asdict(row),
@@ -130,6 +134,7 @@ def _comparison(plan: Plan, row: _Row, decision: Decision, at: int, carried: tup
         p_flips=None if overlap else sign_flips(row.differences),
         carried_by=carried,
         more_pairs=_more_pairs(plan, design, test, row.margin) if outcome == OPEN else None,
+        alpha=alpha,
     )
 
 

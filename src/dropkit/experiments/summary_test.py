@@ -7,6 +7,7 @@ import pytest
 from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.decision import BETTER, OPEN
 from dropkit.experiments.families import BROUGHT, UNREGULARISED
+from dropkit.experiments.inference import paired_test
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.plan import Options, make_plan
 from dropkit.experiments.search import luck
@@ -183,3 +184,17 @@ def test_the_luck_of_a_search_is_in_the_spread_of_none(plan: Plan) -> None:
     assert low.optimism == pytest.approx(luck(20) * spread.error)
     assert (low.finalist, other.finalist) == (True, False)
     assert with_luck(plan, families, ())[0].optimism is None
+
+
+def test_what_is_said_at_a_look_has_the_level_of_that_look(plan: Plan) -> None:
+    end, early = (compared(plan, planted(0.1), alpha=alpha)["high", "error"] for alpha in (None, 0.001))
+    assert (end.alpha, early.alpha) == (plan.tests.alpha, 0.001)
+    for each in (end, early):
+        test = paired_test(each.differences, level=1 - each.alpha)
+        assert (each.low, each.high) == (test.low, test.high)
+    assert end.detectable is not None
+    assert early.detectable is not None
+    assert early.detectable > end.detectable
+    assert end.effect_low is not None
+    assert early.effect_low is not None
+    assert early.effect_low < end.effect_low

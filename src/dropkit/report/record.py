@@ -149,7 +149,9 @@ class Comparison:
     units of the score; `p_equivalent` and `p_no_better` are Holm's for "the difference is smaller than the
     margin" and "a gain is smaller than the margin". `carried_by` names the pairs (from 0) without which the
     outcome would be another one; `more_pairs` is about how many would decide what is not shown, if the true
-    difference is the one seen, and None where no number would.
+    difference is the one seen, and None where no number would. `alpha` is the level of the look at which all
+    this was said: where a comparison may end early, an interval covers with 1 - alpha, which is more, so that
+    those of all looks together cover with 95 %.
     """
 
     arm: str
@@ -175,6 +177,7 @@ class Comparison:
     p_flips: float | None
     carried_by: tuple[int, ...]
     more_pairs: int | None
+    alpha: float = 0.05
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,6 @@ RUNS: Mapping[str, int] = {
     "prove.rate": 60,
     "prove.independence": 60,
     "prove.alarms": 8_000,
-    "prove.study": 40,
 }
 """How often each registered test is run at most when all tests run once and `make prove` runs once."""
 
