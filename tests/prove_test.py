@@ -121,14 +121,6 @@ def test_a_rate_is_held_only_where_more_than_five_per_cent_are_excluded() -> Non
     assert not selftest._within(1, 20)  # too few to say
 
 
-def test_a_second_comparison_that_errs_too_often_breaks_promise_11(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert selftest.as_brought(10, 0.0, studies=5000).passed
-    monkeypatch.setattr(selftest, "COMPARISONS", 2)
-    careless = functools.partial(simulate.decide, alpha=0.1)
-    monkeypatch.setattr(simulate, "decide", lambda d, margins, overlap, alpha: careless(d, margins, overlap))
-    assert not selftest.as_brought(10, 0.0, studies=5000).passed
-
-
 def test_looks_without_a_correction_break_promise_11(monkeypatch: pytest.MonkeyPatch) -> None:
     assert selftest.looks(0.0, studies=5000).passed
     monkeypatch.setattr(simulate, "level_at", lambda alpha, look, looks: alpha)

@@ -62,10 +62,6 @@ def parts() -> list[Part]:
             (11, f"looks, overlap {overlap:.2f}", selftest.looks, (overlap,))
             for overlap in (0.0, selftest.SHARED)
         ),
-        *(
-            (11, f"as brought, overlap {overlap:.2f}", selftest.as_brought, (10, overlap))
-            for overlap in (0.0, selftest.SHARED)
-        ),
         (11, "rule", selftest.gate, ()),
         (12, "kills", kills.kills, ()),
         (12, "kills in a run", midway.midway, ()),

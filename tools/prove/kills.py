@@ -92,7 +92,8 @@ class Tally:
             f"lost, {self.doubled} counted twice in a mean, {self.again} trained again after their end, "
             f"{self.others} tables or kept networks other than the undisturbed ones, {self.errors} errors; "
             f"the sealed part opened {self.openings} times, {self.overread} more than studies were started; "
-            f"{self.gave_up} times all workers were killed before any finished a run, and the study was begun again"
+            f"{self.gave_up} times all workers were killed before any finished a run, and the study was "
+            "begun again"
         )
 
 
@@ -226,12 +227,11 @@ class Disturbance:
 
 
 def _doubled(result: dict[str, Any]) -> int:
-    """Scores that entered the mean of an arm beyond one for each of its pairs."""
+    """Scores that entered the mean of an arm beyond one for each of its pairs, and runs listed twice."""
     scored = Counter(run["arm"] for run in result["runs"] if run["select"] and not run["paused"])
-    pairs = result["plan"]["tests"]["pairs"]
-    return sum(max(0, each["runs"] - min(pairs, scored[each["arm"]["name"]])) for each in result["arms"]) + (
-        len(_places(result)) - len(set(_places(result)))
-    )
+    pairs, places = int(result["plan"]["tests"]["pairs"]), _places(result)
+    used = [(int(each["runs"]), min(pairs, scored[each["arm"]["name"]])) for each in result["arms"]]
+    return sum(max(0, runs - had) for runs, had in used) + len(places) - len(set(places))
 
 
 def _finished(folder: Path) -> Counter[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from scipy import stats
 
 from dropkit.experiments.power import Design
-from dropkit.experiments.simulate import Errors, Truth, apart, at_looks, errors
+from dropkit.experiments.simulate import Errors, Truth, at_looks, errors
 from tools.prove.proof import Measured
 
-__all__ = ["DESIGNS", "as_brought", "design", "gate", "looks", "other_correlations", "other_tails"]
+__all__ = ["DESIGNS", "design", "gate", "looks", "other_correlations", "other_tails"]
 
 STUDIES = 20_000
-COMPARISONS = 10
+COMPARISONS = 12
 """Five finalists in two scores."""
 SHARED = 0.15 / 0.70
 """Test rows over training rows in a study that redraws its splits from all rows."""
@@ -69,19 +69,6 @@ def other_tails(pairs: int = 10, studies: int = STUDIES) -> Measured:
         for freedom, each in found.items()
     )
     return Measured(holds, f"{pairs} pairs, {_rows(0.0)}, heavy tails: {rates}")
-
-
-def as_brought(pairs: int, overlap: float, studies: int = STUDIES) -> Measured:
-    """The second comparison, of the model as brought: what both together claim, and what one would cost."""
-    found = apart(Design(pairs, overlap, COMPARISONS), studies)
-    return Measured(
-        _within(found.false_better, studies),
-        f"{pairs} pairs, {_rows(overlap)}, finalists and beside them the model as brought, each with a "
-        f"correction of its own: any false better {_percent(found.false_better, studies)}, any false "
-        f"difference {_percent(found.false_difference, studies)}; power for a finalist "
-        f"{_percent(found.found, studies)}, under one correction over both it would be "
-        f"{_percent(found.found_together, studies)}",
-    )
 
 
 def looks(overlap: float, pairs: int = 12, studies: int = STUDIES) -> Measured:

@@ -127,7 +127,7 @@ def make_plan(
     search = _search(facts, model, options, recipe)
     cut = Cut(options.pairs, search.splits, options.train_rows or data.train_rows, options.design)
     sealed = seal(data, cut, options.seed)
-    compared = len(arms) - 1 if arms else search.finalists
+    compared = len(arms) - 1 if arms else search.finalists + 1  # the model as brought
     plan = Plan(
         data=facts,
         model=model,

@@ -8,7 +8,7 @@ What is drawn is judged by the very functions that judge a study.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from dropkit.experiments.inference import estimate
 from dropkit.experiments.looks import level_at
 from dropkit.experiments.power import Design
 
-__all__ = ["Apart", "Errors", "Looked", "Truth", "apart", "at_looks", "errors"]
+__all__ = ["Errors", "Looked", "Truth", "at_looks", "errors"]
 
 Array = npt.NDArray[Any]
 
@@ -119,57 +119,6 @@ def errors(design: Design, studies: int, truth: Truth | None = None, seed: int =
         false_equivalent=_any(worse.outcome == EQUIVALENT),
         false_no_better=_any(better.p_no_better < design.alpha),
     )
-
-
-@dataclass(frozen=True)
-class Apart:
-    """What it costs that the model as brought is a second question, with a level of its own.
-
-    Attributes:
-        studies: how many were simulated for each figure.
-        false_better: nothing is better, and a finalist or the model as brought is called so.
-        false_difference: nothing differs, and either is called better or worse.
-        found: the first finalist is better by just the detectable effect, and is called so.
-        found_together: the same, had one correction been over finalists and the model as brought.
-    """
-
-    studies: int
-    false_better: int
-    false_difference: int
-    found: int
-    found_together: int
-
-
-def apart(design: Design, studies: int, seed: int = 0) -> Apart:
-    """Simulate studies that compare finalists with none, and beside them the model as brought.
-
-    Args:
-        design: pairs, overlap, comparisons of the finalists (an even number: two scores), level and power.
-        studies: how many, at least 1.
-        seed: of the draws.
-
-    >>> few = apart(Design(10, comparisons=10), studies=100)
-    >>> few.false_better <= few.false_difference and few.found_together <= few.found
-    True
-    """
-    arms, truth = design.comparisons // 2, Truth()
-    d = truth.draw(replace(design, comparisons=design.comparisons + 2), studies, seed)
-    d = d.reshape(studies, 2, arms + 1, design.pairs)
-    outcomes = np.hstack([_outcomes(d[:, :, :arms], design), _outcomes(d[:, :, arms:], design)])
-    d[:, 0, 0] -= design.detectable * math.sqrt(1 - truth.correlation_in(design))
-    return Apart(
-        studies=studies,
-        false_better=_any(outcomes == BETTER),
-        false_difference=_any(outcomes != OPEN),
-        found=int((_outcomes(d[:, :, :arms], design)[:, 0] == BETTER).sum()),
-        found_together=int((_outcomes(d, design)[:, 0] == BETTER).sum()),
-    )
-
-
-def _outcomes(differences: Array, design: Design) -> Array:
-    """Of one family of comparisons without margins, `(studies, scores, arms, pairs)`."""
-    d = differences.reshape(len(differences), -1, design.pairs)
-    return decide(d, np.full(d.shape[1], np.nan), design.overlap, design.alpha).outcome
 
 
 @dataclass(frozen=True)

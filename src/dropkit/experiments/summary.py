@@ -52,8 +52,7 @@ def compare(
 ) -> tuple[Comparison, ...]:
     """Every arm that has all pairs against `none` in both metrics.
 
-    Holm's correction is over the finalists in both metrics; `as brought` is a question of its own, with a
-    correction of its own.
+    One correction of Holm's is over all of them in both metrics, since a verdict may recommend any.
 
     Args:
         plan: metrics, margin and tests.
@@ -67,9 +66,9 @@ def compare(
         return ()
     level = plan.tests.alpha if alpha is None else alpha
     names = [arm.name for arm in arms if all(arm.name in each for each in pairs.values())]
-    finalists = [name for name in names if name not in (NONE, AS_BROUGHT)]
+    tried = [name for name in names if name not in (NONE, AS_BROUGHT)]
     brought = [name for name in names if name == AS_BROUGHT and not _is_none(name, pairs)]
-    return tuple(each for group in (finalists, brought) for each in _compare(plan, group, pairs, level))
+    return tuple(_compare(plan, [*tried, *brought], pairs, level))
 
 
 def _is_none(name: str, pairs: Pairs) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from dropkit.report.messages import Messages, messages
-from dropkit.report.plan import AS_BROUGHT, Arm, Plan
+from dropkit.report.plan import Arm, Plan
 from dropkit.report.record import Comparison, Family, Run, Sealed
 
 __all__ = ["NOTHING", "Words", "counted", "listed", "p_cell", "p_value", "printable"]
@@ -54,12 +54,6 @@ class Words:
     def method(self, name: str) -> str:
         """Name of a method of the catalogue."""
         return self.arm(name.replace("_", " "))
-
-    def corrected(self, name: str) -> str:
-        """Name of an arm in a table of corrected p values: that of the model as brought is apart."""
-        told = self.arm(name)
-        apart = self.say("page.second")
-        return self.say("bracket", text=told, inside=apart) if name == AS_BROUGHT else told
 
     def arms(self, names: list[str]) -> str:
         """Names of arms as a list."""
