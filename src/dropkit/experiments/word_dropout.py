@@ -16,8 +16,9 @@ PADDING, UNKNOWN = 0, 1
 class WordDropout(nn.Module):
     """Replace words by the unknown word in training, each by a coin of its own; padding stays.
 
-    Bowman et al. 2016, "Generating Sentences from a Continuous Space", section 3.1. The coins are those of
-    `InputDropout` at the same address, and follow its modes.
+    The "word dropout" of Bowman et al. 2016, "Generating Sentences from a Continuous Space", section 3.1, who
+    do so to the words that a decoder reads. (That of Iyyer et al. 2015 leaves words out of a mean instead.)
+    The coins are those of `InputDropout` at the same address, and follow its modes.
 
     Args:
         p: the probability that a word is replaced, in [0, 1].
