@@ -19,6 +19,7 @@ from dropkit.experiments.crew import Alone
 from dropkit.experiments.dataset import Floats, ImageInputs, Index
 from dropkit.experiments.families import BROUGHT, UNREGULARISED
 from dropkit.experiments.runner import run_all
+from dropkit.experiments.weights import read_kept
 from dropkit.report.load import load_result
 from dropkit.report.plan import FIRST_SCREENING, Job
 from dropkit.report.record import Run, StudyResult
@@ -122,6 +123,25 @@ def test_a_dry_run_registers_the_plan_and_trains_nothing(
     assert {path.name for path in tmp_path.iterdir()} == {"runs.sqlite"}
     arms = {**SHORT, "trials": 1}
     assert study(images, workers=1, out=tmp_path, dry_run=True, **arms).changed == ("search.trials: 2 -> 1",)
+
+
+def test_the_model_on_a_folder_is_that_of_the_arm_that_its_last_record_names(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(2_000, 3))
+    data = (x, (x[:, 0] > 0).astype(int))
+    asleep = replace(UNREGULARISED, learning_rate=1e-9)
+    awake, drowsy = (replace(UNREGULARISED, name=name, learning_rate=rate)
+                     for name, rate in (("awake", 0.01), ("drowsy", 1e-10)))  # fmt: skip
+    usual: dict[str, Any] = {"train_rows": 100, "epochs": 5, "pairs": 6, "margin": "off", "workers": 1}
+    named = []
+    for other in (awake, drowsy, awake):
+        study(data, arms=(asleep, other), out=tmp_path, quiet=True, **usual)
+        result = load_result(tmp_path)
+        model = tmp_path / "model.safetensors"
+        named.append((result.verdict.recommended, model.is_file()))
+        if model.is_file():
+            runs = {run.id for run in result.runs if run.arm == result.verdict.recommended}
+            assert read_kept(model).run in runs
+    assert named == [("awake", True), ("none", False), ("awake", False)]
 
 
 # --- the sealed rows
