@@ -24,7 +24,7 @@ from dropkit.experiments.runner import run_all
 from dropkit.experiments.weights import read_kept
 from dropkit.report.load import load_result
 from dropkit.report.messages import Note
-from dropkit.report.plan import FIRST_SCREENING, Arm, Job
+from dropkit.report.plan import FIRST_SCREENING, Job
 from dropkit.report.record import Run, StudyResult
 
 SHORT: dict[str, Any] = {"trials": 2, "epochs": 2, "pairs": 6, "quiet": True}
@@ -126,6 +126,25 @@ def test_a_dry_run_registers_the_plan_and_trains_nothing(
     assert {path.name for path in tmp_path.iterdir()} == {"runs.sqlite"}
     arms = {**SHORT, "trials": 1}
     assert study(images, workers=1, out=tmp_path, dry_run=True, **arms).changed == ("search.trials: 2 -> 1",)
+
+
+def test_the_model_on_a_folder_is_that_of_the_arm_that_its_last_record_names(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(2_000, 3))
+    data = (x, (x[:, 0] > 0).astype(int))
+    asleep = replace(UNREGULARISED, learning_rate=1e-9)
+    awake, drowsy = (replace(UNREGULARISED, name=name, learning_rate=rate)
+                     for name, rate in (("awake", 0.01), ("drowsy", 1e-10)))  # fmt: skip
+    usual: dict[str, Any] = {"train_rows": 100, "epochs": 5, "pairs": 6, "margin": "off", "workers": 1}
+    named = []
+    for other in (awake, drowsy, awake):
+        study(data, arms=(asleep, other), out=tmp_path, quiet=True, **usual)
+        result = load_result(tmp_path)
+        model = tmp_path / "model.safetensors"
+        named.append((result.verdict.recommended, model.is_file()))
+        if model.is_file():
+            runs = {run.id for run in result.runs if run.arm == result.verdict.recommended}
+            assert read_kept(model).run in runs
+    assert named == [("awake", True), ("none", False), ("awake", False)]
 
 
 # --- the sealed rows
@@ -234,22 +253,6 @@ def test_a_trainer_of_ones_own_trains_and_the_table_is_the_same(images: Any, tmp
     )
     assert mine.table_hash == ours.table_hash
     assert len(asked) == 12
-
-
-def test_the_model_that_is_left_is_of_the_arm_that_the_last_record_recommends(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(600, 3))
-    y = (x[:, 0] > 0).astype(int)
-    hardly = replace(UNREGULARISED, learning_rate=1e-9)
-    first = Arm("first", "first", learning_rate=0.01)
-    second = Arm("second", "second", learning_rate=0.01, l2=1e-5)
-    for arm in (first, second, first):
-        result = study((x, y), arms=(hardly, arm), epochs=3, pairs=6, workers=1, out=tmp_path, quiet=True)
-        assert result.verdict.recommended == arm.name
-        model = tmp_path / "model.safetensors"
-        kept = read_kept(model).run if model.exists() else None
-        assert kept in {None, *(run.id for run in result.runs if run.arm == arm.name)}
-        assert ("model.safetensors" in result.files) == model.exists()
 
 
 class Recurrent(nn.Module):

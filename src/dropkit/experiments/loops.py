@@ -22,6 +22,16 @@ __all__ = ["from_lightning", "from_skorch", "from_transformers"]
 Factory = Callable[..., nn.Module]
 
 
+class _Known:
+    """A function under the name that users of its library know, for the plan and the report."""
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self.__qualname__, self.__wrapped__ = name, function
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        return self.__wrapped__(*given, **named)
+
+
 def from_lightning(make_module: Callable[..., Any]) -> tuple[Factory, Recipe]:
     """Train a LightningModule by its own `training_step` and `configure_optimizers`.
 
@@ -41,7 +51,9 @@ def from_lightning(make_module: Callable[..., Any]) -> tuple[Factory, Recipe]:
         vars(module).update(log=_quiet, log_dict=_quiet)  # without a Trainer they would warn at every step
         return module
 
-    return make_model, Recipe(optimizer=Configured(_lightning_optimizer), step=_lightning_step)
+    optimizer = _Known("LightningModule.configure_optimizers", _lightning_optimizer)
+    step = _Known("LightningModule.training_step", _lightning_step)
+    return make_model, Recipe(optimizer=Configured(optimizer), step=step)
 
 
 def _quiet(*_: Any, **__: Any) -> None:
@@ -99,9 +111,10 @@ def from_transformers(
     def make(**offered: Any) -> nn.Module:
         return _Logits(make_model(**offered), argument)
 
-    adamw = functools.partial(_adamw, lr=learning_rate, weight_decay=weight_decay)
+    adamw = functools.partial(_Known("AdamW", _adamw), lr=learning_rate, weight_decay=weight_decay)
     without = ("input_rate", "augment") if argument == "input_ids" else ()
-    return make, Recipe(optimizer=Configured(adamw), step=_transformers_step, leaves_out=without)
+    step = _Known("model(labels=...).loss", _transformers_step)
+    return make, Recipe(optimizer=Configured(adamw), step=step, leaves_out=without)
 
 
 def _adamw(model: nn.Module, lr: float, weight_decay: float) -> Optimizer:
@@ -170,7 +183,8 @@ def from_skorch(net: Any) -> tuple[Factory, Recipe]:
         module: nn.Module = net.module(**net.get_params_for("module"))
         return _Log(module) if probabilities else module
 
-    return make_model, Recipe(loss=criterion, optimizer=Configured(functools.partial(_skorch_optimizer, net)))
+    optimizer = functools.partial(_Known(net.optimizer.__name__, _skorch_optimizer), net)
+    return make_model, Recipe(loss=criterion, optimizer=Configured(optimizer))
 
 
 def _skorch_optimizer(net: Any, model: nn.Module) -> Optimizer:

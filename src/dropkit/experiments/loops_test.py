@@ -196,3 +196,13 @@ def test_an_optimizer_may_come_in_a_wrapping(wrap: Any) -> None:
 def test_a_skorch_net_of_another_kind_is_refused(made: Any, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         from_skorch(made())
+
+
+def test_the_plan_names_pieces_as_their_users_know_them() -> None:
+    found = [
+        made[1].names()
+        for made in (from_lightning(Module), from_transformers(bert), from_skorch(skorch_net()))
+    ]
+    lightning = {"optimizer": "LightningModule.configure_optimizers", "step": "LightningModule.training_step"}
+    transformers = {"optimizer": "AdamW", "step": "model(labels=...).loss"}
+    assert found == [lightning, transformers, {"loss": "CrossEntropyLoss", "optimizer": "AdamW"}]

@@ -16,10 +16,9 @@ PADDING, UNKNOWN = 0, 1
 class WordDropout(nn.Module):
     """Replace words by the unknown word in training, each by a coin of its own; padding stays.
 
-    Word dropout of Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods for Text
-    Classification", in the form of Bowman et al. 2016, "Generating Sentences from a Continuous Space",
-    section 3.1: not left out but replaced, there in what a decoder reads. The coins are those of
-    `InputDropout` at the same address, and follow its modes.
+    The "word dropout" of Bowman et al. 2016, "Generating Sentences from a Continuous Space", who do
+    so to the words that a decoder reads. (That of Iyyer et al. 2015 leaves words out of a mean instead.)
+    The coins are those of `InputDropout` at the same address, and follow its modes.
 
     Args:
         p: the probability that a word is replaced, in [0, 1].

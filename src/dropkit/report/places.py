@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from dropkit.report.plan import NONE, Arm
@@ -42,9 +43,33 @@ def places_of(result: StudyResult) -> Places | None:
 
 
 def _in_order(sites: dict[str, tuple[str, ...]]) -> list[str]:
-    """All modules, those of each method in its own order, the longest list first."""
-    lists = sorted(sites.values(), key=len, reverse=True)
-    return ["", *dict.fromkeys(name for names in lists for name in names if name)]
+    """All modules as a forward pass reaches them: embeddings of the input first, then block by block.
+
+    The plan has an order for each method alone. What two lists do not settle goes by names: a branch ends
+    behind the last of the modules with which it shares the most leading parts.
+    """
+    tokens = sites.get("token_dropout", ())
+    lists = [tokens, *sorted(sites.values(), key=len, reverse=True)]
+    order = [""]
+    for names in lists:
+        least = 1
+        for name in names:
+            if name and name not in order:
+                order.insert(_behind(order, name, least), name)
+            least = order.index(name) + 1
+    return order
+
+
+def _behind(order: list[str], name: str, least: int) -> int:
+    """Where a name goes: not before `least`, behind the nearest of its block, else at the end."""
+    shared = [(_shared(other, name), at + 1) for at, other in enumerate(order) if at >= least]
+    most, place = max(shared, default=(0, least))
+    return place if most else max(len(order), least)
+
+
+def _shared(one: str, other: str) -> int:
+    pairs = zip(one.split("."), other.split("."), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _mark(arm: Arm, method: str, module: str, names: tuple[str, ...]) -> str:

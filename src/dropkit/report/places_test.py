@@ -39,5 +39,16 @@ def test_of_many_modules_the_recommended_are_never_left_out(result: StudyResult)
     assert found.rows[-1] == ("block.99", ("", "here"))
 
 
+def test_embeddings_come_first_and_branches_end_in_their_blocks(result: StudyResult) -> None:
+    sites = {
+        "dropout": ("block.0.act", "block.1.act", "head.act"),
+        "drop_path": ("block.0.out", "block.1.out"),
+        "token_dropout": ("words",),
+    }
+    found = placed(replace(result, plan=made_up.plan(model={"sites": sites})), Arm("a", "a"))
+    blocks = ["block.0.act", "block.0.out", "block.1.act", "block.1.out"]
+    assert [name for name, _ in found.rows] == ["", "words", *blocks, "head.act"]
+
+
 def test_a_model_with_no_site_has_no_table(result: StudyResult) -> None:
     assert places_of(replace(result, plan=made_up.plan(model={"sites": {}}))) is None
