@@ -122,9 +122,9 @@ def texts(name: str, values: pd.Series) -> tuple[WordInputs, tuple[Note, ...]]:
     """Inputs from one text a row, and notes.
 
     Words are runs of letters, their marks and digits in lower case; each Chinese or Japanese sign is one. A
-    text without a word counts as one unknown word. The length, which 99 % of all texts do not exceed (256 at most), and
-    the number of words (those that stand twice in all texts, 20,000 at most) are the same for all splits:
-    a model is made for them. Which words these are is decided by each training part for itself.
+    text without a word counts as one unknown word. The length, which 99 % of all texts do not exceed (256 at
+    most), and the number of words (those that stand twice in all texts, 20,000 at most) are the same for all
+    splits: a model is made for them. Which words these are is decided by each training part for itself.
 
     Args:
         name: of what they are, in refusals.
