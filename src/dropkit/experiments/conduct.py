@@ -16,6 +16,7 @@ from dropkit.experiments.case import PAGE, RECORD, Case, How
 from dropkit.experiments.changes import changes
 from dropkit.experiments.columns import Columns
 from dropkit.experiments.crew import Trainer, Work
+from dropkit.experiments.leaks import sealed_copies_note
 from dropkit.experiments.margin import MARGIN
 from dropkit.experiments.measure import seconds_per_epoch
 from dropkit.experiments.models import ModelSource, default_model
@@ -172,6 +173,8 @@ def study(
     loaded = load_data(data, columns, options.task, folder)
     source = ModelSource(default_model(loaded.inputs.n_words) if model is None else model)
     draft, sealed = make_plan(loaded, source, options, recipe)
+    copies = sealed_copies_note(sealed.opened, sealed.vault, [*sealed.splits.values()])
+    draft = replace(draft, notes=(*draft.notes, *copies))
     watcher = Tracked(Quiet() if quiet else Terminal(lang=lang), make_trackers(track, place))
     with Store(place) as store:
         cost = Cost(seconds_per_epoch(draft, sealed, source, recipe), options.workers)

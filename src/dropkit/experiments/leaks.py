@@ -17,7 +17,7 @@ from dropkit.experiments.dataset import CLASSIFICATION, Dataset, Index, Split
 from dropkit.experiments.table import TableInputs
 from dropkit.report.messages import Note
 
-__all__ = ["copies_note", "warnings_about"]
+__all__ = ["copies_note", "sealed_copies_note", "warnings_about"]
 
 PERFECT = 0.999
 UNEQUAL = 5
@@ -139,3 +139,17 @@ def _disagreeing(data: Dataset, rows: npt.NDArray[np.int64]) -> int:
     np.minimum.at(lowest, rows, data.y)
     np.maximum.at(highest, rows, data.y)
     return int((lowest != highest)[rows].sum())
+
+
+def sealed_copies_note(opened: Dataset, vault: Dataset, splits: Sequence[Split]) -> tuple[Note, ...]:
+    """One note if sealed rows are copies of rows that any pair trains on: how many of how many.
+
+    Inputs are compared by their hashes, before anything is trained. No target and no score of a sealed row is
+    looked at, so that nothing is opened.
+    """
+    trained = np.unique(np.concatenate([split.train for split in splits]))
+    copies = int(np.isin(vault.inputs.row_hashes(), opened.inputs.row_hashes()[trained]).sum())
+    if not copies:
+        return ()
+    rows = len(vault.y)
+    return (Note("note.sealed_copies", {"n": copies, "rows": rows, "share": 100 * copies / rows}),)

@@ -7,7 +7,8 @@ import pytest
 
 from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.columns import Columns
-from dropkit.experiments.leaks import copies_note
+from dropkit.experiments.leaks import copies_note, sealed_copies_note
+from dropkit.experiments.sealed import Cut, seal
 from dropkit.experiments.sources import load_data
 
 ROWS = 200
@@ -115,3 +116,19 @@ def test_equal_images_are_copies(cut: Callable[..., Any]) -> None:
     pixels = np.repeat(RNG.normal(size=(50, 1, 4, 4)), 2, axis=0)
     data = array_dataset(pixels, np.arange(100) % 2)
     assert copies_note(data, cut(data, 6, None)[1])[0].values["copies"] == 100
+
+
+def test_sealed_rows_with_a_copy_among_trained_rows_are_counted() -> None:
+    rows = np.concatenate([np.arange(160), np.arange(40)])
+    sealed = seal(array_dataset(rows[:, None], np.arange(200) % 2), Cut(6), seed=0)
+    opened, vault = (data.inputs.frame.iloc[:, 0].to_numpy() for data in (sealed.opened, sealed.vault))  # type: ignore[attr-defined]  # arrays of two axes are tables
+    splits = [*sealed.splits.values()][:1]
+    expected = sum(row in opened[splits[0].train] for row in vault)
+    (note,) = sealed_copies_note(sealed.opened, sealed.vault, splits)
+    assert 0 < expected < len(vault)
+    assert note.values == {"n": expected, "rows": len(vault), "share": 100 * expected / len(vault)}
+
+
+def test_without_copies_of_sealed_rows_nothing_is_said() -> None:
+    sealed = seal(array_dataset(np.arange(200)[:, None], np.arange(200) % 2), Cut(6), seed=0)
+    assert sealed_copies_note(sealed.opened, sealed.vault, [*sealed.splits.values()]) == ()

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from torch.utils.data import DataLoader
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    default_collate,
+    default_convert,
+)
 from torch.utils.data import Dataset as TorchDataset
 
 from dropkit.core.check import DropkitError, suggest
@@ -21,6 +29,7 @@ from dropkit.experiments.leaks import warnings_about
 from dropkit.experiments.reading import read_parquet, read_table
 from dropkit.experiments.table import breast_cancer, frame_dataset
 from dropkit.experiments.user_file import is_spec, load_function, reason
+from dropkit.report.messages import Note
 
 __all__ = ["FORMS", "load_data"]
 
@@ -115,7 +124,8 @@ def _in_memory(data: Any, columns: Columns, task: str) -> Dataset:
     if isinstance(data, pd.DataFrame):
         return frame_dataset(data.reset_index(drop=True), "table", columns, task)
     if isinstance(data, DataLoader):
-        data = data.dataset  # the study makes batches of its own
+        loaded = _in_memory(_dataset_of(data), columns, task)
+        return replace(loaded, notes=(*loaded.notes, Note("note.loader")))
     if not isinstance(data, TorchDataset) and not _is_pair(data):
         raise _unknown(data)
     if not isinstance(data, TorchDataset) and isinstance(data[0], pd.DataFrame):
@@ -126,6 +136,27 @@ def _in_memory(data: Any, columns: Columns, task: str) -> Dataset:
         return torch_dataset(data, task, **given)
     x, y = data
     return array_dataset(x, y, task, **given)
+
+
+def _dataset_of(loader: DataLoader[Any]) -> Any:
+    """What a loader reads from; one that makes of it more than batches in some order is refused."""
+    if isinstance(loader.dataset, IterableDataset):
+        return loader.dataset  # refused as such
+    if loader.collate_fn not in (default_collate, default_convert):
+        mend = "do its work in the Dataset, whose items are read one by one, or give arrays (x, y)"
+        raise DropkitError("data", "must be a DataLoader without a collate_fn", loader.collate_fn, mend)
+    sampler = loader.sampler
+    plain = type(loader.batch_sampler) in (BatchSampler, type(None))
+    if not plain or not (type(sampler) is SequentialSampler or _is_shuffling(sampler, loader.dataset)):
+        rule = "must be a DataLoader without a sampler: a study draws its rows itself"
+        mend = "give torch.utils.data.Subset(data, indices) for some rows, class_weight for unequal classes"
+        raise DropkitError("data", rule, type(sampler if plain else loader.batch_sampler).__name__, mend)
+    return loader.dataset
+
+
+def _is_shuffling(sampler: Any, data: Any) -> bool:
+    """Whether it gives every row once."""
+    return type(sampler) is RandomSampler and not sampler.replacement and sampler.num_samples == len(data)
 
 
 def _is_pair(data: Any) -> bool:

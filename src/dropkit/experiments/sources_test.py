@@ -8,11 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
+from dropkit.core.check import DropkitError
 from dropkit.experiments.columns import Columns
 from dropkit.experiments.dataset import Dataset
 from dropkit.experiments.sources import load_data
+from dropkit.report.messages import Note
 
 ROWS = 90
 RNG = np.random.default_rng(0)
@@ -139,3 +149,36 @@ def test_nullable_numbers_are_numbers() -> None:
 def test_names_in_a_parquet_index_are_columns(tmp_path: Path) -> None:
     FRAME.set_index("y").to_parquet(tmp_path / "t.parquet")
     assert load_data(tmp_path / "t.parquet", Columns("y")).y.tolist() == Y.tolist()
+
+
+def two(batch: Any) -> Any:
+    return torch.utils.data.default_collate(batch)
+
+
+class Backwards(BatchSampler):
+    """Batches of one's own."""
+
+
+CHOOSING: dict[str, tuple[dict[str, Any], str]] = {
+    "collate_fn": ({"collate_fn": two}, "without a collate_fn.*its work in the Dataset"),
+    "some rows": ({"sampler": SubsetRandomSampler(range(60))}, "got 'SubsetRandomSampler'; .*Subset"),
+    "weights": ({"sampler": WeightedRandomSampler([1.0] * ROWS, ROWS)}, "sampler.*class_weight"),
+    "rows again": ({"sampler": RandomSampler(TENSORS, replacement=True)}, "without a sampler"),
+    "fewer rows": ({"sampler": RandomSampler(TENSORS, num_samples=60)}, "without a sampler"),
+    "batches": ({"batch_sampler": Backwards(SequentialSampler(TENSORS), 5, False)}, "Backwards"),
+}
+
+
+@pytest.mark.parametrize("given", CHOOSING)
+def test_a_loader_that_changes_rows_or_chooses_them_is_refused(given: str) -> None:
+    options, said = CHOOSING[given]
+    with pytest.raises(DropkitError, match=said):
+        load_data(DataLoader(TENSORS, **options))
+
+
+@pytest.mark.parametrize(
+    "options", [{"batch_size": None}, {"batch_size": 7, "shuffle": True, "drop_last": True}]
+)
+def test_what_is_read_of_a_loader_is_said(options: dict[str, Any]) -> None:
+    assert Note("note.loader") in load_data(DataLoader(TENSORS, **options)).notes
+    assert Note("note.loader") not in load_data(TENSORS).notes

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import re
+import sys
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,7 +32,9 @@ _FIRST = 2  # numbers below mean no word
 _FEWEST = 2  # of a word that is seen once nothing is learned but its row
 _COVERED = 0.99
 _SIGN = "\u3040-\u30ff\u3400-\u9fff"  # Japanese and Chinese stand without spaces: every sign is a word
-_TOKEN = rf"(?u)[{_SIGN}]|[^\W{_SIGN}]+"
+_JOINERS = "\u200c\u200d"  # stand within words of Persian and of India
+
+Hashes = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -39,11 +45,13 @@ class WordInputs:
         numbers: int64; of texts, numbers from 2 on count `words`, which every training part numbers anew.
         n_words: that a model is made for; every number it sees lies below. It is the same for all splits.
         words: of texts, in the order of the alphabet; empty where the numbers are the user's own and stay.
+        hashes: of whole texts, one a row, as the numbers end with the length; None where they are all.
     """
 
     numbers: Index
     n_words: int
     words: tuple[str, ...] = ()
+    hashes: Hashes | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -52,7 +60,8 @@ class WordInputs:
 
     def take(self, rows: Index) -> WordInputs:
         """Some of the rows."""
-        return replace(self, numbers=self.numbers[rows])
+        hashes = None if self.hashes is None else self.hashes[rows]
+        return replace(self, numbers=self.numbers[rows], hashes=hashes)
 
     def encoder(self, train: Index) -> Callable[[WordInputs], Index]:
         """Number the commonest words of the training part, the most frequent first; others are unknown."""
@@ -70,9 +79,9 @@ class WordInputs:
         """The numbers and the words."""
         return repr((self.numbers.shape, self.n_words, self.words)).encode() + self.numbers.tobytes()
 
-    def row_hashes(self) -> npt.NDArray[np.uint64]:
-        """Of the words of each row."""
-        return hash_rows(self.numbers)
+    def row_hashes(self) -> Hashes:
+        """Of all words of each row, those beyond the length too; a text without a word equals no other."""
+        return hash_rows(self.numbers) if self.hashes is None else self.hashes
 
 
 def numbered_words(x: npt.NDArray[Any]) -> WordInputs:
@@ -112,10 +121,10 @@ def text_column(frame: pd.DataFrame, name: str) -> tuple[WordInputs, tuple[Note,
 def texts(name: str, values: pd.Series) -> tuple[WordInputs, tuple[Note, ...]]:
     """Inputs from one text a row, and notes.
 
-    Words are runs of letters and digits in lower case; each Chinese or Japanese sign is one. A text without
-    a word counts as one unknown word. The length, which 99 % of all texts do not exceed (256 at most), and
-    the number of words (those that stand twice in all texts, 20,000 at most) are the same for all splits:
-    a model is made for them. Which words these are is decided by each training part for itself.
+    Words are runs of letters, their marks and digits in lower case; each Chinese or Japanese sign is one. A
+    text without a word counts as one unknown word. The length, which 99 % of all texts do not exceed (256 at
+    most), and the number of words (those that stand twice in all texts, 20,000 at most) are the same for all
+    splits: a model is made for them. Which words these are is decided by each training part for itself.
 
     Args:
         name: of what they are, in refusals.
@@ -129,7 +138,7 @@ def texts(name: str, values: pd.Series) -> tuple[WordInputs, tuple[Note, ...]]:
     ((4,), 5)
     """
     _check_texts(name, values)
-    split = CountVectorizer(token_pattern=_TOKEN).build_analyzer()
+    split = CountVectorizer(token_pattern=_token()).build_analyzer()
     every = [split(text) if isinstance(text, str) else [] for text in values]
     lengths = np.array([len(row) for row in every])
     length = min(max(int(np.quantile(lengths, _COVERED, method="higher")), 1), MAX_LENGTH)
@@ -138,8 +147,30 @@ def texts(name: str, values: pd.Series) -> tuple[WordInputs, tuple[Note, ...]]:
     if not known:
         rule = "must hold texts with words that stand there more than once"
         raise DropkitError(name, rule, counted(len(words), "word"), "bring more texts")
-    inputs = WordInputs(numbers, _FIRST + min(known, MAX_WORDS), words)
+    inputs = WordInputs(numbers, _FIRST + min(known, MAX_WORDS), words, _hashes(every))
     return inputs, _notes(inputs, lengths)
+
+
+@functools.cache
+def _token() -> str:
+    letter = rf"[^\W{_SIGN}]"
+    return rf"(?u)[{_SIGN}]|{letter}(?:{letter}|[{_marks()}{_JOINERS}])*"
+
+
+def _marks() -> str:
+    """Signs that stand at a letter, such as the vowels of Hindi: no letters to `re`, but parts of words."""
+    signs = map(chr, range(sys.maxunicode + 1))
+    marks = [sign for sign in signs if unicodedata.category(sign) in ("Mn", "Mc")]
+    codes = [ord(sign) for sign in marks if not re.match(f"[{_SIGN}]", sign)]
+    runs = itertools.groupby(enumerate(codes), lambda each: each[1] - each[0])
+    spans = [[code for _, code in run] for _, run in runs]
+    return "".join(f"{chr(span[0])}-{chr(span[-1])}" for span in spans)
+
+
+def _hashes(rows: Sequence[Sequence[str]]) -> Hashes:
+    # No word holds a space, so that a row without words equals neither a text nor another such row.
+    whole = [" ".join(words) or f" {row}" for row, words in enumerate(rows)]
+    return pd.util.hash_array(np.array(whole, dtype=object), categorize=False)
 
 
 def _check_texts(name: str, values: pd.Series) -> None:

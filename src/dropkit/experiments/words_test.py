@@ -92,6 +92,30 @@ def test_rows_of_equal_words_have_equal_hashes_and_the_digest_sees_every_word() 
     assert len({*contents, inputs_of("a a", "b").content()}) == 4
 
 
+MARKED = [
+    *("हिन्दी भाषा", "தமிழ் மொழி", "ภาษาไทย", "עִבְרִית שלום"),
+    *("cafe\u0301 nai\u0308ve", "می\u200cخواهم کتاب", "क्\u200dष"),
+]
+
+
+@pytest.mark.parametrize("text", MARKED)
+def test_marks_and_joiners_stay_at_their_letters(text: str) -> None:
+    assert inputs_of(text, text).words == tuple(sorted(text.split()))
+
+
+def test_a_mark_without_a_letter_is_no_word_and_a_voiced_kana_stays_a_sign() -> None:
+    assert inputs_of("❤\ufe0f ok", "ok").words == ("ok",)
+    assert inputs_of("か\u3099", "か").words == ("か", "\u3099")
+
+
+def test_texts_that_differ_beyond_the_length_and_empty_ones_are_no_copies() -> None:
+    inputs = inputs_of(*["a b"] * 300, "a b c", "a b d", "", "...", "a b c")
+    assert inputs.shape == (2,)
+    hashes = inputs.take(np.arange(299, 305)).row_hashes().tolist()
+    assert len(set(hashes)) == 5
+    assert hashes[1] == hashes[5] == inputs.row_hashes()[300]
+
+
 class Items(TorchDataset[Any]):
     def __len__(self) -> int:
         return ROWS
