@@ -8,7 +8,10 @@ from playwright.sync_api import sync_playwright
 from tools import look
 
 CHROMIUM = next(filter(None, map(shutil.which, look._CHROMIUM)), None)
-SOUND = "<html lang='en'><head><title>a</title></head><body><main><h1>a</h1><p{}>some words</p></main></body></html>"
+SOUND = (
+    "<html lang='en'><head><title>a</title></head>"
+    "<body><main><h1>a</h1><p{}>some words</p></main></body></html>"
+)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="looks at pages need a browser: apt-get install chromium")

@@ -170,7 +170,8 @@ def _marks() -> str:
 def _hashes(rows: Sequence[Sequence[str]]) -> Hashes:
     # No word holds a space, so that a row without words equals neither a text nor another such row.
     whole = [" ".join(words) or f" {row}" for row, words in enumerate(rows)]
-    return pd.util.hash_array(np.array(whole, dtype=object), categorize=False)
+    hashes: Hashes = pd.util.hash_array(np.array(whole, dtype=object), categorize=False)
+    return hashes
 
 
 def _check_texts(name: str, values: pd.Series) -> None:

@@ -13,6 +13,7 @@ from dropkit.report.plan import Arm
 __all__ = ["Repeat", "repeat_of"]
 
 _FUNCTIONS = ("model", "metric")
+_ROWS = ("data", "group", "time")  # lists with an entry a row, which stand in study.json
 _OBJECT = re.compile(r"<(.*)>")
 
 
@@ -50,7 +51,7 @@ def repeat_of(settings: Mapping[str, Any]) -> Repeat:
 def _own(name: str, value: Any) -> tuple[str, ...]:
     """The names of an option's objects."""
     if isinstance(value, list):
-        objects = any(_own(name, each) for each in value)
+        objects = name in _ROWS or any(_own(name, each) for each in value)
         return () if not objects else ("x", "y") if name == "data" and len(value) == 2 else (name,)
     found = _OBJECT.fullmatch(value) if isinstance(value, str) else None
     if not found:

@@ -20,6 +20,8 @@ ARMS = json.loads(json.dumps([asdict(arm) for arm in GIVEN]))
         ({"data": "digits", "model": "<f.<locals>.net>"}, "dropkit.study('digits', model=net)", ("net",)),
         ({"data": "digits", "model": "<<lambda>>"}, "dropkit.study('digits', model=model)", ("model",)),
         ({"data": "digits", "recipe": "<Recipe>"}, "dropkit.study('digits', recipe=recipe)", ("recipe",)),
+        ({"data": "a.csv", "group": [1, 2] * 500}, "dropkit.study('a.csv', group=group)", ("group",)),
+        ({"data": [[[1.0]], [0]], "time": ["2026"]}, "dropkit.study((x, y), time=time)", ("x", "y", "time")),
         ({"data": "digits", "metric": "<mae>"}, "dropkit.study('digits', metric=mae)", ("mae",)),
         (
             {"data": "digits", "arms": ARMS},
