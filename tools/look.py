@@ -76,12 +76,21 @@ def problems(browser: Browser, page: Path, name: str) -> list[str]:
             shown.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
         shown.screenshot(path=page.with_name(f"{page.stem}-{name}.png"), full_page=True)
         strangers = [f"asks for {url}" for url in asked if not url.startswith(("file:", "data:"))]
-        return [*strangers, *_overflow(shown), *_violations(shown)]
+        return [*strangers, *_overflow(shown), *_cut(shown, name), *_violations(shown)]
 
 
 def _overflow(page: Page) -> list[str]:
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     return [f"is {wider} pixels wider than its window"] if wider > 0 else []
+
+
+def _cut(page: Page, name: str) -> list[str]:
+    """Tables whose last columns are out of sight; only on a phone may they be scrolled."""
+    if name == "narrow":
+        return []
+    cut = "[...document.querySelectorAll('.wide')].filter(each => each.scrollWidth > each.clientWidth)"
+    captions = page.evaluate(f"{cut}.map(each => each.innerText.split('\\n')[0])")
+    return [f"hides columns of the table {caption!r}" for caption in captions]
 
 
 def _violations(page: Page) -> list[str]:

@@ -62,7 +62,7 @@ def _arms(words: Words) -> list[str]:
         families=_all(words, list(search.families)),
         trials=search.trials,
         round=search.round,
-        splits=search.splits,
+        splits=words.say("count.splits_of_their_own", n=search.splits),
         finalists=search.finalists,
     )
     return [searched, *([words.say("plan.prune")] if search.prune else [])]
