@@ -1,8 +1,8 @@
 """What the README says that studies found, once more: `python -m tools.findings NAME [FILE]`.
 
-Reports go to build/findings. Epochs and trials are given, so that no answer but that on the digits, the default
-study, depends on the machine. The bicycles need ISLP's file Bikeshare.csv (`pip download --no-deps ISLP`), the
-glosses WordNet's file data.noun (on Debian: `apt-get install wordnet-base`, which puts it into
+Reports go to build/findings. Epochs and trials are given, so that no answer but that on the digits, the
+default study, depends on the machine. The bicycles need ISLP's file Bikeshare.csv (`pip download --no-deps
+ISLP`), the glosses WordNet's file data.noun (on Debian: `apt-get install wordnet-base`, which puts it into
 /usr/share/wordnet).
 """
 
