@@ -1,11 +1,14 @@
 """What repeats the README's findings asks for what a study takes, and reads WordNet as it is written."""
 
 import inspect
+import json
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from tools.findings import STUDIES, glosses, main
+from tests import made_up
+from tools.findings import STUDIES, glosses, main, table
 
 from dropkit.experiments import study
 
@@ -25,6 +28,16 @@ def test_glosses_are_explanations_without_examples_of_kinds_that_are_not_rare(tm
     found = glosses(path)
     assert Counter(found.kind) == {"act": 200}
     assert set(found.gloss) == {f"an explanation {number}" for number in range(200)}
+
+
+def test_the_table_has_a_row_with_the_headline_of_every_study_that_was_made(tmp_path: Path) -> None:
+    (tmp_path / "bicycles").mkdir()
+    result = made_up.study()
+    (tmp_path / "bicycles" / "study.json").write_text(json.dumps(asdict(result)))
+    *_, row = table(tmp_path).splitlines()
+    assert row == f"| bicycles | 700 | error 30.00 % | {result.verdict.headline} |"
+    *_, row = table(tmp_path, "zh").splitlines()
+    assert row == f"| bicycles | 700 | 错误率 30.00 % | {made_up.study('zh').verdict.headline} |"
 
 
 @pytest.mark.parametrize("arguments", [[], ["nothing"], ["glosses"], ["glosses", "a", "b"]])

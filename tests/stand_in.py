@@ -47,7 +47,7 @@ def settle(trainer: Trainer, jobs: list[Job]) -> tuple[list[Run], int]:
 
 
 def process_of(job: Job, folder: Path) -> int:
-    for _ in range(600):
+    for _ in range(3600):
         for path in folder.glob(f"{job.id}.*"):
             return int(path.suffix[1:])
         time.sleep(0.05)
@@ -56,7 +56,7 @@ def process_of(job: Job, folder: Path) -> int:
 
 def is_gone(process: int) -> bool:
     """Whether a process ends within half a minute."""
-    for _ in range(600):
+    for _ in range(3600):
         if not Path(f"/proc/{process}").exists():
             return True
         time.sleep(0.05)

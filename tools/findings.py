@@ -1,9 +1,9 @@
 """What the README says that studies found, once more: `python -m tools.findings NAME [FILE]`.
 
-Reports go to build/findings. Epochs and trials are given, so that no answer but that on the digits, the
-default study, depends on the machine. The bicycles need ISLP's file Bikeshare.csv (`pip download --no-deps
-ISLP`), the glosses WordNet's file data.noun (on Debian: `apt-get install wordnet-base`, which puts it into
-/usr/share/wordnet).
+Reports go to build/findings; `python -m tools.findings table` writes the README's table from them, with `zh`
+in Chinese. Epochs and trials are given, so that no answer but that on the digits, the default study, depends
+on the machine. The bicycles need ISLP's file Bikeshare.csv (`pip download --no-deps ISLP`), the glosses
+WordNet's file data.noun (on Debian: `apt-get install wordnet-base`, which puts it into /usr/share/wordnet).
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ from typing import Any
 import pandas as pd
 
 import dropkit
-from dropkit.report.plan import Arm
+from dropkit.cli.report import told
+from dropkit.report.load import load_result
+from dropkit.report.plan import NONE, Arm
+from dropkit.report.record import StudyResult
+from dropkit.report.words import Words
 
-__all__ = ["STUDIES", "glosses"]
+__all__ = ["STUDIES", "glosses", "table"]
 
 GIVEN = (
     Arm("none", "none"),
@@ -89,8 +93,33 @@ def _kind(head: str) -> str:
     return _KINDS[int(head.split()[1]) - 3]
 
 
+_TITLES = {"en": ("study", "learns from", "none", "answer"), "zh": ("研究", "训练行数", "无正则", "结论")}
+
+
+def table(folder: Path, lang: str = "en") -> str:
+    """What the studies below a folder say, as a table in Markdown.
+
+    Args:
+        folder: with one folder a study, by the names of `STUDIES`.
+        lang: of the headlines, `en` or `zh`.
+    """
+    found = [(name, folder / name) for name in STUDIES if (folder / name).is_dir()]
+    rows = [_TITLES[lang], ("---",) * 4, *(_row(name, load_result(path), lang) for name, path in found)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _row(name: str, result: StudyResult, lang: str) -> tuple[str, ...]:
+    words, metric = Words(result.plan, lang), result.plan.metrics[0]
+    none = next(each for each in result.arms if each.arm.name == NONE)
+    score = f"{words.label(metric)} {words.quantity(metric, getattr(none.select, metric))}"
+    return name, f"{result.plan.parts.train:,}", score, told(result, lang).verdict.headline
+
+
 def main(arguments: list[str]) -> None:
     """Make one of them; its report stays."""
+    if arguments[:1] == ["table"]:
+        print(table(Path("build/findings"), *arguments[1:2]))
+        return
     if len(arguments) not in (1, 2) or arguments[0] not in STUDIES:
         sys.exit(f"write `python -m tools.findings NAME [FILE]`, NAME being one of {', '.join(STUDIES)}")
     name, options = arguments[0], dict(STUDIES[arguments[0]])

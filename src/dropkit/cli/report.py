@@ -15,7 +15,7 @@ from dropkit.core.check import DropkitError
 if TYPE_CHECKING:
     from dropkit.report.record import StudyResult
 
-__all__ = ["report"]
+__all__ = ["report", "told"]
 
 _PAGE, _COMPARED = "report.html", "compare.html"
 _MOST = 2
@@ -52,14 +52,14 @@ def report(
     if len(folders) > _MOST:
         rule = "are the folder of a study or of two"
         raise DropkitError("folders", rule, folders, "compare them two by two")
-    results = [_told(load_result(folder), lang) for folder in folders]
+    results = [told(load_result(folder), lang) for folder in folders]
     if len(results) == 1:
         _one(results[0], out or _beside(folders[0], _PAGE), lang, as_json)
     else:
         _two((results[0], results[1]), folders, out or _beside(folders[0], _COMPARED), lang, as_json)
 
 
-def _told(result: StudyResult, lang: str) -> StudyResult:
+def told(result: StudyResult, lang: str) -> StudyResult:
     """The result with its verdict in the language that is asked for, whatever that of the study was."""
     from dropkit.experiments.verdict import judge
 
