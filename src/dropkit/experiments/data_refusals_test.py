@@ -72,6 +72,8 @@ class Lazy(Endless):
 
 OBJECTS: dict[str, tuple[Any, Columns, str]] = {
     "a number": (7, Columns(), r"data must be one of digits, .* a DataFrame or a torch Dataset, got 7"),
+    "a file without its function": ("net.py", Columns(), "write FILE.py:make_data, a function without"),
+    "a dict": ({"x": X, "y": Y}, Columns(), r"got \{'x'.*give \(x, y\), or a DataFrame and target="),
     "three arrays": ((X, Y, Y), Columns(), r"data must be one of"),
     "a misspelt name": ("breast-cancr", Columns(), r"did you mean 'breast-cancer'"),
     "a file of another kind": ("table.xlsx", Columns(), r"data must be one of .*FILE\.csv"),

@@ -17,7 +17,7 @@ from torch.nn.parameter import is_lazy
 
 from dropkit.core.check import DropkitError, suggest
 from dropkit.experiments.randomness import seeded
-from dropkit.experiments.user_file import is_spec, load_function, reason, split_spec
+from dropkit.experiments.user_file import is_spec, load_function, name_of, reason, split_spec
 from dropkit.experiments.word_dropout import PADDING
 
 __all__ = [
@@ -120,9 +120,7 @@ class ModelSource:
     @property
     def name(self) -> str:
         """As the user wrote it."""
-        return (
-            self.source if isinstance(self.source, str) else getattr(self.source, "__qualname__", "callable")
-        )
+        return self.source if isinstance(self.source, str) else name_of(self.source, "callable")
 
     def digest(self, model: nn.Module, input_shape: tuple[int, ...], n_words: int = 0) -> str:
         """Hash of all that makes the model what it is, so that a changed model is another.

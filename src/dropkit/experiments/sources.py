@@ -103,7 +103,9 @@ def _read(data: str, columns: Columns, task: str) -> Dataset:
 
 def _unknown(data: Any) -> DropkitError:
     rule = f"must be one of {', '.join(FORMS)}, arrays (x, y), a DataFrame or a torch Dataset"
-    return DropkitError("data", rule, data, suggest(data, FORMS))
+    if not isinstance(data, str):
+        return DropkitError("data", rule, data, "give (x, y), or a DataFrame and target=")
+    return DropkitError("data", rule, data, _MEND_DATA if data.endswith(".py") else suggest(data, FORMS))
 
 
 def _made(spec: str) -> Any:
