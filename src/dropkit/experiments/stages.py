@@ -157,8 +157,8 @@ class Stages:
         ready = {run.id for run in done}
         fresh: list[Run] = []
         # Whatever is finished when someone stops has been noted by then, and what an earlier look asked for.
-        noted = {run.id for run in self.runs}
-        for run in (run for run in done if run.id not in noted):
+        noted = {(run.id, run.arm) for run in self.runs}
+        for run in (run for run in done if (run.id, run.arm) not in noted):
             self.runs.append(run)
             self.watcher.finished(run)
         left = [job for job in jobs if job.id not in ready]
