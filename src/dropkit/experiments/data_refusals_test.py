@@ -104,6 +104,12 @@ OBJECTS: dict[str, tuple[Any, Columns, str]] = {
     "huge pixels": ((np.full((ROWS, 1, 2, 2), -1e39), Y), Columns(), r"data x must stay within ±1e\+38"),
     "a huge column": (FRAME.assign(a=1e300), Columns("y"), r"column 'a' must stay within ±1e\+38"),
     "a target in too large a unit": ((X, X[:, 0] * 1e-200), Columns(), "must vary by 1e-100 or more"),
+    "a target of dates": (
+        FRAME.assign(y=pd.date_range("2026-01-01", periods=ROWS)),
+        Columns("y"),
+        "every class.*; merge or remove rare classes, or write a quantity as numbers",
+    ),
+    "a target by number": (FRAME, Columns(5), "target must name a column of the table by text, got 5"),  # type: ignore[arg-type]  # as users do
     "masked inputs": ((np.ma.masked_greater(X, 1), Y), Columns(), "data x must have no masked entries"),
     "a masked target": ((X, np.ma.masked_equal(Y, 1)), Columns(), "data y must have no masked entries"),
     "a target with gaps": ((X, [None] * 20 + ["a", "b"] * 35), Columns(), "data y must be known for every"),

@@ -84,7 +84,9 @@ def _classes(name: str, values: npt.NDArray[Any]) -> tuple[tuple[str, ...], npt.
     if counts.min() < MIN_CLASS_ROWS:
         rare = levels[counts.argmin()]
         rule = f"needs at least {MIN_CLASS_ROWS} rows of every class"
-        mend = "merge or remove rare classes, or ask for task=regression if the target is a quantity"
+        quantity = ", or ask for task=regression if the target is a quantity"
+        numeric = np.issubdtype(values.dtype, np.number)
+        mend = f"merge or remove rare classes{quantity if numeric else ', or write a quantity as numbers'}"
         raise DropkitError(name, rule, f"{rare}: {counted(int(counts.min()), 'row')}", mend)
     return tuple(str(level) for level in levels), y.astype(np.int64)
 
