@@ -1,14 +1,17 @@
-"""Study a model and a torch Dataset of your own, with times that the parts must respect.
+"""Study a model, a torch Dataset and a training step of your own, with times that the parts must respect.
 
 Run: python examples/study_own_model.py
 """
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 import dropkit
 from dropkit.experiments.families import UNREGULARISED
+from dropkit.experiments.recipe import Recipe
 from dropkit.report.plan import Arm
 
 LENGTH = 8
@@ -41,6 +44,15 @@ class Residual(nn.Module):
         return self.line(x) + self.curve(x)  # type: ignore[no-any-return]  # torch declares Any
 
 
+def step(model: nn.Module, batch: tuple[Tensor, Tensor], optimizer: Optimizer) -> Tensor:
+    """One step of a plain loop, which outliers pull less."""
+    optimizer.zero_grad()
+    loss = F.smooth_l1_loss(model(batch[0]).squeeze(1), batch[1])
+    torch.autograd.backward(loss)
+    optimizer.step()
+    return loss
+
+
 def main() -> None:
     """Every network learns from the past and is judged on what comes after."""
     waves = Waves()
@@ -48,6 +60,7 @@ def main() -> None:
         waves,
         time=range(len(waves)),
         model=Residual,
+        recipe=Recipe(step=step),
         arms=(UNREGULARISED, Arm("dropout", "dropout", rate=0.2), Arm("decay", "decay", weight_decay=0.1)),
         pairs=6,  # a real study has 10 or more, and the arms that dropkit proposes
         epochs=20,

@@ -40,7 +40,9 @@ def study(
         typer.Option(help="mlp, cnn, text or FILE.py:make_model; default text for words, else mlp."),
     ] = None,
     task: Annotated[str, typer.Option(help="auto, classification or regression.")] = "auto",
-    metric: Annotated[str, typer.Option(help="accuracy, rmse, nll or FILE.py:fn.")] = "error",
+    metric: Annotated[
+        str, typer.Option(help="error (also accuracy, rmse), nll or FILE.py:fn, smaller is better.")
+    ] = "error",
     margin: Annotated[
         str,
         typer.Option(help="A smaller difference counts as none: points of error, else % of none's score."),
@@ -55,7 +57,9 @@ def study(
     trials: Annotated[
         int | None, typer.Option(help="Settings that each family tries; default from the budget.")
     ] = None,
-    looks: Annotated[int, typer.Option(help="How often the comparison may end early.")] = 1,
+    looks: Annotated[
+        int, typer.Option(help="Times at which the comparison may end; 1: at its end alone.")
+    ] = 1,
     design: Annotated[
         str, typer.Option(help="splits: one for every pair; seeds: one split for all.")
     ] = "splits",

@@ -20,15 +20,18 @@ from dropkit.experiments.columns import Columns, group_codes, in_short, short, t
 from dropkit.experiments.dataset import Dataset, ImageInputs, Inputs
 from dropkit.experiments.reading import check_file
 from dropkit.experiments.table import table_inputs
-from dropkit.experiments.target import check_finite, decide_target
+from dropkit.experiments.target import check_inputs, decide_target, known
+from dropkit.experiments.user_file import reason
 from dropkit.experiments.words import numbered_words, texts
 from dropkit.report.messages import Note
 from dropkit.report.words import printable
 
-__all__ = ["array_dataset", "npz_dataset", "torch_dataset"]
+__all__ = ["MEND_Y", "array_dataset", "npz_dataset", "plain_array", "torch_dataset"]
 
 MAX_BYTES = 2**33
+MEND_Y = "give one number or name a row: y.argmax(1) for one-hot classes, y.ravel() for a single column"
 _MEND_NPZ = "save plain arrays: numpy.savez('FILE.npz', x=x, y=y)"
+_PAIR = "must be (x, y) of as many rows, y one-dimensional"
 
 
 def array_dataset(
@@ -61,14 +64,13 @@ def array_dataset(
     >>> array_dataset(np.zeros((80, 1, 4, 4)), np.arange(80) % 2).task
     'classification'
     """
-    x, y = _array("data x", x), _array("data y", y)
+    x, y = plain_array("data x", x), plain_array("data y", y)
     text = x.ndim == 1 and x.dtype.kind not in "biuf"
     if (x.ndim not in (2, 3, 4) and not text) or y.ndim != 1 or len(x) != len(y):
-        rule = "must be (x, y) of as many rows, y one-dimensional"
         mend = "give x as (rows, columns), (rows, steps, features), (rows, channels, height, width) or texts"
-        raise DropkitError("data", rule, (x.shape, y.shape), mend)
-    for argument, values in (("data x", x), ("data y", y)):
-        check_finite(argument, values)
+        raise DropkitError("data", _PAIR, (x.shape, y.shape), MEND_Y if y.ndim == 2 else mend)
+    check_inputs("data x", x)
+    y = known("data y", y)
     target = decide_target("data y", y, task)
     inputs, notes = texts("data x", pd.Series(x)) if text and not words else (_inputs(x, words), ())
     return Dataset(
@@ -83,17 +85,34 @@ def array_dataset(
     )
 
 
-def _array(argument: str, values: Any) -> npt.NDArray[Any]:
+def plain_array(argument: str, values: Any) -> npt.NDArray[Any]:
+    """Values as an array of real numbers or texts; what NumPy would misread without a word is refused.
+
+    >>> plain_array("x", torch.ones(2, dtype=torch.bfloat16, requires_grad=True))
+    array([1., 1.], dtype=float32)
+    """
+    if np.ma.is_masked(values):
+        mend = "fill or remove what is masked, or give a DataFrame, whose cells may be empty"
+        raise DropkitError(argument, "must have no masked entries", type(values).__name__, mend)
+    if hasattr(values, "toarray"):  # of SciPy, which NumPy would take for one object
+        raise DropkitError(argument, "must be dense", type(values).__name__, "give values.toarray()")
     try:
         # An array of texts would give each the room of the longest.
-        array = np.asarray(values, dtype=object if _is_text(values) else None)
-    except ValueError as error:  # a ragged list
-        raise DropkitError(
-            argument, "must be an array", type(values).__name__, "give rows of equal length"
-        ) from error
+        array = np.asarray(_of_tensor(values), dtype=object if _is_text(values) else None)
+    except (ValueError, TypeError, RuntimeError) as error:  # a ragged list, a sparse tensor
+        mend = "give rows of equal length; of a tensor values.to_dense()"
+        raise DropkitError(argument, "must be an array", type(values).__name__, mend) from error
     if array.dtype.kind in "cmMV":
         raise DropkitError(argument, "must hold real numbers", array.dtype, "turn it into real numbers")
     return array
+
+
+def _of_tensor(values: Any) -> Any:
+    """A tensor as an array, from any device and of any floating type; all else as it is."""
+    if not isinstance(values, torch.Tensor):
+        return values
+    known_to_numpy = not values.is_floating_point() or values.dtype.itemsize > 2
+    return (values if known_to_numpy or values.dtype is torch.float16 else values.float()).numpy(force=True)
 
 
 def _is_text(values: Any) -> bool:
@@ -101,7 +120,9 @@ def _is_text(values: Any) -> bool:
 
 
 def _series(argument: str, values: Any, rows: int) -> pd.Series:
-    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray | pd.Series | torch.Tensor):
+    if isinstance(values, str) or not isinstance(
+        values, Sequence | np.ndarray | pd.Series | pd.Index | torch.Tensor
+    ):
         raise DropkitError(
             argument, "must hold one value a row for arrays", values, "give a list or an array"
         )
@@ -201,7 +222,7 @@ def torch_dataset(
     if isinstance(data, IterableDataset):
         mend = "collect its items into arrays (x, y)"
         raise DropkitError("data", "must have a length, to be cut into parts", name, mend)
-    items = [_item(name, row, data[row]) for row in range(len(data))]  # type: ignore[arg-type]  # torch declares none
+    items = _items(name, data)
     if not items:
         raise DropkitError("data", "must hold items", f"{name} of length 0", "add rows")
     shape = items[0][0].shape
@@ -213,11 +234,21 @@ def torch_dataset(
     return array_dataset(x, y, task, group=group, time=time, name=name, words=words)
 
 
+def _items(name: str, data: Any) -> list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    try:
+        return [_item(name, row, data[row]) for row in range(len(data))]
+    except DropkitError:
+        raise
+    except (Exception, SystemExit) as error:
+        rule = f"must give its length and every item: {reason(error)}"
+        raise DropkitError("data", rule, name, "read every item by hand once") from error
+
+
 def _item(name: str, row: int, item: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     if not isinstance(item, tuple | list) or len(item) != 2:
         rule = f"must give pairs (x, y): item {row} of {name} is none"
         raise DropkitError("data", rule, type(item).__name__, "return (x, y) from __getitem__")
-    x, y = (_array(f"data {part}", value) for part, value in zip("xy", item, strict=True))
+    x, y = (plain_array(f"data {part}", value) for part, value in zip("xy", item, strict=True))
     if y.ndim != 0:
         raise DropkitError(
             "data y", f"must be one number or name an item (item {row})", y.shape, "return one target"

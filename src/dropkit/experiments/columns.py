@@ -103,7 +103,7 @@ class Columns:
 def _check_name(argument: str, name: Any, names: Sequence[str]) -> None:
     if not isinstance(name, str):
         raise DropkitError(
-            argument, "must name a column of the table", name, f"choose from {in_short(names)}"
+            argument, "must name a column of the table by text", name, f"choose from {in_short(names)}"
         )
     if name not in names:
         mend = suggest(name, names, otherwise=f"choose from {in_short(names)}")

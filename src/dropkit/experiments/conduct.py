@@ -26,7 +26,7 @@ from dropkit.experiments.settings import registered_settings, settings_of
 from dropkit.experiments.sources import load_data
 from dropkit.experiments.store import FILE, Store, prepare_folder
 from dropkit.experiments.trackers import Tracked, make_trackers
-from dropkit.experiments.user_file import is_spec
+from dropkit.experiments.user_file import is_spec, name_of
 from dropkit.report.messages import messages
 from dropkit.report.page import render_page
 from dropkit.report.plan import Arm, Plan
@@ -193,7 +193,7 @@ def study(
 
 
 def _name(metric: Any) -> str:
-    return metric if isinstance(metric, str) else getattr(metric, "__qualname__", repr(metric))
+    return metric if isinstance(metric, str) else name_of(metric, repr(metric))
 
 
 def _freeze(draft: Plan, cost: Cost, options: Options, known: str | None) -> Plan:

@@ -23,6 +23,7 @@ from dropkit.experiments.runner import run_all
 from dropkit.report.plan import Arm, Job
 from dropkit.report.plan_text import plan_lines
 from dropkit.report.record import Run, StudyResult
+from dropkit.report.watcher import Quiet
 
 Tiny = Callable[..., StudyResult]
 ARMS = (NONE, Arm("dropout 0.5", "dropout", rate=0.5))
@@ -54,6 +55,15 @@ def count_runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(stages, "run_all", counting)
     return counts
+
+
+def test_a_run_is_counted_once_however_many_looks_there_are(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(Quiet, "finished", lambda _, run: told.append(run.id))
+    runs = tiny(looks=2).runs
+    assert sorted(told) == sorted(run.id for run in runs)
 
 
 def test_a_study_leaves_a_page_a_record_and_every_run(tiny: Tiny, tmp_path: Path) -> None:

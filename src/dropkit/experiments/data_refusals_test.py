@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import IterableDataset, TensorDataset
 
@@ -47,8 +48,32 @@ class Items(TorchDataset[Any]):
         return self.items[row]
 
 
+class Endless(TorchDataset[Any]):
+    """Without a length, and nobody says so."""
+
+    def __getitem__(self, row: int) -> Any:
+        return X[row], Y[row]
+
+
+class Lazy(Endless):
+    """Fails at its last item."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __len__(self) -> int:
+        return ROWS
+
+    def __getitem__(self, row: int) -> Any:
+        if row == ROWS - 1:
+            raise self.error
+        return X[row], Y[row]
+
+
 OBJECTS: dict[str, tuple[Any, Columns, str]] = {
     "a number": (7, Columns(), r"data must be one of digits, .* a DataFrame or a torch Dataset, got 7"),
+    "a file without its function": ("net.py", Columns(), "write FILE.py:make_data, a function without"),
+    "a dict": ({"x": X, "y": Y}, Columns(), r"got \{'x'.*give \(x, y\), or a DataFrame and target="),
     "three arrays": ((X, Y, Y), Columns(), r"data must be one of"),
     "a misspelt name": ("breast-cancr", Columns(), r"did you mean 'breast-cancer'"),
     "a file of another kind": ("table.xlsx", Columns(), r"data must be one of .*FILE\.csv"),
@@ -75,6 +100,28 @@ OBJECTS: dict[str, tuple[Any, Columns, str]] = {
         r"text or nothing in every row \(row 8\), got 'int'",
     ),
     "text without a word": (([" . "] * ROWS, Y), Columns(), "words that stand there more than once"),
+    "huge inputs": ((X * 1e300, Y), Columns(), r"data x must stay within ±1e\+38"),
+    "huge pixels": ((np.full((ROWS, 1, 2, 2), -1e39), Y), Columns(), r"data x must stay within ±1e\+38"),
+    "a huge column": (FRAME.assign(a=1e300), Columns("y"), r"column 'a' must stay within ±1e\+38"),
+    "a target in too large a unit": ((X, X[:, 0] * 1e-200), Columns(), "must vary by 1e-100 or more"),
+    "a target of dates": (
+        FRAME.assign(y=pd.date_range("2026-01-01", periods=ROWS)),
+        Columns("y"),
+        "every class.*; merge or remove rare classes, or write a quantity as numbers",
+    ),
+    "a target by number": (FRAME, Columns(5), "target must name a column of the table by text, got 5"),  # type: ignore[arg-type]  # as users do
+    "masked inputs": ((np.ma.masked_greater(X, 1), Y), Columns(), "data x must have no masked entries"),
+    "a masked target": ((X, np.ma.masked_equal(Y, 1)), Columns(), "data y must have no masked entries"),
+    "a target with gaps": ((X, [None] * 20 + ["a", "b"] * 35), Columns(), "data y must be known for every"),
+    "a sparse matrix": ((csr_matrix(X), Y), Columns(), r"data x must be dense.*give values.toarray\(\)"),
+    "a sparse tensor": ((torch.eye(ROWS).to_sparse(), Y), Columns(), r"data x must be .*to_dense\(\)"),
+    "a tensor without values": ((torch.empty(ROWS, 3, device="meta"), Y), Columns(), "must be an array"),
+    "one-hot classes": ((X, np.eye(3)[Y]), Columns(), r"y one-dimensional.*y.argmax\(1\) for one-hot"),
+    "a frame of targets": ((FRAME[["a"]], FRAME[["y", "who"]]), Columns(), "y one-dimensional"),
+    "no target for a frame": ((FRAME[["a"]], None), Columns(), "y one-dimensional"),
+    "a Dataset that fails": (Lazy(KeyError("late")), Columns(), "every item: KeyError: 'late', got 'Lazy'"),
+    "a Dataset that exits": (Lazy(SystemExit(3)), Columns(), "every item: SystemExit: 3, got 'Lazy'"),
+    "a Dataset of no length": (Endless(), Columns(), "give its length and every item: TypeError"),
     "a ragged list": (([[1, 2], [3]], [0, 1]), Columns(), r"data x must be an array, got 'list'"),
     "complex inputs": ((X + 1j, Y), Columns(), "data x must hold real numbers"),
     "dates as a target": ((X, Y.astype("datetime64[D]")), Columns(), "data y must hold real numbers"),

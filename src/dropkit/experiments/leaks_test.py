@@ -19,7 +19,7 @@ NOISE = {f"n{i}": RNG.normal(size=ROWS) for i in range(4)}
 
 
 def notes(target: Any = Y, **columns: Any) -> str:
-    frame = pd.DataFrame(NOISE | columns).assign(y=target)
+    frame = pd.DataFrame((NOISE if len(target) == ROWS else {}) | columns).assign(y=target)
     return "\n".join(map(str, load_data(frame, Columns("y")).notes))
 
 
@@ -57,6 +57,12 @@ def test_a_good_column_and_an_easy_table_are_not_accused() -> None:
     assert "Column" not in notes(good=good)
     easy = {f"n{i}": Y + 0.4 * RNG.random(ROWS) for i in range(4)}
     assert "alone predicts" not in notes(**easy)
+
+
+def test_copies_of_rows_do_not_make_a_column_look_like_a_leak() -> None:
+    rows = np.arange(4 * ROWS) % 50
+    coarse = {f"c{i}": RNG.integers(0, 2, 50)[rows] for i in range(4)}
+    assert "alone predicts" not in notes(RNG.integers(0, 2, 50)[rows], fine=PRICE[rows], **coarse)
 
 
 def test_a_leak_is_found_in_a_wide_table() -> None:
@@ -104,7 +110,14 @@ def test_the_share_of_test_rows_with_a_copy_is_exact(cut: Callable[..., Any]) ->
     splits = cut(data, 6, None)[1]
     shares = [np.mean([np.isin(row ^ 1, split.train) for row in split.select]) for split in splits]
     (said,) = copies_note(data, splits)
-    assert f"{100 * np.mean(shares):.2g} % of the select rows" in str(said)
+    assert f"{100 * np.mean(shares):.3g} % of the select rows" in str(said)
+
+
+def test_all_rows_copied_is_a_hundred_per_cent() -> None:
+    data = array_dataset(np.ones((200, 3)), np.arange(200) % 2)
+    assert " 100 % of the select rows" in str(
+        copies_note(data, [*seal(data, Cut(6), seed=0).splits.values()])[0]
+    )
 
 
 def test_without_copies_nothing_is_said(cut: Callable[..., Any]) -> None:

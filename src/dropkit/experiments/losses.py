@@ -80,7 +80,7 @@ def make_step(task: str, arm: Arm, recipe: Recipe, weight: Tensor | None = None)
         return outputs.squeeze(1) if task == REGRESSION else outputs
 
     def _twice(model: nn.Module, batch: Batch) -> Tensor:
-        p, q = (_outputs(model, batch[0]) for _ in range(2))
+        p, q = (_outputs(model, batch[0].clone()) for _ in range(2))
         mean = (loss(p, batch[1]) + loss(q, batch[1])) / 2
         return mean + arm.r_drop * disagreement(p, q, task)
 

@@ -74,3 +74,15 @@ def test_an_own_loss_sees_a_regression_without_a_spare_axis() -> None:
     step = make_step(REGRESSION, NONE, Recipe(loss=own))
     step(model, (torch.ones(4, 2), torch.ones(4)), torch.optim.SGD(model.parameters()))
     assert shapes == [((4,), (4,))]
+
+
+def test_both_passes_of_r_drop_begin_with_the_same_input() -> None:
+    class Halves(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x.div_(2))
+
+    x, y, model = torch.randn(8, 3), torch.randn(8), Halves(3, 1)
+    expected = F.mse_loss(F.linear(x / 2, model.weight, model.bias).squeeze(1), y)
+    step = make_step(REGRESSION, Arm("r", "r", r_drop=2.0), PLAIN)
+    found = step(model, (x, y), torch.optim.SGD(model.parameters(), lr=0.1))
+    assert torch.allclose(found, expected)

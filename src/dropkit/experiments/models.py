@@ -17,7 +17,7 @@ from torch.nn.parameter import is_lazy
 
 from dropkit.core.check import DropkitError, suggest
 from dropkit.experiments.randomness import seeded
-from dropkit.experiments.user_file import is_spec, load_function, reason, split_spec
+from dropkit.experiments.user_file import is_spec, load_function, name_of, reason, split_spec
 from dropkit.experiments.word_dropout import PADDING
 
 __all__ = [
@@ -33,7 +33,11 @@ __all__ = [
     "text",
 ]
 
-_MEND_FACTORY = "write FILE.py:make_model, a function that returns a fresh torch.nn.Module"
+_MEND_FACTORY = (
+    "write FILE.py:make_model, a function that returns a fresh torch.nn.Module; it may take"
+    " input_shape=, n_outputs= and, for words, n_words="
+)
+_MOST_INPUTS = 2**18
 
 
 def mlp(input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
@@ -116,9 +120,7 @@ class ModelSource:
     @property
     def name(self) -> str:
         """As the user wrote it."""
-        return (
-            self.source if isinstance(self.source, str) else getattr(self.source, "__qualname__", "callable")
-        )
+        return self.source if isinstance(self.source, str) else name_of(self.source, "callable")
 
     def digest(self, model: nn.Module, input_shape: tuple[int, ...], n_words: int = 0) -> str:
         """Hash of all that makes the model what it is, so that a changed model is another.
@@ -155,7 +157,7 @@ class ModelSource:
             return self.source
         if self.source in BUILT_IN:
             return BUILT_IN[self.source]
-        if not is_spec(self.source):
+        if not isinstance(self.source, str) or not is_spec(self.source):
             mend = suggest(self.source, [*BUILT_IN, "FILE.py:make_model"])
             raise DropkitError(
                 "model", "must be 'mlp', 'cnn', 'text' or FILE.py:make_model", self.source, mend
@@ -233,11 +235,14 @@ def check_model(
     source: ModelSource, input_shape: tuple[int, ...], n_outputs: int, n_words: int = 0
 ) -> nn.Module:
     """Build a model twice and try it on a small batch, or say what is wrong with it."""
-    _check_kind(source, n_words)
+    _check_source(source, input_shape, n_words)
     with seeded(0):  # the digest looks at the first values
         model, other = (source.build(input_shape, n_outputs, n_words) for _ in range(2))
     if not isinstance(model, nn.Module):
         raise DropkitError("model", f"{source.name} must return a torch.nn.Module", model, _MEND_FACTORY)
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        rule = "must hold no module of TorchScript: nothing can be put behind one"
+        raise DropkitError("model", rule, source.name, "return the module before torch.jit.script")
     trainable = [p for p in model.parameters() if p.requires_grad]
     if not trainable:
         raise DropkitError(
@@ -252,13 +257,20 @@ def check_model(
     return model
 
 
-def _check_kind(source: ModelSource, n_words: int) -> None:
-    """Refuse a built-in model for words where there are numbers, and the other way round."""
+def _check_source(source: ModelSource, input_shape: tuple[int, ...], n_words: int) -> None:
+    """Refuse a model in the place of its factory, and a built-in one for inputs that it is not made for."""
+    if isinstance(source.source, nn.Module):
+        name = type(source.source).__name__
+        rule = "must be a function that returns a fresh model, as every run begins with weights of its own"
+        raise DropkitError("model", rule, name, f"write model=lambda: {name}(...)")
     fitting = {True: ["text"], False: [name for name in BUILT_IN if name != "text"]}
     if source.source in fitting[not n_words]:
         given, mend = ("words", "text") if n_words else ("numbers", "mlp")
         rule = f"must take {given}, which these inputs are"
         raise DropkitError("model", rule, source.source, f"use --model {mend}")
+    if source.source in fitting[False] and math.prod(input_shape) > _MOST_INPUTS:
+        rule = f"{source.source!r} takes at most {_MOST_INPUTS:,} numbers a row"
+        raise DropkitError("model", rule, input_shape, "make the images smaller, or write FILE.py:make_model")
 
 
 def _check_training(model: nn.Module, input_shape: tuple[int, ...], n_words: int) -> None:

@@ -75,7 +75,7 @@ def random_modes(model: nn.Module, input_shape: tuple[int, ...], n_words: int = 
 
 def _pass(model: nn.Module, batch: Tensor) -> Tensor:
     try:
-        outputs: Tensor = model(batch)
+        outputs: Tensor = model(batch.clone())
     except (Exception, SystemExit) as error:
         rule = f"must run in {'training' if model.training else 'eval'} mode: {reason(error)}"
         raise DropkitError("model", rule, type(model).__name__, "try some passes by hand") from error

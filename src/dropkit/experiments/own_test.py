@@ -60,6 +60,13 @@ def test_modules_that_drop_are_named_and_can_be_switched_off(
     assert random_modes(model, shape) == ()
 
 
+class Doubles(nn.Module):
+    """Changes what it is given."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mul_(2)
+
+
 @pytest.mark.parametrize(
     "model", [Attends(0.0), Recurs(0.0), nn.LSTM(4, 8), nn.Linear(4, 4), nn.Dropout(0.0)]
 )
@@ -75,6 +82,7 @@ def test_what_cannot_draw_is_not_named(model: nn.Module) -> None:
         (Calls(0.0), ()),
         (nn.Sequential(nn.Linear(3, 4), nn.RReLU()), ("training",)),
         (nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8)), ()),
+        (nn.Sequential(Doubles(), nn.Linear(3, 8)), ()),
     ],
 )
 def test_noise_that_cannot_be_switched_off_is_noticed(model: nn.Module, modes: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from dropkit.core.check import DropkitError
 from dropkit.experiments.models import code_text
 from dropkit.experiments.sites import fed
-from dropkit.experiments.user_file import load_function, split_spec
+from dropkit.experiments.user_file import load_function, name_of, split_spec
 from dropkit.report.plan import Arm
 
 __all__ = ["PLAIN", "Batch", "Configured", "Recipe", "Step"]
@@ -163,7 +163,7 @@ def _name(piece: Any) -> str:
         return piece
     while isinstance(piece, Configured | functools.partial):
         piece = piece.make if isinstance(piece, Configured) else piece.func
-    return str(getattr(piece, "__qualname__", type(piece).__name__))
+    return name_of(piece, type(piece).__name__)
 
 
 def _text(piece: Piece) -> str:

@@ -121,6 +121,8 @@ def test_a_model_file_is_refused(tiny: Tiny, tmp_path: Path, case: str) -> None:
     assert untouched(tmp_path / "study")
 
 
+LARGE = (np.zeros((60, 1, 600, 600), np.uint8), np.arange(60) % 2)
+
 RANGES = [
     *(("pairs", value, _PAIRS.rule) for value in _PAIRS.bad()),
     *(("workers", value, _WORKERS.rule) for value in _WORKERS.bad() if value is not None),
@@ -155,6 +157,12 @@ def test_a_number_or_word_out_of_its_range_is_refused(
         ({"model": "nowhere.py:make"}, "model must name a file that exists, got 'nowhere.py'"),
         ({"model": lambda: SHARED}, "must be fresh at every call"),
         ({"model": "cnn"}, "'cnn' needs images of at least 4 x 4 pixels"),
+        ({"model": 3}, "model must be 'mlp', 'cnn', 'text' or FILE.py:make_model, got 3"),
+        ({"model": nn.Linear(3, 2)}, "a function that returns a fresh model.*write model=lambda: Linear"),
+        ({"model": lambda: torch.jit.script(nn.Linear(3, 2))}, "must hold no module of TorchScript"),
+        ({"model": lambda shape, classes: SHARED}, "called with nothing.*it may take input_shape=, n_out"),
+        ({"data": LARGE}, r"'mlp' takes at most 262,144 numbers a row, got \(1, 600, 600\)"),
+        ({"out": "a\0b"}, "out must be a folder that can be written .embedded null byte"),
         ({"train_rows": 62}, "train_rows must leave 10 of the 68 rows"),
         ({"task": "regression", "data": (np.zeros((80, 2)), np.array(["a", "b"] * 40))}, "must be numeric"),
         ({"data": (np.zeros((80, 2)), np.zeros(80)), "task": "regression"}, "must vary"),

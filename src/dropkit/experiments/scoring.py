@@ -23,6 +23,7 @@ __all__ = ["DivergedError", "Target", "fitted", "outputs_of", "score", "score_ro
 Doubles = npt.NDArray[np.float64]
 _CHUNK = 2048
 _LEAST_VARIANCE = 1e-12
+_LARGEST = 1e100
 
 
 class DivergedError(ArithmeticError):
@@ -62,7 +63,8 @@ def outputs_of(models: Sequence[nn.Module], x: Tensor, task: str) -> Tensor:
 
 def _outputs(model: nn.Module, x: Tensor) -> Tensor:
     model.eval()
-    return torch.cat([model(chunk) for chunk in torch.split(x, _CHUNK)])
+    # A part of the data set is a view of it, and some models change what they are given.
+    return torch.cat([model(chunk.clone()) for chunk in torch.split(x, _CHUNK)])
 
 
 def fitted(target: Target, outputs: Tensor, y: npt.NDArray[Any]) -> Target:
@@ -147,4 +149,8 @@ def _measured(metric: Callable[..., Any], y: npt.NDArray[Any], shown: Doubles) -
         raise DropkitError(
             "metric", f"must give one number, or one for each of {len(y)} rows", found.shape, mend
         )
+    largest = np.abs(found).max()
+    if _LARGEST < largest < math.inf:
+        rule = f"must stay below {_LARGEST:g}, so that squares of it can be summed"
+        raise DropkitError("metric", rule, float(largest), "give it in a larger unit")
     return found

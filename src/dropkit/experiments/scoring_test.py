@@ -84,3 +84,21 @@ def test_a_metric_of_another_shape_is_refused() -> None:
 def test_a_score_that_is_no_number_is_an_error() -> None:
     with pytest.raises(DivergedError):
         score(CLASSIFICATION, LOGITS * math.nan, CLASSES, Target())
+
+
+class Doubles(nn.Module):
+    """Changes what it is given."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mul_(2)
+
+
+def test_a_model_that_changes_its_input_leaves_the_data_alone() -> None:
+    x = torch.ones(5, 2)
+    assert torch.equal(outputs_of([Doubles()] * 2, x, REGRESSION), 2 * torch.ones(5, 2))
+    assert torch.equal(x, torch.ones(5, 2))
+
+
+def test_a_metric_whose_squares_cannot_be_summed_is_refused() -> None:
+    with pytest.raises(DropkitError, match=r"metric must stay below 1e\+100.*got 1e\+308; give it in"):
+        score(CLASSIFICATION, LOGITS, CLASSES, Target(), lambda y, p: -1e308)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from torch.utils.data import (
     BatchSampler,
@@ -20,7 +20,7 @@ from torch.utils.data import (
 from torch.utils.data import Dataset as TorchDataset
 
 from dropkit.core.check import DropkitError, suggest
-from dropkit.experiments.arrays import array_dataset, npz_dataset, torch_dataset
+from dropkit.experiments.arrays import MEND_Y, array_dataset, npz_dataset, plain_array, torch_dataset
 from dropkit.experiments.columns import Columns
 from dropkit.experiments.dataset import Dataset
 from dropkit.experiments.folder_images import folder_dataset
@@ -103,7 +103,9 @@ def _read(data: str, columns: Columns, task: str) -> Dataset:
 
 def _unknown(data: Any) -> DropkitError:
     rule = f"must be one of {', '.join(FORMS)}, arrays (x, y), a DataFrame or a torch Dataset"
-    return DropkitError("data", rule, data, suggest(data, FORMS))
+    if not isinstance(data, str):
+        return DropkitError("data", rule, data, "give (x, y), or a DataFrame and target=")
+    return DropkitError("data", rule, data, _MEND_DATA if data.endswith(".py") else suggest(data, FORMS))
 
 
 def _made(spec: str) -> Any:
@@ -163,15 +165,15 @@ def _is_pair(data: Any) -> bool:
     return isinstance(data, tuple | list) and len(data) == 2
 
 
-def _frame_and_target(x: pd.DataFrame, y: Sequence[Any], columns: Columns, task: str) -> Dataset:
-    if len(x) != len(y):
-        raise DropkitError(
-            "data", "must be (x, y) of as many rows", (x.shape, len(y)), "give one target a row"
-        )
+def _frame_and_target(x: pd.DataFrame, y: Any, columns: Columns, task: str) -> Dataset:
+    if np.ndim(y) != 1 or len(x) != len(y):
+        rule = "must be (x, y) of as many rows, y one-dimensional"
+        raise DropkitError("data", rule, (x.shape, np.shape(y)), MEND_Y)
     name = str(getattr(y, "name", None) or "target")
     if name in map(str, x.columns):
         raise DropkitError(
             "data", "must not hold the target among the inputs", name, "drop the column from x"
         )
-    frame = x.reset_index(drop=True).assign(**{name: pd.Series(y).reset_index(drop=True)})
+    values = y if isinstance(y, pd.Series) else pd.Series(plain_array("data y", y))
+    frame = x.reset_index(drop=True).assign(**{name: values.reset_index(drop=True)})
     return frame_dataset(frame, "table", replace(columns, target=columns.target or name), task)

@@ -156,9 +156,10 @@ class Stages:
         done = take_finished(jobs, self.store, self.plan.fingerprint)
         ready = {run.id for run in done}
         fresh: list[Run] = []
-        # Whatever is finished when someone stops has been noted by then.
-        self.runs += done
-        for run in done:
+        # Whatever is finished when someone stops has been noted by then, and what an earlier look asked for.
+        noted = {(run.id, run.arm) for run in self.runs}
+        for run in (run for run in done if (run.id, run.arm) not in noted):
+            self.runs.append(run)
             self.watcher.finished(run)
         left = [job for job in jobs if job.id not in ready]
         with closing(run_all(left, self.crew, self.store, self.plan.fingerprint)) as results:

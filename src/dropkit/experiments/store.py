@@ -56,8 +56,8 @@ def prepare_folder(out: str | Path) -> Path:
             probe.write(b"dropkit")
         for name in ("study.json", "report.html"):
             _check_file(folder / name)
-    except OSError as error:
-        rule = f"must be a folder that can be written ({error.strerror})"
+    except (OSError, ValueError) as error:  # a NUL in its name
+        rule = f"must be a folder that can be written ({getattr(error, 'strerror', error)})"
         raise DropkitError("out", rule, str(out), "name another with --out") from error
     return folder
 

@@ -27,7 +27,7 @@ from dropkit.experiments.columns import (
     time_values,
 )
 from dropkit.experiments.dataset import CLASSIFICATION, Dataset, Floats, Index, Inputs
-from dropkit.experiments.target import decide_target
+from dropkit.experiments.target import check_size, decide_target
 from dropkit.experiments.words import text_column
 from dropkit.report.messages import Note
 from dropkit.report.words import printable
@@ -104,7 +104,7 @@ def frame_dataset(
     Raises:
         DropkitError: a column is not there or cannot do its part, or the target cannot be learned.
     """
-    frame, target = frame.rename(columns=lambda name: printable(str(name))), columns.target
+    frame, target = frame.rename(columns=lambda name: printable(str(name))).infer_objects(), columns.target
     _check_columns(frame, columns)
     title = f"target {quoted(str(target))}"
     values, frame, dropped = _take_target(frame.drop(columns=list(columns.ignore)), str(target), title)
@@ -226,6 +226,7 @@ def _clean(frame: pd.DataFrame) -> tuple[TableInputs, tuple[Note, ...]]:
     numbers = {name: frame[name] for name in frame.columns if types.is_numeric_dtype(frame[name])}
     for name, column in numbers.items():
         _refuse_infinite(f"column {quoted(name)}", column)
+        check_size(f"column {quoted(name)}", float(column.astype(float).abs().max()))
     numeric = {name: column.astype(float) for name, column in numbers.items()} | _missing_flags(numbers)
     texts = {name: _limit_levels(frame[name]) for name in frame.columns if name not in numbers}
     levels = {name: tuple(sorted(column.unique())) for name, column in texts.items()}

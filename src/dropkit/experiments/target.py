@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION
 from dropkit.report.messages import Note
 from dropkit.report.words import counted
 
-__all__ = ["Target", "check_finite", "decide_target"]
+__all__ = ["Target", "check_inputs", "check_size", "decide_target", "known"]
 
-_LARGEST = 1e100
+_LARGEST, _LARGEST_INPUT = 1e100, 1e38
 MAX_CLASSES = 20
 MIN_ROWS = 60
 MIN_CLASS_ROWS = 10
@@ -83,7 +84,9 @@ def _classes(name: str, values: npt.NDArray[Any]) -> tuple[tuple[str, ...], npt.
     if counts.min() < MIN_CLASS_ROWS:
         rare = levels[counts.argmin()]
         rule = f"needs at least {MIN_CLASS_ROWS} rows of every class"
-        mend = "merge or remove rare classes, or ask for task=regression if the target is a quantity"
+        quantity = ", or ask for task=regression if the target is a quantity"
+        numeric = np.issubdtype(values.dtype, np.number)
+        mend = f"merge or remove rare classes{quantity if numeric else ', or write a quantity as numbers'}"
         raise DropkitError(name, rule, f"{rare}: {counted(int(counts.min()), 'row')}", mend)
     return tuple(str(level) for level in levels), y.astype(np.int64)
 
@@ -99,11 +102,45 @@ def _values(name: str, values: npt.NDArray[Any], numeric: bool) -> npt.NDArray[n
     if np.ptp(values) == 0:
         rule = "must vary: a constant target leaves nothing to learn"
         raise DropkitError(name, rule, values[0], "name another column")
+    if np.ptp(values) < 1 / _LARGEST:
+        rule = f"must vary by {1 / _LARGEST:g} or more, so that squares of it can be summed"
+        raise DropkitError(name, rule, float(np.ptp(values)), "give it in a smaller unit")
     return values
 
 
-def check_finite(name: str, values: npt.NDArray[Any]) -> None:
-    """Refuse NaN and infinity."""
+def known(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Targets that are all there, those of objects in the type that they have in common.
+
+    Raises:
+        DropkitError: one is missing, NaN or infinite.
+
+    >>> known("y", np.array([1, 2.5], dtype=object))
+    array([1. , 2.5])
+    """
+    if values.dtype == object:
+        if (missing := pd.isna(values)).any():
+            mend = "remove the row, or name its class"
+            raise DropkitError(name, "must be known for every row", values[missing][0], mend)
+        values = pd.Series(values).infer_objects().to_numpy()
+    _check_finite(name, values)
+    return values
+
+
+def check_inputs(name: str, values: npt.NDArray[Any]) -> None:
+    """Refuse NaN, infinity, and what would become infinite in the 32 bits that networks reckon with."""
+    _check_finite(name, values)
+    if np.issubdtype(values.dtype, np.floating) and values.size:
+        check_size(name, float(max(values.max(), -values.min())))
+
+
+def check_size(name: str, largest: float) -> None:
+    """Refuse inputs whose largest does not fit into 32 bits."""
+    if largest > _LARGEST_INPUT:
+        rule = f"must stay within ±{_LARGEST_INPUT:g}, which numbers of 32 bits hold"
+        raise DropkitError(name, rule, largest, "give it in a larger unit")
+
+
+def _check_finite(name: str, values: npt.NDArray[Any]) -> None:
     if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
         bad = values[~np.isfinite(values)][0]
         raise DropkitError(name, "must be finite", bad, "remove or replace such entries")

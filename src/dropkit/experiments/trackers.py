@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Protocol, Self
 
-from dropkit.core.check import OneOf
+from dropkit.core.check import DropkitError, OneOf
 from dropkit.experiments.user_file import reason
 from dropkit.report.plan import Plan
 from dropkit.report.record import Run, StudyResult
@@ -53,6 +53,8 @@ def make_trackers(names: Sequence[str], folder: Path) -> list[Tracker]:
         DropkitError: there is no tracker of a name.
         MissingPackage: the library of a tracker is not installed.
     """
+    if isinstance(names, str):
+        raise DropkitError("track", "must be a list of names", names, f"write [{names!r}]")
     return [_make(TRACKERS.check("track", name), folder) for name in dict.fromkeys(names)]
 
 

@@ -170,6 +170,13 @@ def test_another_name_is_refused(name: str, tmp_path: Path) -> None:
         make_trackers([name], tmp_path)
 
 
+def test_a_name_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        DropkitError, match=r"track must be a list of names, got 'mlflow'; write \['mlflow'\]"
+    ):
+        make_trackers("mlflow", tmp_path)
+
+
 @pytest.mark.parametrize("name", TRACKERS.words)
 def test_without_its_library_the_line_to_type_is_said(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +12,7 @@ from typing import Any
 from dropkit.core.check import DropkitError
 from dropkit.report.words import printable
 
-__all__ = ["is_spec", "load_function", "reason", "split_spec"]
+__all__ = ["is_spec", "load_function", "name_of", "reason", "split_spec"]
 
 
 def is_spec(text: str) -> bool:
@@ -57,12 +58,27 @@ def _import_file(argument: str, path: Path, mend: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise DropkitError(argument, "must be a Python file", str(path), mend)
     module = importlib.util.module_from_spec(spec)
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:  # its own imports come from beside it, as when Python runs it
+        sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         rule = f"{path.name} must import: {reason(error)}"
         raise DropkitError(argument, rule, str(path), "mend its first error") from error
     return module
+
+
+def name_of(function: Any, otherwise: str) -> str:
+    """What a function is called, without the functions inside which it stands.
+
+    >>> def outer():
+    ...     def inner(): ...
+    ...     return inner
+    >>> name_of(outer(), "")
+    'inner'
+    """
+    return str(getattr(function, "__qualname__", otherwise)).rpartition("<locals>.")[2]
 
 
 def reason(error: BaseException) -> str:

@@ -163,7 +163,7 @@ class Words:
             return ""
         share, none = f"{100 * margin:g}", self.arm("none")
         if self.plan.unit == "%":
-            return self.say("margin.classes", share=share, none=none)
+            return self.say("margin.classes", n=100 * margin, share=share, none=none)
         scores = [self.label(metric) for metric in self.plan.metrics if self.plan.margin_of(metric, 1.0)]
         return self.say("margin.values", share=share, none=none, scores=self.say.listed(scores, end="or"))
 

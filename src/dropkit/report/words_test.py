@@ -99,6 +99,8 @@ def test_a_spread_has_the_places_of_its_score(percent: Words, plain: Words) -> N
 
 def test_the_margin_is_told_for_each_score_that_has_one(percent: Words, plain: Words) -> None:
     assert percent.margins() == "0.5 points of error or 0.5 % of none's NLL"
+    one = Words(made_up.plan(tests={"margin": 0.01}))
+    assert one.margins() == "1 point of error or 1 % of none's NLL"
     assert plain.margins() == "0.5 % of none's RMSE"
     assert Words(made_up.plan(tests={"margin": None})).margins() == ""
 
