@@ -139,6 +139,15 @@ def test_no_part_of_a_printed_page_is_larger_than_its_text_asks_for(page: str) -
     assert not re.search(r"(font|font-size): [\d.]+px", page[: page.index("</style>")])
 
 
+def test_the_file_of_weights_is_spoken_of_where_there_is_one(
+    page: str, bare: StudyResult, result: StudyResult
+) -> None:
+    assert "load_weights(model, FILE)" in page
+    without = render_page(replace(bare, arms=result.arms, files={}))
+    assert "train_step" in without
+    assert "load_weights" not in without
+
+
 def test_what_was_not_tested_is_named(page: str) -> None:
     assert "so not compared: L1, max-norm, label smoothing, augmentation, Gaussian dropout" in page
     assert re.search("not tried in this model: .*spatial dropout", page)
