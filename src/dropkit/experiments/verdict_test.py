@@ -95,7 +95,7 @@ def test_the_headline_says_what_the_recommended_arm_raises() -> None:
     verdict = judge(made, (error, loss), summaries({"dropout": -4.0}), complete_pairs=PAIRS)
     assert verdict.recommended == "dropout"
     assert verdict.headline.endswith(
-        "But dropout raises the NLL from 0.500 to 0.600: think twice if probabilities matter."
+        "But it raises the NLL from 0.500 to 0.600: think twice if probabilities matter."
     )
 
 
