@@ -99,6 +99,17 @@ def test_the_headline_says_what_the_recommended_arm_raises() -> None:
     )
 
 
+@pytest.mark.parametrize("spread", [0.2, 5.0])
+def test_what_the_model_as_brought_does_to_the_other_score_is_not_hidden(spread: float) -> None:
+    made = given()
+    error, nll = equal_nll(made, {"as brought": around(0.0, spread)})
+    worse = replace(nll, outcome=WORSE, none=0.5, mean=0.1, differences=(0.1,) * PAIRS)
+    verdict = judge(made, (error, worse), summaries({"as brought": 0.0}), complete_pairs=PAIRS)
+    assert told(verdict, "Do not keep your model as it is").endswith("with NLL from 0.600 to 0.500.")
+    assert unsaid(verdict, "no reason to change it")
+    assert unsaid(verdict, "change nothing that matters")
+
+
 def test_the_simplest_of_what_is_equivalent_is_recommended() -> None:
     best = around(-4.0, 0.8)
     near = [b + d for b, d in zip(best, around(0.1, 0.1, 1), strict=True)]
