@@ -142,7 +142,7 @@ def test_no_part_of_a_printed_page_is_larger_than_its_text_asks_for(page: str) -
 def test_the_file_of_weights_is_spoken_of_where_there_is_one(
     page: str, bare: StudyResult, result: StudyResult
 ) -> None:
-    assert "load_weights(model, FILE)" in page
+    assert "# load_weights(model, &#34;model.safetensors&#34;)" in page
     without = render_page(replace(bare, arms=result.arms, files={}))
     assert "train_step" in without
     assert "load_weights" not in without
