@@ -225,7 +225,10 @@ def study(
         complete_pairs=PAIRS,
         stopped_early=False,
         seconds=104.2,
-        files={name: f"dropkit-study/{name}" for name in ("report.html", "study.json", "runs.sqlite")},
+        files={
+            name: f"dropkit-study/{name}"
+            for name in ("report.html", "study.json", "runs.sqlite", "model.safetensors")
+        },
         openings=1,
         tried=tried,
         settings={"data": "clothes.npz", "model": "small.py:make_model", "margin": "0.5%", "seed": 0},

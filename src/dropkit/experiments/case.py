@@ -21,7 +21,7 @@ from dropkit.experiments.table_hash import table_hash
 from dropkit.experiments.vault import ByArm, Vault, calibration, sealed_scores
 from dropkit.experiments.verdict import judge
 from dropkit.experiments.weights import read_kept, weights_path
-from dropkit.report.plan import NONE, Job, Plan
+from dropkit.report.plan import AS_BROUGHT, NONE, Job, Plan
 from dropkit.report.record import Run, StudyResult
 from dropkit.report.watcher import Watcher
 
@@ -109,7 +109,7 @@ class Case:
             comparisons=comparisons,
             fit=fit,
             sealed=sealed,
-            calibration=calibration(plan, losses, (NONE, verdict.recommended)),
+            calibration=calibration(plan, losses, (AS_BROUGHT, NONE, verdict.recommended)),
             verdict=verdict,
             complete_pairs=len(pairs),
             stopped_early=stopped,

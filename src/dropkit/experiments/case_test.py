@@ -79,6 +79,11 @@ def test_the_finalists_are_the_families_with_the_best_scores_of_the_search(searc
     assert {each.name for each in best[:5]} == {each.name for each in found if each.finalist}
 
 
+def test_calibration_is_that_of_the_model_before_and_of_what_is_recommended(searched: StudyResult) -> None:
+    told = ("as brought", "none", searched.verdict.recommended)
+    assert [each.arm for each in searched.calibration] == list(dict.fromkeys(told))
+
+
 def test_two_workers_give_the_same_table(searched: StudyResult, images: Any, tmp_path: Path) -> None:
     assert study(images, workers=2, out=tmp_path, **SHORT).table_hash == searched.table_hash
 

@@ -48,7 +48,7 @@ def _look(found: Findings) -> list[str]:
 
 
 def _sealed(found: Findings) -> list[str]:
-    """The second interval, of the arm that is spoken of: it agrees where it meets that of the pairs."""
+    """The second interval, of the arm that is spoken of: does it meet that of the pairs, on the same side?"""
     metric, named = found.plan.metrics[0], found.named()
     pairs = next((e for e in found.comparisons if e.arm == named and e.metric == metric), None)
     beside = next((e for e in found.sealed if e.arm == named and e.metric == metric), None)
@@ -61,7 +61,13 @@ def _sealed(found: Findings) -> list[str]:
         "difference": words.difference(beside),
         "interval": words.interval(beside),
     }
-    return [words.say("sealed.agrees" if _meet(pairs, beside) else "sealed.disagrees", **values)]
+    return [words.say(f"sealed.{_agreement(pairs, beside)}", **values)]
+
+
+def _agreement(pairs: Comparison, beside: Sealed) -> str:
+    if not _meet(pairs, beside):
+        return "disagrees"
+    return "other_way" if beside.mean is not None and pairs.mean * beside.mean < 0 else "agrees"
 
 
 def _meet(pairs: Comparison, beside: Sealed) -> bool:

@@ -238,7 +238,7 @@ def test_a_loss_that_is_no_number_ends_without_a_verdict_and_says_why(tiny: Tiny
     result = tiny(recipe=Recipe(loss=lambda shown, y: shown.sum() * float("nan")))
     assert result.comparisons == ()
     page = (tmp_path / "study" / "report.html").read_text(encoding="utf-8")
-    assert "12 runs failed: the training loss became nan." in page
+    assert "12 runs failed (dropout 0.5 and none): the training loss became nan." in page
 
 
 def test_going_on_where_nothing_is_makes_nothing(tmp_path: Path) -> None:

@@ -103,9 +103,11 @@ def _without_spread(found: Findings) -> list[str]:
 
 def _brought(found: Findings) -> list[str]:
     """Whether to keep the model as it was brought, where the headline does not say so."""
-    each = found.brought(found.plan.metrics[0])
-    if each is None or found.recommended() == AS_BROUGHT:
+    told = [each for metric in found.plan.metrics if (each := found.brought(metric))]
+    if not told or found.recommended() == AS_BROUGHT:
         return []
+    # What is open or equal in the score that decides is no reason to keep what is worse in the other.
+    each = next((each for each in told if each.outcome in (BETTER, WORSE)), told[0])
     words = found.words
     after = each.none + each.mean
     values = {

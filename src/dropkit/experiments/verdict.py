@@ -102,21 +102,28 @@ def _no_gain(found: Findings) -> str:
 def _second(found: Findings) -> str:
     """What matters most beside the first sentence: another score, too small a network, pairs, data."""
     first, second = found.plan.metrics
-    beside, say = found.taken(second), found.words.say
-    if found.taken(first):
-        return _more_data(found)
+    taken, beside, say = found.taken(first), found.taken(second), found.words.say
+    if taken:
+        return _price(found, taken.arm) or _more_data(found)
     if beside:
-        return _but(found, beside)
+        return _but(found, "but", beside)
     if found.underfits():
         return say("headline.underfits")
     return _outlook(found) or _more_data(found)
 
 
-def _but(found: Findings, beside: Comparison) -> str:
+def _price(found: Findings, arm: str) -> str:
+    """What is taken for the first score and is worse than none in the second."""
+    second = found.plan.metrics[1]
+    worse = [e for e in found.comparisons if (e.arm, e.metric, e.outcome) == (arm, second, WORSE)]
+    return _but(found, "price", worse[0]) if worse else ""
+
+
+def _but(found: Findings, key: str, beside: Comparison) -> str:
     words, metric = found.words, beside.metric
     matter = "nll" if metric == "nll" else "score"
     return words.say(
-        "headline.but",
+        f"headline.{key}",
         arm=words.arm(beside.arm),
         score=words.label(metric),
         move=words.move(metric, beside.none, beside.none + beside.mean),

@@ -88,6 +88,28 @@ def test_what_raises_the_first_score_is_not_recommended_for_the_second() -> None
     assert (error.outcome, verdict.recommended) == (WORSE, "none")
 
 
+def test_the_headline_says_what_the_recommended_arm_raises() -> None:
+    made = given()
+    error, nll = equal_nll(made, {"dropout": around(-4.0, 0.5)})
+    loss = replace(nll, outcome=WORSE, none=0.5, mean=0.1, differences=(0.1,) * PAIRS)
+    verdict = judge(made, (error, loss), summaries({"dropout": -4.0}), complete_pairs=PAIRS)
+    assert verdict.recommended == "dropout"
+    assert verdict.headline.endswith(
+        "But it raises the NLL from 0.500 to 0.600: think twice if probabilities matter."
+    )
+
+
+@pytest.mark.parametrize("spread", [0.2, 5.0])
+def test_what_the_model_as_brought_does_to_the_other_score_is_not_hidden(spread: float) -> None:
+    made = given()
+    error, nll = equal_nll(made, {"as brought": around(0.0, spread)})
+    worse = replace(nll, outcome=WORSE, none=0.5, mean=0.1, differences=(0.1,) * PAIRS)
+    verdict = judge(made, (error, worse), summaries({"as brought": 0.0}), complete_pairs=PAIRS)
+    assert told(verdict, "Do not keep your model as it is").endswith("with NLL from 0.600 to 0.500.")
+    assert unsaid(verdict, "no reason to change it")
+    assert unsaid(verdict, "change nothing that matters")
+
+
 def test_the_simplest_of_what_is_equivalent_is_recommended() -> None:
     best = around(-4.0, 0.8)
     near = [b + d for b, d in zip(best, around(0.1, 0.1, 1), strict=True)]
@@ -315,15 +337,20 @@ def test_what_was_changed_makes_it_exploratory_before_all_else() -> None:
     )
 
 
-@pytest.mark.parametrize(("low", "high", "agrees"), [(-0.03, -0.01, True), (0.01, 0.02, False)])
-def test_the_sealed_interval_agrees_where_it_meets_that_of_the_pairs(
-    low: float, high: float, agrees: bool
+@pytest.mark.parametrize(
+    ("mean", "low", "high", "says"),
+    [
+        (-0.02, -0.03, -0.01, "agrees"),
+        (0.001, -0.03, 0.032, "points the other way, though it may be chance"),
+        (0.015, 0.01, 0.02, "disagrees"),
+    ],
+)
+def test_the_sealed_interval_agrees_where_it_meets_that_of_the_pairs_on_the_same_side(
+    mean: float, low: float, high: float, says: str
 ) -> None:
-    sealed = (Sealed("none", "error", 0.3, None, None, None), Sealed("L2", "error", 0.3, low, low, high))
+    sealed = (Sealed("none", "error", 0.3, None, None, None), Sealed("L2", "error", 0.3, mean, low, high))
     verdict, _ = answer({"L2": around(-2.0, 0.5)}, sealed=sealed)
-    assert told(
-        verdict, f"The sealed part {'agrees' if agrees else 'disagrees'}: there L2 changes the error by"
-    )
+    assert told(verdict, f"The sealed part {says}: there L2 changes the error by")
 
 
 def test_a_margin_that_is_large_beside_the_error_is_said() -> None:

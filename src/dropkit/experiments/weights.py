@@ -20,7 +20,7 @@ from dropkit.experiments.sites import with_arm
 from dropkit.experiments.tensor_file import TornFileError, read_tensors, write_tensors
 from dropkit.report.plan import Arm, Job, Plan
 
-__all__ = ["Kept", "keep_weights", "predict", "read_kept", "weights_path"]
+__all__ = ["Kept", "keep_weights", "load_weights", "predict", "read_kept", "weights_path"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,34 @@ def read_kept(path: Path) -> Kept:
         raise DropkitError("out", f"must hold kept weights as written ({error})", str(path), mend) from error
 
 
+def load_weights(model: nn.Module, path: str | Path, member: int = 0) -> Target:
+    """Put the kept weights of a network into a model of one's own, in place.
+
+    Args:
+        model: made as the study's, with the dropout that the code to paste puts in.
+        path: of the file, `model.safetensors` in the folder of a study.
+        member: which network of an ensemble, from 0.
+
+    Returns:
+        Target: how outputs of a regression become values: `unit * output + centre`.
+
+    Raises:
+        DropkitError: the file is not there, torn, or of another model, or has no such network.
+
+    >>> from tempfile import mkdtemp
+    >>> file = Path(mkdtemp()) / "model.safetensors"
+    >>> keep_weights(file, [nn.Linear(2, 1)], Target(centre=5.0))
+    >>> load_weights(nn.Linear(2, 1), file).centre
+    5.0
+    """
+    kept = read_kept(Path(path))
+    if not 0 <= member < len(kept.members):
+        rule = f"is a network of the {len(kept.members)} that the file holds, from 0"
+        raise DropkitError("member", rule, member, "the first is 0")
+    _restore(model, kept.members[member], Path(path), "run the code to paste of report.html on it before")
+    return kept.target
+
+
 def predict(plan: Plan, arm: Arm, source: ModelSource, path: Path, x: Rows) -> Tensor:
     """What the kept networks of a run give for rows, in eval mode and as they were scored in training.
 
@@ -105,9 +133,12 @@ def _rebuilt(plan: Plan, arm: Arm, source: ModelSource, values: dict[str, Tensor
     shape, words = plan.data.input_shape, plan.data.n_words
     model = materialise(source.build(shape, plan.data.n_outputs, words), shape, words)
     model = with_arm(model, arm, plan.model.sites, words=words > 0)
+    _restore(model, values, path, "open it with the arm and the model that it was trained as")
+    return model
+
+
+def _restore(model: nn.Module, values: dict[str, Tensor], path: Path, mend: str) -> None:
     try:
         restore(model, values)
     except ValueError as error:
-        mend = "open it with the arm and the model that it was trained as"
-        raise DropkitError("out", f"must hold the weights of {source.name}", str(path), mend) from error
-    return model
+        raise DropkitError("out", "must hold the weights of this model", str(path), mend) from error

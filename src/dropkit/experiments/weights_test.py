@@ -13,7 +13,8 @@ from dropkit.experiments.dataset import Dataset
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.scoring import score, score_rows
 from dropkit.experiments.train import Task, train
-from dropkit.experiments.weights import predict, read_kept, weights_path
+from dropkit.experiments.weights import load_weights, predict, read_kept, weights_path
+from dropkit.report.paste import code_to_paste
 from dropkit.report.plan import Arm
 
 Make = Callable[..., Task]
@@ -45,6 +46,28 @@ def test_kept_weights_give_the_very_scores_of_the_run(
         assert errors is not None
         assert len(errors) == len(nlls) == len(y)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("arm", ARMS, ids=lambda arm: arm.name)
+def test_kept_weights_go_into_the_model_on_which_the_pasted_code_was_run(
+    data: Dataset, make_task: Make, tmp_path: Path, arm: Arm
+) -> None:
+    task = make_task(data, arm, job=KEEP, folder=tmp_path)
+    train(task)
+    path, x = weights_path(tmp_path, task.job), task.data.parts(task.split).x_select
+    shape, classes = task.plan.data.input_shape, task.plan.data.n_outputs
+    outputs = []
+    for member in range(arm.members):
+        names: dict[str, Any] = {"model": task.source.build(shape, classes)}
+        exec(code_to_paste(task.plan, arm), names)
+        load_weights(names["model"], path, member)
+        outputs.append(names["model"].eval()(torch.from_numpy(x)).log_softmax(1))
+    together = torch.stack(outputs).logsumexp(0).log_softmax(1)
+    torch.testing.assert_close(together, predict(task.plan, arm, task.source, path, x).log_softmax(1))
+    with pytest.raises(DropkitError, match="run the code to paste"):
+        load_weights(nn.Linear(3, 2), path)
+    with pytest.raises(DropkitError, match=f"the {arm.members} that the file holds, from 0, got"):
+        load_weights(names["model"], path, arm.members)
 
 
 class Odd(nn.Module):
@@ -103,7 +126,7 @@ def test_torn_weights_and_those_of_another_model_are_refused(
     task, x = make_task(data, ARMS[0], job=KEEP, folder=tmp_path), np.zeros((2, 3), dtype=np.float32)
     train(task)
     path = weights_path(tmp_path, task.job)
-    with pytest.raises(DropkitError, match="must hold the weights of Odd"):
+    with pytest.raises(DropkitError, match="must hold the weights of this model"):
         predict(task.plan, Arm("none", "none"), ModelSource(Odd), path, x)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DropkitError, match="must hold kept weights as written"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from dropkit.report.figures import axis_name
 from dropkit.report.plan import AS_BROUGHT, NONE
@@ -35,6 +36,7 @@ def draw_curves(result: StudyResult, words: Words, metric: str) -> Picture | Non
         for at, (name, curve) in enumerate(curves.items()):
             _draw_curve(axes, at, words.arm(name), curve)
         axes.set_xlabel(say("figure.epoch"))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no epoch and a half
         axes.set_ylabel(axis_name(words, metric))
         _cut_start(axes, list(curves.values()))
         legend_above(axes, 2)

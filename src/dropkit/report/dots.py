@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from dropkit.report.figures import axis_name
 from dropkit.report.record import StudyResult
 from dropkit.report.spread import cut_off, thinned
-from dropkit.report.svg import SERIES, SOFT, Picture, axes_of
+from dropkit.report.svg import INK, SERIES, SOFT, Picture, axes_of
 from dropkit.report.words import Words
 
 __all__ = ["MOST_POINTS", "draw_runs"]
@@ -36,6 +36,8 @@ def draw_runs(result: StudyResult, words: Words, metric: str) -> Picture | None:
             drawn = thinned(sorted(scores), max(round(share * len(scores)), 2))
             points += len(drawn)
             _draw_row(axes, at, [scale * score for score in drawn], colour)
+        if compared and searched:
+            axes.axhline(len(compared) - 0.5, color=INK, linewidth=1, gid="parting")
         axes.set_yticks(range(len(rows)))
         axes.set_yticklabels([words.arm(name) for name, _ in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)

@@ -25,6 +25,12 @@ from dropkit.report.words import NOTHING, Words, p_cell
 __all__ = ["render", "render_page"]
 
 MAX_LISTED_RUNS = 1000
+_FILE = "model.safetensors"
+_WEIGHTS = f"""
+# {{comment}}
+# from dropkit.experiments.weights import load_weights
+# load_weights(model, "{_FILE}")
+"""
 
 
 def render(template: str, lang: str, **values: Any) -> str:
@@ -97,7 +103,10 @@ def _listed(picture: Picture | None) -> list[Picture]:
 def _paste(result: StudyResult, lang: str) -> str:
     arms = {each.arm.name: each.arm for each in result.arms}
     arm = arms.get(result.verdict.recommended)
-    return code_to_paste(result.plan, arm, lang) if arm and result.comparisons else ""
+    if not arm or not result.comparisons:
+        return ""
+    weights = _WEIGHTS.format(comment=Words(result.plan, lang).say("paste.weights"))
+    return code_to_paste(result.plan, arm, lang) + weights * (_FILE in result.files)
 
 
 def _untested(result: StudyResult, words: Words) -> list[str]:

@@ -102,10 +102,11 @@ def test_a_screen_reader_finds_headings_in_order_and_heads_of_tables(page: str) 
 def test_the_first_screen_has_verdict_effects_cost_and_caveats(page: str, result: StudyResult) -> None:
     order = [
         result.verdict.headline.replace(" %", "\N{NO-BREAK SPACE}%"),
-        result.verdict.sentences[0],
         'id="effect-error-title"',
         "runs in 1.7 min; the sealed part was opened once.",
         result.verdict.caveats[-1],
+        "<h2>What the verdict rests on</h2>",
+        result.verdict.sentences[0],
         "<h2>The code to paste</h2>",
     ]
     places = [page.index(each) for each in order]
@@ -122,6 +123,29 @@ def test_the_edge_is_warned_of_beside_the_rates(result: StudyResult, page: str) 
     assert 'class="edge">Best at an end of what was searched' in page
     inside = tuple(replace(each, at_edge=()) for each in result.families)
     assert 'class="edge"' not in render_page(replace(result, families=inside))
+
+
+def test_scores_of_the_search_are_spoken_of_where_there_was_one(
+    page: str, bare: StudyResult, result: StudyResult
+) -> None:
+    assert "Grey points are settings of the search, scored on " in page
+    given = render_page(replace(bare, arms=result.arms))
+    assert "Grey points" not in given
+    assert "bars are standard errors" in given
+
+
+def test_no_part_of_a_printed_page_is_larger_than_its_text_asks_for(page: str) -> None:
+    assert ":root { font-size: 10pt; }" in page
+    assert not re.search(r"(font|font-size): [\d.]+px", page[: page.index("</style>")])
+
+
+def test_the_file_of_weights_is_spoken_of_where_there_is_one(
+    page: str, bare: StudyResult, result: StudyResult
+) -> None:
+    assert "# load_weights(model, &#34;model.safetensors&#34;)" in page
+    without = render_page(replace(bare, arms=result.arms, files={}))
+    assert "train_step" in without
+    assert "load_weights" not in without
 
 
 def test_what_was_not_tested_is_named(page: str) -> None:

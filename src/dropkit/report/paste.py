@@ -41,6 +41,7 @@ def code_to_paste(plan: Plan, arm: Arm, lang: str = "en") -> str:
         return f"# {words.say('paste.brought')}\n"
     blocks = [
         _imports(words, arm),
+        *_scales(words),
         *_dropout(words, arm),
         _optimizer(words, arm),
         *([f"shifts = torch.Generator().manual_seed(0)  # {_shift(words, arm)}"] if arm.augment else []),
@@ -48,6 +49,17 @@ def code_to_paste(plan: Plan, arm: Arm, lang: str = "en") -> str:
         *_members(words, arm),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _scales(words: Words) -> list[str]:
+    """What learning rate and penalties were found for: numbers that the study had scaled."""
+    data = words.plan.data
+    is_table = len(data.input_shape) == 1 and not data.n_words
+    told = [
+        *(["paste.scaled_inputs"] if is_table else []),
+        *(["paste.scaled_target"] if data.task != "classification" else []),
+    ]
+    return ["\n".join(f"# {words.say(key)}" for key in told)] if told else []
 
 
 def _shift(words: Words, arm: Arm) -> str:

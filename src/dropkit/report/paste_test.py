@@ -149,6 +149,18 @@ def test_a_regression_has_its_own_loss(plan: Plan) -> None:
     assert names["predict"]([model, model], ROWS).shape == (16, 1)
 
 
+def test_what_the_study_had_scaled_is_said() -> None:
+    table = made_up.plan(data={"input_shape": (4,), "n_words": 0})
+    values = made_up.plan(data={"task": "regression", "n_outputs": 1, "input_shape": (1, 8, 8)})
+    none = Arm("none", "none")
+    told = [code_to_paste(each, none) for each in (table, values, made_up.plan())]
+    assert [("# x: as in the study" in code, "# y: as in the study" in code) for code in told] == [
+        (True, False),
+        (False, True),
+        (False, False),
+    ]
+
+
 def test_members_are_averaged_as_probabilities(plan: Plan) -> None:
     names = pasted(plan, Arm("a", "a", members=2))
     one, other = small().eval(), nn.Linear(8, CLASSES)

@@ -22,10 +22,10 @@ def test_the_plan_tells_sizes_search_tests_and_what_it_can_see() -> None:
 def test_methods_of_one_list_of_modules_share_a_line() -> None:
     text = told()
     assert (
-        "dropout and Gaussian dropout can stand behind: features.1, features.4, features.7 and head.1."
-        in text
+        "Modules behind which dropout and Gaussian dropout can stand: features.1, features.4, features.7 "
+        "and head.1." in text
     )
-    assert text.count("can stand behind") == 2
+    assert text.count("Modules behind which") == 2
 
 
 @pytest.mark.parametrize(

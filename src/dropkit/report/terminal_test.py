@@ -61,7 +61,9 @@ def test_no_zero_has_a_sign_and_no_p_is_nought(result: StudyResult, console: Con
     assert "< 0.0001" in said(console)
 
 
-def test_why_runs_failed_is_said_with_their_number(without_pairs: StudyResult, console: Console) -> None:
+def test_why_runs_failed_is_said_with_their_number_and_arms(
+    without_pairs: StudyResult, console: Console
+) -> None:
     failures = [Note("failure.score"), Note("failure.score"), Note("failure.memory")]
     runs = [
         replace(run, failure=note, select=None)
@@ -69,6 +71,6 @@ def test_why_runs_failed_is_said_with_their_number(without_pairs: StudyResult, c
     ]
     print_result(replace(without_pairs, runs=tuple(runs)), console)
     text = " ".join(said(console).split())
-    assert (
-        "2 runs failed: a score became NaN or infinite. - 1 run failed: there was not enough memory." in text
-    )
+    first, second, third = (run.arm for run in runs)
+    assert f"2 runs failed ({first} and {second}): a score became NaN or infinite." in text
+    assert f"1 run failed ({third}): there was not enough memory." in text

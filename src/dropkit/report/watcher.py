@@ -1,21 +1,35 @@
-"""Who is told how a study goes: a bar with the time left and the leading arm, or nobody."""
+"""Who is told how a study goes: a bar with the time left and the leading arms, or nobody."""
 
 from __future__ import annotations
 
+import time
 from statistics import fmean
 from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
 from rich.text import Text
 
 from dropkit.report.plan import Plan
 from dropkit.report.plan_text import plan_lines
 from dropkit.report.record import Run, StudyResult
-from dropkit.report.words import Words
+from dropkit.report.words import NOTHING, Words
 
 __all__ = ["Quiet", "Terminal", "Watcher"]
+
+_LEADERS = 3
+_SILENCE = 30.0
+"""Seconds between lines where there is no terminal that could show a bar."""
 
 
 class Watcher(Protocol):
@@ -64,6 +78,14 @@ class Quiet:
         return None
 
 
+class _Leading(ProgressColumn):
+    """Of all columns the one that is cut where the terminal is narrow."""
+
+    def render(self, task: Task) -> Text:
+        """The arms that lead, in one line."""
+        return Text(task.fields["leading"], no_wrap=True, overflow="ellipsis")
+
+
 class Terminal:
     """A watcher that writes to standard error, so that standard output stays clean for results.
 
@@ -77,13 +99,14 @@ class Terminal:
         self.lang = lang
         columns = (
             TextColumn("{task.description}", markup=False),
-            *(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
-            TextColumn("{task.fields[leading]}", markup=False),
+            *(BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn()),
+            _Leading(Column()),
         )
         self.progress = Progress(*columns, console=self.console)
         self.bar = self.progress.add_task("", leading="")
         self.words: Words | None = None
         self.scores: dict[str, list[float]] = {}
+        self._compares, self._told = False, time.monotonic()
 
     def planned(self, plan: Plan, total: int, done: int, place: str, damaged: int = 0) -> None:
         """Print the plan."""
@@ -101,7 +124,7 @@ class Terminal:
         self.progress.update(self.bar, total=total, description=say("terminal.bar"))
 
     def finished(self, run: Run) -> None:
-        """Move the bar and say who leads; a failed run is named."""
+        """Move the bar, or print a line now and then, and say who leads; a failed run is named."""
         if self.words is None:
             raise RuntimeError("a watcher is told the plan before the first run")
         words = self.words
@@ -113,24 +136,42 @@ class Terminal:
                 failure=words.say.note(run.failure),
             )
             self.console.print(Text(failed))
-        self.progress.update(self.bar, advance=1, leading=self._leading(run, words))
+        leading = self._leading(run, words)
+        self.progress.update(self.bar, advance=1, leading=leading)
+        if not self.console.is_terminal and time.monotonic() - self._told >= _SILENCE:
+            self._tell_line(words, leading)
 
     def concluded(self, result: StudyResult) -> None:
         """Say nothing: the result goes to standard output."""
 
+    def _tell_line(self, words: Words, leading: str) -> None:
+        task, self._told = self.progress.tasks[0], time.monotonic()
+        left = NOTHING if task.time_remaining is None else words.time(task.time_remaining)
+        counts = {"done": f"{task.completed:.0f}", "all": f"{task.total or 0:.0f}"}
+        self.console.print(Text(words.say("terminal.line", **counts, time=left, leading=leading)))
+
     def _leading(self, run: Run, words: Words) -> str:
         metric = words.plan.metrics[0]
+        if not (self._compares or words.plan.screens(run.pair)):
+            # The luckiest setting of the search leads no comparison on fresh pairs.
+            self._compares, self.scores = True, {}
         if run.select is not None and not run.paused:
             self.scores.setdefault(run.arm, []).append(getattr(run.select, metric))
-        if not self.scores:
-            return ""
-        best = min(self.scores, key=lambda arm: fmean(self.scores[arm]))
-        score = words.quantity(metric, fmean(self.scores[best]))
-        return words.say("terminal.leading", arm=words.arm(best), score=score)
+        means = {arm: fmean(scores) for arm, scores in self.scores.items()}
+        leaders = [
+            f"{words.arm(arm)} {words.quantity(metric, means[arm])}"
+            for arm in sorted(means, key=means.__getitem__)[:_LEADERS]
+        ]
+        arms = words.say("list.comma").join(leaders)
+        return words.say("terminal.leading", arms=arms) if leaders else ""
 
     def __enter__(self) -> Self:
         self.progress.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if kind is None:  # of the runs that were planned at most, those that were not needed
+            self.progress.update(self.bar, total=self.progress.tasks[0].completed)
         self.progress.stop()

@@ -87,9 +87,21 @@ class Words:
         return self.say("bracket", text=self.arm(family.name), inside=self.say("list.comma").join(told))
 
     def failures(self, runs: Iterable[Run]) -> list[str]:
-        """Why runs failed, the commonest reasons first, each with its count."""
-        counts = Counter(self.say.note(run.failure) for run in runs if run.failure)
-        return [self.say("failed_runs", n=count, why=why) for why, count in counts.most_common(_MOST_REASONS)]
+        """Why runs failed, the commonest reasons first, each with its count and the arms that it struck."""
+        struck: dict[str, Counter[str]] = {}
+        for run in runs:
+            if run.failure:
+                struck.setdefault(self.say.note(run.failure), Counter())[self.arm(run.arm)] += 1
+        reasons = sorted(struck.items(), key=lambda item: -item[1].total())[:_MOST_REASONS]
+        return [
+            self.say(
+                "failed_runs",
+                n=arms.total(),
+                arms=self.say.listed([arm for arm, _ in arms.most_common()], _MOST_REASONS),
+                why=why,
+            )
+            for why, arms in reasons
+        ]
 
     def factor(self, metric: str) -> float:
         """What a score is multiplied by to be read: 100 for per cent."""
