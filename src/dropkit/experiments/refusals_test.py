@@ -187,6 +187,7 @@ def test_a_number_or_word_out_of_its_range_is_refused(
         ({"folder": "/nowhere"}, "folder must be left out: only fashion-mnist is read from it"),
         ({"metric": lambda y, shown: 1 / 0}, "metric must get through a first .* ZeroDivisionError"),
         ({"metric": lambda y, shown: "good"}, "metric must get through a first .* ValueError"),
+        ({"metric": lambda y, shown: np.nan}, "metric must get through a first .* must give finite numbers"),
         ({"metric": lambda y: 0.0}, "metric must get through a first .* TypeError"),
         ({"metric": lambda y, shown: [1.0, 2.0]}, "metric must get through a first .* one for each of"),
         ({"recipe": Recipe(loss=lambda shown, y: shown)}, "loss must get through a first .* RuntimeError"),

@@ -150,6 +150,9 @@ def _measured(metric: Callable[..., Any], y: npt.NDArray[Any], shown: Doubles) -
             "metric", f"must give one number, or one for each of {len(y)} rows", found.shape, mend
         )
     largest = np.abs(found).max()
+    if not math.isfinite(largest) and np.isfinite(shown).all():
+        mend = "give a finite number wherever outputs are finite, also for few rows or one class"
+        raise DropkitError("metric", "must give finite numbers", float(largest), mend)
     if _LARGEST < largest < math.inf:
         rule = f"must stay below {_LARGEST:g}, so that squares of it can be summed"
         raise DropkitError("metric", rule, float(largest), "give it in a larger unit")
