@@ -134,6 +134,14 @@ def test_whether_to_keep_what_was_brought_is_a_statement_of_its_own(
     assert not any("as brought" in each for each in listed)
 
 
+def test_the_model_as_brought_counts_as_tried_where_nothing_else_was_compared() -> None:
+    verdict, _ = answer({"as brought": around(0.9, 1.2)})
+    assert verdict.headline == "No dropout: nothing that was tried lowers the error by 0.50 points or more."
+    open_one, _ = answer({"as brought": around(-0.2, 1.0)})
+    assert open_one.headline.startswith("Not enough evidence:")
+    assert open_one.headline.endswith("take none, the simplest.")
+
+
 def test_about_how_many_more_pairs_would_decide() -> None:
     made = given(data={"rows": 100_000})
     verdict, found = answer({"L2": around(0.05, 0.2), "dropout": around(-0.8, 1.2)}, made)
