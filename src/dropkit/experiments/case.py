@@ -86,7 +86,7 @@ class Case:
         fit = question_zero.answer(plan, stages.runs)
         # The sealed part is not opened for half a study: it would have to be opened again.
         losses = self._open(stages, pairs) if pairs and not stopped else {}
-        sealed = sealed_scores(plan, losses) if NONE in losses else ()
+        sealed = sealed_scores(plan, losses, self.sealed.vault.groups) if NONE in losses else ()
         verdict = judge(
             plan,
             comparisons,

@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
+
 from dropkit.core.check import DropkitError, OneOf, Whole
 from dropkit.experiments.arm_check import check_arm
 from dropkit.experiments.budget import FEWEST_TRIALS, parse_budget
@@ -147,6 +149,7 @@ def make_plan(
         notes=(
             *data.notes,
             *cut_notes(sealed.opened, [*sealed.splits.values()]),
+            *_sealed_groups(sealed.vault),
             *copies_note(sealed.opened, [*sealed.splits.values()]),
             *([] if model.sites else [Note("note.no_places")]),
         ),
@@ -154,6 +157,10 @@ def make_plan(
     for arm in arms:
         check_arm(arm, plan, recipe)
     return plan, sealed
+
+
+def _sealed_groups(vault: Dataset) -> list[Note]:
+    return [] if vault.groups is None else [Note("note.sealed_groups", {"n": len(np.unique(vault.groups))})]
 
 
 def _check_metric(options: Options, task: str) -> None:
