@@ -123,7 +123,11 @@ class Family:
 
 @dataclass(frozen=True)
 class ArmSummary:
-    """Means over the complete pairs of one arm; `select_sd` is the spread over pairs, None where one ran."""
+    """Means over the complete pairs of one arm; `select_sd` is the spread over pairs, None where one ran.
+
+    All arms may take equally many steps; `at_equal_time` are scores on the stop part of the best that it was
+    by the time none's run of the same pair ended.
+    """
 
     arm: Arm
     runs: int
@@ -135,6 +139,7 @@ class ArmSummary:
     epochs: float
     steps: float
     seconds: float
+    at_equal_time: Scores | None = None
 
 
 @dataclass(frozen=True)

@@ -118,8 +118,12 @@ class Words:
 
     def move(self, metric: str, before: float, after: float) -> str:
         """Two scores with their unit, in so many places that their difference can be seen."""
-        old, new = (text + self._unit(metric) for text in self.numbers(metric, before, after))
+        old, new = self.quantities(metric, before, after)
         return self.say("move", old=old, new=new)
+
+    def quantities(self, metric: str, *values: float) -> list[str]:
+        """Scores with their unit, in so many places that their difference can be seen."""
+        return [text + self._unit(metric) for text in self.numbers(metric, *values)]
 
     def change(self, metric: str, value: float) -> str:
         """A difference of scores, without sign: points for errors."""
