@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 from dropkit.experiments.findings import Findings
@@ -171,11 +170,10 @@ def _cost(found: Findings) -> list[str]:
 
 
 def _in_time(found: Findings, arm: ArmSummary, none: ArmSummary) -> list[str]:
-    words, metric, training = found.words, found.plan.metrics[0], found.plan.training
+    words, metric = found.words, found.plan.metrics[0]
     if arm.at_equal_time is None:
         return []
     scores = (getattr(arm.at_equal_time, metric), getattr(none.stop, metric))
     there, here = words.quantities(metric, *scores)
-    most = training.epochs * math.ceil(found.plan.parts.train / training.batch)
-    told = {"arm": words.arm(arm.arm.name), "score": words.label(metric), "most": most}
+    told = {"arm": words.arm(arm.arm.name), "score": words.label(metric)}
     return [words.say("cost.equal_time", there=there, here=here, **told)]

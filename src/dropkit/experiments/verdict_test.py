@@ -242,9 +242,9 @@ def test_too_few_pairs_leave_no_verdict() -> None:
 def test_cost_and_fit_are_told_once() -> None:
     verdict, _ = answer({"L2": around(0.0, 0.2), "dropout": around(-2.0, 0.5)})
     assert told(verdict, "A network with dropout took") == (
-        "A network with dropout took 1.89 s and 321 steps on average, with none 1.12 s and 247. That is with "
-        "equal steps, 440 at most. With equal time, ended when none ends, the error on the stop parts is "
-        "36.40 % with dropout and 30.00 % with none."
+        "A network with dropout took 1.89 s and 321 steps on average, with none 1.12 s and 247. That is "
+        "where all may take equally many steps. With equal time, ended when none ends, the error on the stop "
+        "parts is 36.40 % with dropout and 30.00 % with none."
     )
     assert told(
         verdict, "Without regularisation the error is 10.00 % on training rows and 30.00 % on new ones"
