@@ -32,3 +32,9 @@ def test_long_values_are_cut(plan: Plan) -> None:
     (said,) = changes(json.dumps(asdict(plan)), later)
     assert said.startswith("search.families: [")
     assert len(said) < 110
+
+
+def test_a_space_that_was_changed_is_one_entry(plan: Plan) -> None:
+    (said,) = changes(json.dumps(asdict(plan)), replace(plan, search=replace(plan.search, space={})))
+    assert said.startswith("search.space: {")
+    assert said.endswith("... -> {}")

@@ -106,7 +106,7 @@ def _training(words: Words) -> str:
         steps=training.epochs * math.ceil(words.plan.parts.train / training.batch),
         batch=training.batch,
         rate=f"{training.learning_rate:g}",
-        checks=training.checks,
+        checks=min(training.checks, training.epochs),
         patience=training.patience,
     )
 
