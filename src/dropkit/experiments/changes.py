@@ -39,5 +39,5 @@ def _flat(record: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]
 
 
 def _brief(value: Any) -> str:
-    text = json.dumps(value)
+    text = f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
