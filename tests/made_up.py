@@ -197,7 +197,8 @@ def _summary(arm: Arm, error: float, pairs: int) -> ArmSummary:
     learnt = Scores(error / 3, error / 2)
     slower = 1.3 if arm.rate else 1.0
     return ArmSummary(
-        arm, pairs, 0, learnt, select, select, sd, 22.5 * slower, 247.0 * slower, 1.12 * slower**2
+        *(arm, pairs, 0, learnt, select, select, sd, 22.5 * slower, 247.0 * slower, 1.12 * slower**2),
+        at_equal_time=Scores(slower * error, NLL_SHARE * slower * error),
     )
 
 

@@ -41,3 +41,18 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     arm, none = losses(0, 0.1)
     assert interval(arm, none) == interval(arm, none)
     assert interval(arm, none) != interval(arm, none, seed=1)
+
+
+def test_rows_of_one_group_are_drawn_together() -> None:
+    rng, none = np.random.default_rng(0), np.zeros((6, 300))
+    arm = np.repeat(rng.normal(size=30), 10) + 0.1 * rng.normal(size=(6, 300))
+    (_, low, high), (_, lowest, highest) = (
+        interval(arm, none, groups=groups) for groups in (None, np.arange(300) // 10)
+    )
+    # Ten equal rows know as much as one, so that the spread is sqrt(10) times as large.
+    assert 2.5 < (highest - lowest) / (high - low) < 4
+
+
+def test_groups_of_one_row_each_are_rows() -> None:
+    arm, none = losses(0, 0.1)
+    assert interval(arm, none, groups=np.arange(200) * 3) == interval(arm, none)

@@ -81,12 +81,12 @@ class Case:
         plan, runs = self.plan, stages.compared()
         pairs = complete_pairs(stages.arms, runs)
         comparisons = compare(plan, stages.arms, pairs, stages.level)
-        arms = summarise(stages.arms, runs, pairs)
+        arms = summarise(plan, stages.arms, runs, pairs)
         families = with_luck(plan, stages.families, arms)
         fit = question_zero.answer(plan, stages.runs)
         # The sealed part is not opened for half a study: it would have to be opened again.
         losses = self._open(stages, pairs) if pairs and not stopped else {}
-        sealed = sealed_scores(plan, losses) if NONE in losses else ()
+        sealed = sealed_scores(plan, losses, self.sealed.vault.groups) if NONE in losses else ()
         verdict = judge(
             plan,
             comparisons,

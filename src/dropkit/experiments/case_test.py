@@ -14,7 +14,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from dropkit.experiments import stages as module
-from dropkit.experiments import study
+from dropkit.experiments import study, vault
 from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.crew import Alone
 from dropkit.experiments.dataset import Floats, ImageInputs, Index
@@ -282,3 +282,20 @@ def test_a_model_without_a_place_inside_is_studied_for_all_else(model: Any, tmp_
     assert Note("note.no_places") in result.plan.notes
     assert result.complete_pairs == 6
     assert "Where it stands in the model" not in (tmp_path / "report.html").read_text()
+
+
+def test_rows_of_one_group_stay_together_in_the_interval_of_the_sealed_part(
+    tiny: Callable[..., StudyResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Index] = []
+
+    def interval(*_: Any, groups: Index, **__: Any) -> tuple[float, float, float]:
+        asked.append(groups)
+        return 0.0, -1.0, 1.0
+
+    monkeypatch.setattr(vault, "interval", interval)
+    plan = tiny(group=np.arange(80) // 2).plan
+    assert len(asked[0]) == plan.parts.test
+    count = len(np.unique(asked[0]))
+    assert count < plan.parts.test
+    assert Note("note.sealed_groups", {"n": count}) in plan.notes

@@ -32,12 +32,12 @@ def _flat(record: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]
     for name, value in record.items():
         if not path and name in _APART:
             continue
-        if isinstance(value, dict):
+        if isinstance(value, dict) and name != "space":  # one entry, not one for each range
             yield from _flat(value, f"{path}{name}.")
         else:
             yield f"{path}{name}", value
 
 
 def _brief(value: Any) -> str:
-    text = json.dumps(value)
+    text = f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -27,8 +27,20 @@ def test_what_was_decided_later_is_named_with_before_and_now(plan: Plan) -> None
     assert changes(first, later) == ("tests.margin: 0.005 -> null", "tests.pairs: 10 -> 12", "seed: 0 -> 5")
 
 
+def test_numbers_are_told_in_four_figures(plan: Plan) -> None:
+    later = replace(plan, tests=replace(plan.tests, detectable=2.71828182))
+    (said,) = changes(json.dumps(asdict(plan)), later)
+    assert said.endswith(" -> 2.718")
+
+
 def test_long_values_are_cut(plan: Plan) -> None:
     later = replace(plan, search=replace(plan.search, families=tuple(f"family {at}" for at in range(30))))
     (said,) = changes(json.dumps(asdict(plan)), later)
     assert said.startswith("search.families: [")
     assert len(said) < 110
+
+
+def test_a_space_that_was_changed_is_one_entry(plan: Plan) -> None:
+    (said,) = changes(json.dumps(asdict(plan)), replace(plan, search=replace(plan.search, space={})))
+    assert said.startswith("search.space: {")
+    assert said.endswith("... -> {}")

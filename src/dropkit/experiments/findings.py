@@ -26,8 +26,9 @@ class Findings:
     words: Words
 
     def of(self, metric: str) -> list[Comparison]:
-        """Comparisons of the settings that were tried in one score; the model as brought is none of them."""
-        return [each for each in self.comparisons if each.metric == metric and each.arm != AS_BROUGHT]
+        """Comparisons of what was tried in one score; the model as brought counts where it stands alone."""
+        found = [each for each in self.comparisons if each.metric == metric]
+        return [each for each in found if each.arm != AS_BROUGHT] or found
 
     def brought(self, metric: str) -> Comparison | None:
         """The model as brought against none."""

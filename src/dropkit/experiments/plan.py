@@ -7,11 +7,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
+from optuna.distributions import distribution_to_json
+
 from dropkit.core.check import DropkitError, OneOf, Whole
 from dropkit.experiments.arm_check import check_arm
 from dropkit.experiments.budget import FEWEST_TRIALS, parse_budget
 from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION, Dataset
-from dropkit.experiments.families import COMBINED, spaces_for
+from dropkit.experiments.families import COMBINED, Space, spaces_for
 from dropkit.experiments.leaks import copies_note
 from dropkit.experiments.margin import MARGIN, parse_margin
 from dropkit.experiments.models import ModelSource, check_model
@@ -19,6 +22,7 @@ from dropkit.experiments.own import own_dropout, random_modes, switch_off
 from dropkit.experiments.power import MOST_PAIRS, Design
 from dropkit.experiments.recipe import PLAIN, Recipe
 from dropkit.experiments.sealed import DESIGNS, Cut, Sealed, seal
+from dropkit.experiments.search import distributions
 from dropkit.experiments.sites import places_for
 from dropkit.experiments.split import cut_notes
 from dropkit.experiments.versions import versions
@@ -147,6 +151,7 @@ def make_plan(
         notes=(
             *data.notes,
             *cut_notes(sealed.opened, [*sealed.splits.values()]),
+            *_sealed_groups(sealed.vault),
             *copies_note(sealed.opened, [*sealed.splits.values()]),
             *([] if model.sites else [Note("note.no_places")]),
         ),
@@ -154,6 +159,10 @@ def make_plan(
     for arm in arms:
         check_arm(arm, plan, recipe)
     return plan, sealed
+
+
+def _sealed_groups(vault: Dataset) -> list[Note]:
+    return [] if vault.groups is None else [Note("note.sealed_groups", {"n": len(np.unique(vault.groups))})]
 
 
 def _check_metric(options: Options, task: str) -> None:
@@ -192,9 +201,15 @@ def _model(source: ModelSource, data: Data, recipe: Recipe) -> Model:
 def _search(data: Data, model: Model, options: Options, recipe: Recipe) -> Search:
     if options.arms:
         return Search((), trials=0, round=ROUND, splits=0, finalists=0, prune=False)
-    names = [space.name for space in spaces_for(data, model, recipe)]
+    spaces = (*spaces_for(data, model, recipe), Space(COMBINED))
+    space = {each.name: _written(each) for each in spaces}
     trials = options.trials or FEWEST_TRIALS
-    return Search((*names, COMBINED), trials, ROUND, splits=1, finalists=FINALISTS, prune=True)
+    return Search((*space,), trials, ROUND, splits=1, finalists=FINALISTS, prune=True, space=space)
+
+
+def _written(space: Space) -> dict[str, str]:
+    found = distributions(space, LEARNING_RATE)
+    return {name: distribution_to_json(each) for name, each in found.items()}
 
 
 def _tests(options: Options, parts: Parts, comparisons: int) -> Inference:

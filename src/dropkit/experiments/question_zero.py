@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from dropkit.experiments.budget import SIZE_PAIRS, SIZE_SHARES
+from dropkit.experiments.inference import estimate
 from dropkit.report.plan import Arm, Plan
-from dropkit.report.record import Fit, Run, Scores
+from dropkit.report.record import Fit, Point, Run, Scores
 
 __all__ = ["answer", "size_arms", "size_pairs"]
 
@@ -35,7 +36,11 @@ def answer(plan: Plan, runs: Sequence[Run]) -> Fit | None:
     """What none learned and what it does on new rows, by the share of training rows it had.
 
     With e(n) the score at n rows, e(2 n) is put at e(n) - r (e(n/2) - e(n)), where r, at most 1, is how much
-    of the gain of one doubling was left at the next.
+    of the gain of one doubling was left at the next. It is put nowhere unless the same pairs show, by a
+    one-sided corrected t test, that the rows from a quarter on helped at all.
+
+    Underfitting is judged at the end of training, since early stopping keeps weights from before a network
+    fits its rows, and only where none beats a guess: what learns nothing may as well have nothing to learn.
 
     Args:
         plan: says which score counts.
@@ -46,29 +51,42 @@ def answer(plan: Plan, runs: Sequence[Run]) -> Fit | None:
     """
     names = {1.0: "none"} | {arm.share: arm.name for arm in size_arms(Arm("none", "none"))}
     by_share = {
-        share: [run for run in runs if run.arm == name and run.select and run.pair in size_pairs(plan)]
+        share: {r.pair: r for r in runs if r.arm == name and r.select and r.pair in size_pairs(plan)}
         for share, name in sorted(names.items())
     }
-    if not all(each and all(run.kept for run in each) for each in by_share.values()):
+    if not all(each and all(run.kept for run in each.values()) for each in by_share.values()):
         return None
-    train = tuple(_mean([run.kept for run in each if run.kept]) for each in by_share.values())
-    select = tuple(_mean([run.select for run in each if run.select]) for each in by_share.values())
-    metric = plan.metrics[0]
-    learned, new = getattr(train[-1], metric), getattr(select[-1], metric)
+    train = tuple(_mean([run.kept for run in each.values() if run.kept]) for each in by_share.values())
+    select = tuple(_mean([run.select for run in each.values() if run.select]) for each in by_share.values())
+    beats_guess = bool(plan.tests.name) or select[-1].error < plan.data.guess_error
+    helped = _has_helped(plan, by_share[SIZE_SHARES[0]], by_share[1.0])
     return Fit(
         shares=tuple(by_share),
         train=train,
         select=select,
-        answer=_gap(learned, new),
-        more_data=_more_data([getattr(each, metric) for each in select]),
+        answer=_gap(plan, [run.curve[-1] for run in by_share[1.0].values()]) if beats_guess else UNKNOWN,
+        more_data=_more_data([getattr(each, plan.metrics[0]) for each in select]) if helped else None,
     )
+
+
+def _has_helped(plan: Plan, quarter: Mapping[int, Run], whole: Mapping[int, Run]) -> bool:
+    gains = [
+        getattr(few.select, plan.metrics[0]) - getattr(whole[pair].select, plan.metrics[0])
+        for pair, few in quarter.items()
+        if pair in whole
+    ]
+    return len(gains) > 1 and bool(estimate(gains, plan.parts.overlap).above(0.0) < plan.tests.alpha)
 
 
 def _mean(scores: Sequence[Scores]) -> Scores:
     return Scores(*(float(np.mean([getattr(each, name) for each in scores])) for name in ("error", "nll")))
 
 
-def _gap(learned: float, new: float) -> str:
+def _gap(plan: Plan, ends: Sequence[Point]) -> str:
+    learned, new = (
+        getattr(_mean(scores), plan.metrics[0])
+        for scores in ([end.train for end in ends], [end.stop for end in ends])
+    )
     if new <= 0:
         return UNKNOWN
     return UNDERFITS if new - learned < _GAP * new else ROOM

@@ -18,21 +18,27 @@ def plan(arrays: Any) -> Plan:
     return make_plan(array_dataset(*arrays), ModelSource("mlp"), Options())[0]
 
 
-def run(arm: Arm, pair: int, train: float, select: float) -> Run:
+def run(arm: Arm, pair: int, train: float, select: float, end: float) -> Run:
     learned, new = Scores(train, train), Scores(select, select)
-    curve = (Point(1, Scores(9, 9), new), Point(2, learned, new), Point(3, Scores(0, 0), new))
+    curve = (Point(1, Scores(9, 9), new), Point(2, learned, new), Point(3, Scores(end, end), new))
     return Run("", arm.name, pair, 1.0, 2, 9, new, new, curve)
 
 
-def runs(train: float, *select: float) -> list[Run]:
-    arms = (*size_arms(NONE), NONE)
+def runs(train: float, *select: float, end: float | None = None, spread: float = 0.001) -> list[Run]:
+    last = train if end is None else end
+    quarter, *others = (*size_arms(NONE), NONE)
     return [
-        run(arm, pair, train, score) for pair in range(3) for arm, score in zip(arms, select, strict=True)
+        made
+        for pair in range(3)
+        for made in (
+            run(quarter, pair, train, select[0] + spread * (pair - 1), last),
+            *(run(arm, pair, train, score, last) for arm, score in zip(others, select[1:], strict=True)),
+        )
     ]
 
 
-def fit(plan: Plan, train: float, *select: float) -> Fit:
-    found = answer(plan, runs(train, *select))
+def fit(plan: Plan, train: float, *select: float, **more: float) -> Fit:
+    found = answer(plan, runs(train, *select, **more))
     assert found is not None
     return found
 
@@ -43,7 +49,7 @@ def test_shares_of_the_rows_keep_all_other_settings() -> None:
 
 
 def test_training_scores_are_those_of_the_kept_weights(plan: Plan) -> None:
-    found = fit(plan, 0.05, 0.4, 0.3, 0.2)
+    found = fit(plan, 0.05, 0.4, 0.3, 0.2, end=0.0)
     assert found.shares == (0.25, 0.5, 1.0)
     assert [each.error for each in found.train] == pytest.approx([0.05] * 3)
     assert [each.error for each in found.select] == pytest.approx([0.4, 0.3, 0.2])
@@ -52,6 +58,22 @@ def test_training_scores_are_those_of_the_kept_weights(plan: Plan) -> None:
 @pytest.mark.parametrize(("train", "kind"), [(0.19, UNDERFITS), (0.25, UNDERFITS), (0.1, ROOM)])
 def test_a_network_that_fits_its_own_rows_no_better_underfits(plan: Plan, train: float, kind: str) -> None:
     assert fit(plan, train, 0.4, 0.3, 0.2).answer == kind
+
+
+def test_what_fits_its_rows_when_it_is_trained_on_does_not_underfit(plan: Plan) -> None:
+    assert fit(plan, 0.19, 0.4, 0.3, 0.2, end=0.1).answer == ROOM
+
+
+def test_what_is_no_better_than_a_guess_may_have_nothing_to_learn(plan: Plan) -> None:
+    guess = plan.data.guess_error
+    assert fit(plan, guess, guess, guess, guess).answer == UNKNOWN
+    own = replace(plan, tests=replace(plan.tests, name="mine"))
+    assert fit(own, guess, guess, guess, guess).answer == UNDERFITS
+
+
+def test_rows_that_were_not_shown_to_help_promise_nothing(plan: Plan) -> None:
+    assert fit(plan, 0.05, 0.4, 0.35, 0.25, spread=0.03).more_data is not None
+    assert fit(plan, 0.05, 0.4, 0.35, 0.25, spread=0.2).more_data is None
 
 
 def test_nothing_is_said_where_nothing_is_wrong(plan: Plan) -> None:

@@ -33,7 +33,9 @@ _SHARED = ((1.0, 1e-2), (3.0, 1e-1), (9.0, 1e-2), (1 / 3, 1e-1))
 
 
 def distributions(space: Space, learning_rate: float) -> dict[str, BaseDistribution]:
-    """A family's space for `study.ask` of an Optuna study of yours, with its learning rate and weight decay.
+    """A family's space for `study.ask` of an Optuna study of yours, or for Ray's `OptunaSearch(space=...)`.
+
+    It holds the learning rate and the weight decay too; `space.arm` makes an arm of what was proposed.
 
     Args:
         space: the family.

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, json_to_distribution
 
 from dropkit.experiments.arrays import array_dataset
 from dropkit.experiments.families import Choice, Range, Space
 from dropkit.experiments.models import ModelSource
-from dropkit.experiments.plan import Options, make_plan
+from dropkit.experiments.plan import Options, fingerprinted, make_plan
 from dropkit.experiments.search import FamilySearch, Wanted, distributions, luck, rounds
 from dropkit.report.messages import Note
 from dropkit.report.plan import Arm, Plan
@@ -168,6 +168,16 @@ def test_the_space_is_there_for_a_study_of_ones_own() -> None:
     assert found["learning_rate"] == FloatDistribution(1e-4, 1e-2, log=True)
     assert found["rate"] == FloatDistribution(0.1, 0.5)
     assert found["at"] == CategoricalDistribution(("", "a"))
+
+
+def test_the_plan_holds_what_is_searched_and_its_hash_covers_it(plan: Plan) -> None:
+    assert [*plan.search.space] == [*plan.search.families]
+    rate = plan.search.space["input dropout"]["input_rate"]
+    assert json_to_distribution(rate) == FloatDistribution(0.02, 0.5)
+    assert {"learning_rate", "weight_decay"} <= plan.search.space["best two combined"].keys()
+    other = plan.search.space | {"input dropout": {}}
+    changed = replace(plan, search=replace(plan.search, space=other))
+    assert fingerprinted(changed).fingerprint != fingerprinted(plan).fingerprint
 
 
 @pytest.mark.parametrize("count", [2, 5, 20])

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dropkit.experiments.findings import Findings
 from dropkit.experiments.power import MOST_PAIRS
 from dropkit.report.plan import AS_BROUGHT, NONE
-from dropkit.report.record import BETTER, EQUIVALENT, NO_BETTER, OPEN, WORSE, Comparison
+from dropkit.report.record import BETTER, EQUIVALENT, NO_BETTER, OPEN, WORSE, ArmSummary, Comparison
 
 __all__ = ["sentences"]
 
@@ -153,7 +153,7 @@ def _more_data(found: Findings) -> list[str]:
 
 
 def _cost(found: Findings) -> list[str]:
-    """Steps and seconds of what is recommended, or of what came nearest to it."""
+    """Steps and seconds of what is recommended, or came nearest to it, and how it does in equal time."""
     arm, none = found.summary(found.named()), found.summary(NONE)
     if arm is None or none is None or arm is none:
         return []
@@ -164,4 +164,18 @@ def _cost(found: Findings) -> list[str]:
         "seconds_none": f"{none.seconds:.3g}",
         "steps_none": f"{none.steps:.0f}",
     }
-    return [found.words.say("cost.facts", **values)]
+    return [
+        found.words.say("sentences").join(
+            [found.words.say("cost.facts", **values), *_in_time(found, arm, none)]
+        )
+    ]
+
+
+def _in_time(found: Findings, arm: ArmSummary, none: ArmSummary) -> list[str]:
+    words, metric = found.words, found.plan.metrics[0]
+    if arm.at_equal_time is None:
+        return []
+    scores = (getattr(arm.at_equal_time, metric), getattr(none.stop, metric))
+    there, here = words.quantities(metric, *scores)
+    told = {"arm": words.arm(arm.arm.name), "score": words.label(metric)}
+    return [words.say("cost.equal_time", there=there, here=here, **told)]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dropkit.experiments.decision import OPEN, Decision, carriers, decide
+from dropkit.experiments.equal_time import at_equal_time
 from dropkit.experiments.evidence import effect_size, sign_flips, wins
 from dropkit.experiments.inference import Paired, paired_test
 from dropkit.experiments.power import MOST_PAIRS, Design
@@ -150,11 +151,16 @@ def _more_pairs(plan: Plan, design: Design, test: Paired, margin: float | None) 
     return None if needed is None else max(needed - design.pairs, 1)
 
 
-def summarise(arms: Sequence[Arm], runs: Sequence[Run], pairs: Pairs) -> tuple[ArmSummary, ...]:
+def summarise(plan: Plan, arms: Sequence[Arm], runs: Sequence[Run], pairs: Pairs) -> tuple[ArmSummary, ...]:
     """Means of every arm over the complete pairs."""
     failures = Counter(run.arm for run in runs if run.failure)
-    rows = [(arm, [each[arm.name] for each in pairs.values() if arm.name in each]) for arm in arms]
-    return tuple(_summary(arm, done, failures[arm.name]) for arm, done in rows if done)
+    done = [(arm, [each for each in pairs.values() if arm.name in each]) for arm in arms]
+    return tuple(_timed(plan, arm, each, failures[arm.name]) for arm, each in done if each)
+
+
+def _timed(plan: Plan, arm: Arm, pairs: Sequence[Mapping[str, Run]], failures: int) -> ArmSummary:
+    runs, none = ([each[name] for each in pairs] for name in (arm.name, NONE))
+    return replace(_summary(arm, runs, failures), at_equal_time=at_equal_time(plan, runs, none))
 
 
 def _summary(arm: Arm, runs: Sequence[Run], failures: int) -> ArmSummary:

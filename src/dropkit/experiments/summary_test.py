@@ -76,7 +76,7 @@ def test_an_arm_that_mostly_fails_is_left_out_and_takes_no_pair_away(plan: Plan)
     pairs = complete_pairs(ARMS, runs)
     assert len(pairs) == 10
     assert {each.arm for each in compare(plan, ARMS, pairs)} == {"as brought", "high"}
-    assert [each.failures for each in summarise(ARMS, runs, pairs)] == [0, 0, 5, 0]
+    assert [each.failures for each in summarise(plan, ARMS, runs, pairs)] == [0, 0, 5, 0]
 
 
 def test_without_none_there_is_nothing_to_compare(plan: Plan) -> None:
@@ -154,9 +154,9 @@ def test_fewer_than_three_pairs_are_not_tested(plan: Plan, pairs: int) -> None:
 # --- means
 
 
-def test_arms_are_averaged_over_complete_pairs() -> None:
+def test_arms_are_averaged_over_complete_pairs(plan: Plan) -> None:
     runs = planted(0.1)
-    none = summarise(ARMS, runs, complete_pairs(ARMS, runs))[0]
+    none = summarise(plan, ARMS, runs, complete_pairs(ARMS, runs))[0]
     errors = [each.select.error for each in runs if each.arm == "none" and each.select]
     assert none.select.error == pytest.approx(np.mean(errors))
     assert none.train.error == pytest.approx(np.mean(errors) / 2)
@@ -165,14 +165,14 @@ def test_arms_are_averaged_over_complete_pairs() -> None:
     assert (none.epochs, none.steps, none.seconds) == (2, 30, 1)
 
 
-def test_one_pair_has_no_spread() -> None:
+def test_one_pair_has_no_spread(plan: Plan) -> None:
     runs = planted(0.1, pairs=1)
-    assert summarise(ARMS, runs, complete_pairs(ARMS, runs))[0].select_sd is None
+    assert summarise(plan, ARMS, runs, complete_pairs(ARMS, runs))[0].select_sd is None
 
 
 def test_the_luck_of_a_search_is_in_the_spread_of_none(plan: Plan) -> None:
     runs = planted(0.1)
-    arms = summarise(ARMS, runs, complete_pairs(ARMS, runs))
+    arms = summarise(plan, ARMS, runs, complete_pairs(ARMS, runs))
     spread = arms[0].select_sd
     assert spread is not None
     families = [Family(name, LOW, 20, 0, 0, Scores(0.1, 0.1), None) for name in ("low", "else")]

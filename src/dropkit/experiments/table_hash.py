@@ -12,6 +12,8 @@ from dropkit.report.record import ArmSummary, Comparison, Family, Run, Sealed
 
 __all__ = ["table_hash"]
 
+_TIMED = frozenset(("seconds", "at_equal_time"))
+
 
 def table_hash(
     runs: Sequence[Run],
@@ -44,4 +46,4 @@ def table_hash(
 
 
 def _without_seconds(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name != "seconds"}
+    return {name: value for name, value in record.items() if name not in _TIMED}

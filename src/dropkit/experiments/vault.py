@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dropkit.core.check import DropkitError
 from dropkit.experiments.bootstrap import interval
-from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION, Dataset, Rows, Split
+from dropkit.experiments.dataset import CLASSIFICATION, REGRESSION, Dataset, Index, Rows, Split
 from dropkit.experiments.models import ModelSource
 from dropkit.experiments.recipe import Recipe
 from dropkit.experiments.scoring import score_rows
@@ -92,8 +92,8 @@ class Vault:
         return np.stack([errors, nlls, sure])
 
 
-def sealed_scores(plan: Plan, arms: ByArm) -> tuple[Sealed, ...]:
-    """Mean scores on the sealed rows, and differences from none with their intervals.
+def sealed_scores(plan: Plan, arms: ByArm, groups: Index | None = None) -> tuple[Sealed, ...]:
+    """Mean scores on the sealed rows, and differences from none with their intervals, by `groups` of rows.
 
     A metric of the user's that gives one number for all rows is the same for each, so that its interval is by
     runs alone.
@@ -105,13 +105,15 @@ def sealed_scores(plan: Plan, arms: ByArm) -> tuple[Sealed, ...]:
         root = metric == "error" and plan.data.task == REGRESSION and not own
         for name, each in losses.items():
             if not np.isnan(each[at]).any():  # as an earlier version kept a metric of all rows together
-                found.append(_sealed(name, metric, each[at], losses[NONE][at], root=root))
+                found.append(_sealed(name, metric, each[at], losses[NONE][at], groups, root=root))
     return tuple(found)
 
 
-def _sealed(name: str, metric: str, losses: Losses, none: Losses, *, root: bool) -> Sealed:
+def _sealed(
+    name: str, metric: str, losses: Losses, none: Losses, groups: Index | None, *, root: bool
+) -> Sealed:
     mean = float(np.sqrt(losses.mean()) if root else losses.mean())
-    beside = (None, None, None) if name == NONE else interval(losses, none, root=root)
+    beside = (None, None, None) if name == NONE else interval(losses, none, groups=groups, root=root)
     return Sealed(name, metric, mean, *beside)
 
 

@@ -156,6 +156,14 @@ def test_whether_to_keep_what_was_brought_is_a_statement_of_its_own(
     assert not any("as brought" in each for each in listed)
 
 
+def test_the_model_as_brought_counts_as_tried_where_nothing_else_was_compared() -> None:
+    verdict, _ = answer({"as brought": around(0.9, 1.2)})
+    assert verdict.headline == "No dropout: nothing that was tried lowers the error by 0.50 points or more."
+    open_one, _ = answer({"as brought": around(-0.2, 1.0)})
+    assert open_one.headline.startswith("Not enough evidence:")
+    assert open_one.headline.endswith("take none, the simplest.")
+
+
 def test_about_how_many_more_pairs_would_decide() -> None:
     made = given(data={"rows": 100_000})
     verdict, found = answer({"L2": around(0.05, 0.2), "dropout": around(-0.8, 1.2)}, made)
@@ -256,11 +264,19 @@ def test_too_few_pairs_leave_no_verdict() -> None:
 def test_cost_and_fit_are_told_once() -> None:
     verdict, _ = answer({"L2": around(0.0, 0.2), "dropout": around(-2.0, 0.5)})
     assert told(verdict, "A network with dropout took") == (
-        "A network with dropout took 1.89 s and 321 steps on average, with none 1.12 s and 247."
+        "A network with dropout took 1.89 s and 321 steps on average, with none 1.12 s and 247. That is "
+        "where all may take equally many steps. With equal time, ended when none ends, the error on the stop "
+        "parts is 36.40 % with dropout and 30.00 % with none."
     )
     assert told(
         verdict, "Without regularisation the error is 10.00 % on training rows and 30.00 % on new ones"
     )
+
+
+def test_without_curves_nothing_is_said_of_equal_time() -> None:
+    arms = [replace(arm, at_equal_time=None) for arm in summaries({"dropout": -2.0})]
+    verdict, _ = answer({"dropout": around(-2.0, 0.5)}, arms=arms)
+    assert told(verdict, "A network with dropout took").endswith("with none 1.12 s and 247.")
 
 
 def test_a_metric_of_ones_own_has_its_name_and_no_guess_beside_it() -> None:

@@ -57,6 +57,8 @@ def _entries(study: StudyResult, lang: str) -> Iterator[tuple[str, Any]]:
 
 def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in record.items():
+        if name == "space":  # families, model and versions say it in fewer words
+            continue
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")
         else:

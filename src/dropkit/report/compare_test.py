@@ -78,3 +78,8 @@ def test_notes_that_differ_are_told_in_the_language(result: StudyResult) -> None
     noted = replace(result, plan=replace(result.plan, notes=(Note("note.groups", {"n": 7}),), estimate=9.0))
     (differ,) = differences(result, noted, "zh")
     assert (differ.what, differ.a, differ.b) == ("notes", "–", "各部分不共用 7 个组中的任何一组。")
+
+
+def test_spaces_are_told_by_families_alone(result: StudyResult) -> None:
+    search = replace(result.plan.search, space={"L2": {"l2": "{}"}})
+    assert differences(result, replace(result, plan=replace(result.plan, search=search))) == []

@@ -85,7 +85,6 @@ def render_page(result: StudyResult, lang: str = "en") -> str:
         failures=tuple(words.failures(result.runs)),
         repeat=repeat_of(result.settings),
         listed=thinned(result.runs, MAX_LISTED_RUNS),
-        time=words.time(result.seconds),
     )
 
 

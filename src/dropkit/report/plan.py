@@ -178,7 +178,8 @@ class Search:
     """How settings are found: `trials` for each family, in rounds, on `splits` splits of their own.
 
     With `prune`, trials pause after half of their epochs, and within its family the worse half of a round
-    ends there. At most `finalists` families are compared with the baselines.
+    ends there. At most `finalists` families are compared with the baselines. `space` is what is searched in
+    each family, as JSON that `optuna.distributions.json_to_distribution` reads.
     """
 
     families: tuple[str, ...]
@@ -187,6 +188,7 @@ class Search:
     splits: int
     finalists: int
     prune: bool
+    space: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from dropkit.report.plan import Plan
 from dropkit.report.words import Words
 
@@ -89,7 +91,7 @@ def _parts(words: Words) -> list[str]:
     sizes = {"train": parts.train, "stop": parts.stop, "select": parts.select, "test": parts.test}
     seen = say("plan.fresh" if parts.fresh else "plan.seen")
     return [
-        say("plan.parts", pairs=say("count.pairs", n=plan.tests.pairs), **sizes),
+        say("plan.parts", pairs=say("count.pairs", n=plan.tests.pairs), seed=plan.seed, **sizes),
         say(f"plan.{parts.design}"),
         *([] if plan.arms else [seen]),
     ]
@@ -101,9 +103,10 @@ def _training(words: Words) -> str:
         "plan.training",
         optimizer=words.plan.model.pieces.get("optimizer", "AdamW"),
         epochs=training.epochs,
+        steps=training.epochs * math.ceil(words.plan.parts.train / training.batch),
         batch=training.batch,
         rate=f"{training.learning_rate:g}",
-        checks=training.checks,
+        checks=min(training.checks, training.epochs),
         patience=training.patience,
     )
 

@@ -14,6 +14,10 @@ def told(**changes: object) -> str:
 def test_the_plan_tells_sizes_search_tests_and_what_it_can_see() -> None:
     text = told()
     assert "700 rows to train, 150 to stop, 150 to compare on; 1500 rows are sealed until the end." in text
+    assert "10 pairs of (split, seed), made from seed 0 and the same for every arm" in text
+    assert "At most 40 epochs (440 steps) in batches of 64" in text
+    assert "; 20 looks at the stop part" in text
+    assert "; 5 looks at the stop part" in told(training={"epochs": 5})
     assert "12 trials each in rounds of 4, on 2 splits of their own; at most 5 finalists" in text
     assert "Holm's correction over 12 comparisons; error decides." in text
     assert "Smallest detectable effect: 1.55 standard deviations" in text

@@ -123,7 +123,11 @@ class Family:
 
 @dataclass(frozen=True)
 class ArmSummary:
-    """Means over the complete pairs of one arm; `select_sd` is the spread over pairs, None where one ran."""
+    """Means over the complete pairs of one arm; `select_sd` is the spread over pairs, None where one ran.
+
+    All arms may take equally many steps; `at_equal_time` are scores on the stop part of the best that it was
+    by the time none's run of the same pair ended.
+    """
 
     arm: Arm
     runs: int
@@ -135,6 +139,7 @@ class ArmSummary:
     epochs: float
     steps: float
     seconds: float
+    at_equal_time: Scores | None = None
 
 
 @dataclass(frozen=True)
@@ -215,9 +220,9 @@ class Calibration:
 class Fit:
     """Question zero: would regularising help at all? None's scores by the share of training rows it had.
 
-    `answer` is `underfits` (it fits its training rows little better than new ones), `room` (a gap between the
-    two that a regulariser may close) or `unknown`; `more_data` is by how much the metric is expected to fall
-    with twice the rows, None where it cannot be said.
+    `answer` is `underfits` (even at the end of training it fits its training rows little better than new
+    ones), `room` (a gap between the two that a regulariser may close) or `unknown`; `more_data` is by how
+    much the metric is expected to fall with twice the rows, None where more rows were not shown to help.
     """
 
     shares: tuple[float, ...]

@@ -36,8 +36,9 @@ def print_result(result: StudyResult, console: Console, lang: str = "en") -> Non
     if result.comparisons:
         console.print(_comparison_table(result, words))
         console.print(_evidence_table(result, words))
+    console.print(Text(words.cost(result)))
     # A path that is broken over two lines cannot be opened by a click.
-    files = "  ".join([result.files["report.html"], result.files["study.json"], f"{result.seconds:g} s"])
+    files = "  ".join([result.files["report.html"], result.files["study.json"]])
     console.print(Text(files), soft_wrap=True)
 
 

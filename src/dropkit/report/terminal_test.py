@@ -28,6 +28,11 @@ def test_the_result_fits_a_terminal_of_80_columns(result: StudyResult, console: 
     assert "…" not in text
 
 
+def test_openings_of_the_sealed_part_are_printed(result: StudyResult, console: Console) -> None:
+    print_result(replace(result, openings=3), console)
+    assert "the sealed part was opened 3 times." in " ".join(said(console).split())
+
+
 def test_a_study_without_a_comparison_is_printed_too(without_pairs: StudyResult, console: Console) -> None:
     print_result(without_pairs, console)
     assert "│" not in said(console)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 
 from dropkit.report.messages import Messages, messages
 from dropkit.report.plan import Arm, Plan
-from dropkit.report.record import Comparison, Family, Run, Sealed
+from dropkit.report.record import Comparison, Family, Run, Sealed, StudyResult
 
 __all__ = ["NOTHING", "Words", "counted", "listed", "p_cell", "p_value", "printable"]
 
@@ -130,8 +130,12 @@ class Words:
 
     def move(self, metric: str, before: float, after: float) -> str:
         """Two scores with their unit, in so many places that their difference can be seen."""
-        old, new = (text + self._unit(metric) for text in self.numbers(metric, before, after))
+        old, new = self.quantities(metric, before, after)
         return self.say("move", old=old, new=new)
+
+    def quantities(self, metric: str, *values: float) -> list[str]:
+        """Scores with their unit, in so many places that their difference can be seen."""
+        return [text + self._unit(metric) for text in self.numbers(metric, *values)]
 
     def change(self, metric: str, value: float) -> str:
         """A difference of scores, without sign: points for errors."""
@@ -184,6 +188,15 @@ class Words:
         if seconds < 100:
             return self.say("page.seconds", n=f"{seconds:.0f}")
         return self.say("page.minutes", n=f"{seconds / 60:.1f}")
+
+    def cost(self, result: StudyResult) -> str:
+        """How many runs it took, how long, and how often the sealed part was opened."""
+        return self.say(
+            "page.cost_line" if result.openings else "page.cost_unsealed",
+            runs=self.say("count.runs", n=len(result.runs)),
+            time=self.time(result.seconds),
+            times=self.say("count.times", n=result.openings),
+        )
 
     def _unit(self, metric: str) -> str:
         return " %" if self.factor(metric) == 100 else ""
