@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -20,6 +20,8 @@ SHARE = 0.15
 """The part of the rows that is sealed; under groups one fold of seven, forward in time the latest."""
 ROOMY = 20_000
 """So many open rows are halved: one half for searching settings, the other for comparing them."""
+LEARNED = 0.7
+"""Of a half at most so much is learned from; the rest is to stop and to compare on."""
 DESIGNS = ("splits", "seeds")
 
 
@@ -107,11 +109,14 @@ def _latest(times: Index, count: int) -> Index:
 
 
 def _draw(rows: Rows, cut: Cut, test: int, seed: int) -> tuple[Parts, dict[int, Split]]:
+    whole = _draw_whole(rows, cut, test, seed)
+    return whole if whole[0].fresh or not _is_roomy(rows, cut) else _draw_halves(rows, cut, test, seed)
+
+
+def _draw_whole(rows: Rows, cut: Cut, test: int, seed: int) -> tuple[Parts, dict[int, Split]]:
     # Forward in time the search comes first, so that what it has seen lies before what is compared on.
     screening = range(FIRST_SCREENING, FIRST_SCREENING + cut.screening)
     numbers = [*screening, *range(cut.pairs)]
-    if _halved(rows, cut):
-        return _draw_halves(rows, cut, test, seed)
     sizes, drawn = cut_pairs(rows, numbers, cut.train_rows, seed)
     splits = dict(zip(numbers, drawn, strict=True))
     if cut.design == "seeds":
@@ -122,18 +127,19 @@ def _draw(rows: Rows, cut: Cut, test: int, seed: int) -> tuple[Parts, dict[int, 
     return parts, splits
 
 
-def _halved(rows: Rows, cut: Cut) -> bool:
+def _is_roomy(rows: Rows, cut: Cut) -> bool:
     plain = rows.groups is None and rows.times is None
-    return plain and cut.screening > 0 and cut.train_rows is None and rows.count >= ROOMY
+    suffices = cut.train_rows is None or cut.train_rows <= LEARNED * (rows.count // 2)
+    return plain and suffices and rows.count >= ROOMY
 
 
 def _draw_halves(rows: Rows, cut: Cut, test: int, seed: int) -> tuple[Parts, dict[int, Split]]:
     everything = np.arange(rows.count)
     state = int(np.random.SeedSequence(seed).generate_state(2)[1])
     halves = train_test_split(everything, test_size=0.5, stratify=rows.labels, random_state=state)
-    asked = Cut(0, cut.screening), Cut(cut.pairs, design=cut.design)
+    asked = replace(cut, pairs=0, design="splits"), replace(cut, screening=0)
     (_, searched), (parts, compared) = (
-        _draw(rows.take(half), each, test, seed) for half, each in zip(halves, asked, strict=True)
+        _draw_whole(rows.take(half), each, test, seed) for half, each in zip(halves, asked, strict=True)
     )
     splits = {pair: _within(halves[0], split) for pair, split in searched.items()}
     splits |= {pair: _within(halves[1], split) for pair, split in compared.items()}

@@ -96,9 +96,13 @@ def test_pairs_of_their_own_rows_are_fresh_and_shared_rows_are_said() -> None:
     assert seal(PLAIN, Cut(6), seed=0).parts.fresh
 
 
-def test_of_many_rows_one_half_is_for_searching(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("design", ["splits", "seeds"])
+@pytest.mark.parametrize("train_rows", [None, 118])
+def test_of_many_rows_one_half_is_for_searching(
+    monkeypatch: pytest.MonkeyPatch, train_rows: int | None, design: str
+) -> None:
     monkeypatch.setattr(module, "ROOMY", 300)
-    sealed = seal(PLAIN, Cut(6, 2), seed=0)
+    sealed = seal(PLAIN, Cut(6, 2, train_rows, design), seed=0)
     rows: dict[bool, set[int]] = {True: set(), False: set()}
     for pair, split in sealed.splits.items():
         rows[pair >= FIRST_SCREENING] |= {int(row) for part in vars(split).values() for row in part}
@@ -106,6 +110,12 @@ def test_of_many_rows_one_half_is_for_searching(monkeypatch: pytest.MonkeyPatch)
     assert not searched & compared
     assert sealed.parts.fresh
     assert sealed.parts.train == 118
+
+
+def test_where_half_of_the_rows_do_not_suffice_all_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROOMY", 300)
+    parts = seal(PLAIN, Cut(6, 1, 200), seed=0).parts
+    assert (parts.train, parts.fresh) == (200, False)
 
 
 def test_screening_pairs_do_not_depend_on_how_many_are_compared() -> None:
