@@ -22,6 +22,11 @@ SOUND = HEAD + "<body><main><h1>a</h1><p{}>some words</p></main></body></html>"
             "></p><div class='wide' tabindex='0' style='overflow: auto'><p style='width: 3000px'",
             "hides columns",
         ),
+        (
+            "></p><svg role='img' aria-label='a' width='90' height='20'>"
+            "<text x='60' y='15' fill='currentColor'>some words</text></svg><p",
+            "writes 'some words' outside",
+        ),
         (" style='color: #ddd; background: #fff'", "color-contrast"),
         ("><img src='http://127.0.0.1:9/a.png' alt=''", "asks for http://127.0.0.1:9/a.png"),
     ],

@@ -76,7 +76,7 @@ def problems(browser: Browser, page: Path, name: str) -> list[str]:
             shown.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
         shown.screenshot(path=page.with_name(f"{page.stem}-{name}.png"), full_page=True)
         strangers = [f"asks for {url}" for url in asked if not url.startswith(("file:", "data:"))]
-        return [*strangers, *_overflow(shown), *_cut(shown, name), *_violations(shown)]
+        return [*strangers, *_overflow(shown), *_cut(shown, name), *_outside(shown), *_violations(shown)]
 
 
 def _overflow(page: Page) -> list[str]:
@@ -91,6 +91,20 @@ def _cut(page: Page, name: str) -> list[str]:
     cut = "[...document.querySelectorAll('.wide')].filter(each => each.scrollWidth > each.clientWidth)"
     captions = page.evaluate(f"{cut}.map(each => each.innerText.split('\\n')[0])")
     return [f"hides columns of the table {caption!r}" for caption in captions]
+
+
+def _outside(page: Page) -> list[str]:
+    """Words of a picture that stand outside it, where nobody sees them."""
+    words = page.evaluate(
+        """[...document.querySelectorAll('svg')].flatMap(svg => {
+            const frame = svg.getBoundingClientRect()
+            return [...svg.querySelectorAll('text')].filter(text => {
+                const box = text.getBoundingClientRect()
+                return box.left < frame.left - 1 || box.right > frame.right + 1
+            }).map(text => text.textContent.trim())
+        })"""
+    )
+    return [f"writes {each!r} outside of its picture" for each in words]
 
 
 def _violations(page: Page) -> list[str]:

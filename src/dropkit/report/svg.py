@@ -66,14 +66,27 @@ def axes_of(height: float) -> Iterator[tuple[Figure, Axes]]:
 
 
 def legend_above(axes: Axes, columns: int) -> None:
-    """A legend above the axes, where it hides nothing."""
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns)
+    """A legend above the axes, where it hides nothing, in so many columns or as few as the picture holds."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    for count in range(columns, 0, -1):
+        legend = axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=count)
+        with _any_script():
+            width = legend.get_window_extent().width
+        if width <= figure.bbox.width:
+            return
+
+
+@contextmanager
+def _any_script() -> Iterator[None]:
+    # The browser writes the text with fonts of its own; here it is only measured.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield
 
 
 def _svg(figure: Figure) -> str:
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        # The browser writes the text with fonts of its own; here it is only measured.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+    with mpl.rc_context(_STYLE), _any_script():
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     text = out.getvalue()
