@@ -35,9 +35,10 @@ def size_pairs(plan: Plan) -> range:
 def answer(plan: Plan, runs: Sequence[Run]) -> Fit | None:
     """What none learned and what it does on new rows, by the share of training rows it had.
 
-    With e(n) the score at n rows, e(2 n) is put at e(n) - r (e(n/2) - e(n)), where r, at most 1, is how much
-    of the gain of one doubling was left at the next. It is put nowhere unless the same pairs show, by a
-    one-sided corrected t test, that the rows from a quarter on helped at all.
+    With e(n) the score at n rows, e(2 n) is put at e(n) - r (e(n/2) - e(n)), where r is how much of the gain
+    of one doubling was left at the next. Of a score above 0 it is at most e(n) / e(n/2), that of a power law
+    that falls to 0, which no score falls faster than for long; else at most 1. It is put nowhere unless the
+    same pairs show, by a one-sided corrected t test, that the rows from a quarter on helped at all.
 
     Underfitting is judged at the end of training, since early stopping keeps weights from before a network
     fits its rows, and only where none beats a guess: what learns nothing may as well have nothing to learn.
@@ -97,4 +98,5 @@ def _more_data(scores: Sequence[float]) -> float | None:
     first, second = quarter - half, half - whole
     if first <= 0 or second <= 0:
         return None
-    return second * min(1.0, second / first)
+    most = whole / half if whole > 0 else 1.0
+    return second * min(most, second / first)

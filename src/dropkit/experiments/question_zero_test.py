@@ -82,7 +82,13 @@ def test_nothing_is_said_where_nothing_is_wrong(plan: Plan) -> None:
 
 @pytest.mark.parametrize(
     ("select", "gain"),
-    [((0.4, 0.3, 0.25), 0.025), ((0.4, 0.35, 0.25), 0.1), ((0.4, 0.3, 0.31), None), ((0.3, 0.4, 0.2), None)],
+    [
+        ((0.4, 0.3, 0.25), 0.025),
+        ((0.4, 0.35, 0.25), 0.1 * 0.25 / 0.35),
+        ((0.1, -0.1, -0.4), 0.3),
+        ((0.4, 0.3, 0.31), None),
+        ((0.3, 0.4, 0.2), None),
+    ],
 )
 def test_what_twice_the_rows_would_do_follows_the_last_two_doublings(
     plan: Plan, select: tuple[float, ...], gain: float | None
