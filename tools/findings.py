@@ -109,7 +109,7 @@ def table(folder: Path, lang: str = "en") -> str:
         folder: with one folder a study, by the names of `STUDIES`.
         lang: of the headlines, `en` or `zh`.
     """
-    found = [(name, folder / name) for name in STUDIES if (folder / name).is_dir()]
+    found = [(name, folder / name) for name in STUDIES if (folder / name / "study.json").is_file()]
     rows = [_TITLES[lang], ("---",) * 4, *(_row(name, load_result(path), lang) for name, path in found)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
