@@ -44,7 +44,7 @@ STUDIES: Mapping[str, Mapping[str, Any]] = {
         "train_rows": 42_000,
         "arms": GIVEN,
         "pairs": 6,
-        "epochs": 12,
+        "epochs": 6,
     },
     "bicycles": {
         "target": "bikers",
