@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import torch
 from scipy import stats
 from tools.prove import battery, cells, generators, laws, layers, page, real_studies, selftest
 from tools.prove.__main__ import parts
-from tools.prove.proof import Measured, NotMeasured, Proof, load, run, save
+from tools.prove.proof import Measured, NotMeasured, Proof, run
 from tools.prove.real_studies import Claim
 
 from dropkit import Drop
@@ -183,14 +182,26 @@ def test_what_cannot_run_says_so_and_the_page_shows_it(tmp_path: Path) -> None:
     def absent() -> Measured:
         raise NotMeasured("no GPU on this machine")
 
-    save(run(3, "GPU", absent), tmp_path)
-    save(Proof(10, "golden values", "0 of 6 | wrong", False, 1.0, "2026-01-01 00:00 UTC"), tmp_path)
-    page.write(load(tmp_path), tmp_path / "docs" / "proof.md")
+    golden = Proof(10, "golden values", "0 of 6 | wrong", False, 1.0, "2026-01-01 00:00 UTC")
+    page.write([run(3, "GPU", absent), golden], tmp_path / "docs" / "proof.md")
     text = (tmp_path / "docs" / "proof.md").read_text()
     assert "| not measured: no GPU on this machine | not measured |" in text
     assert r"| 0 of 6 \| wrong | **broken** |" in text
     assert text.index("## 3.") < text.index("## 10.")
-    assert json.loads((tmp_path / "03-GPU.json").read_text())["passed"] is None
+
+
+def test_what_is_not_measured_again_stands_as_it_was(tmp_path: Path) -> None:
+    def proof(promise: int, figure: str) -> Proof:
+        return Proof(promise, "part", figure, True, 1.0, "2026-01-01 00:00 UTC")
+
+    path = tmp_path / "proof.md"
+    page.write([proof(2, "two"), proof(10, "ten"), proof(10, "more")], path)
+    page.write([proof(10, "new"), proof(12, "twelve")], path)
+    rows = [line.split(" | ")[0] for line in path.read_text().splitlines() if line.endswith("1 s |")]
+    assert rows == ["| two", "| new", "| twelve"]
+    before = path.read_text()
+    page.write([], path)
+    assert path.read_text() == before
 
 
 def test_every_promise_is_measured_and_counted() -> None:

@@ -1,6 +1,6 @@
 """Measure the promises and write docs/proof.md: `python -m tools.prove [NUMBER ...]`, by default all.
 
-What is measured is kept below build/prove, so that one promise can be measured again alone.
+A promise can be measured again alone: the others keep what the page says of them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import sys
 import warnings
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
@@ -25,7 +27,7 @@ from rich.progress import (
 from tools.prove import battery, cells, generators, kills, laws, layers, midway, real_studies, selftest
 from tools.prove.page import write
 from tools.prove.problems import PLANTED
-from tools.prove.proof import Measured, Proof, load, run, save
+from tools.prove.proof import Measured, Proof, run
 
 FOLDER = Path("build/prove")
 PAGE = Path("docs/proof.md")
@@ -81,7 +83,6 @@ def main() -> int:
     warnings.simplefilter("ignore")
     torch.manual_seed(0)
     measured = _measure([part for part in parts() if not wanted or part[0] in wanted])
-    write(load(FOLDER), PAGE)
     return int(any(proof.passed is False for proof in measured))
 
 
@@ -93,19 +94,23 @@ def _measure(chosen: list[Part]) -> list[Proof]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    found = []
+    measured: list[Proof] = []
     with Progress(*columns) as progress:
         task = progress.add_task("", total=len(chosen))
-        for promise, name, measure, arguments in chosen:
-            progress.update(task, description=f"promise {promise}: {name}")
-            proof = run(promise, name, measure, *arguments)
-            save(proof, FOLDER)
-            progress.console.print(
-                f"{promise:2} {_VERDICT[proof.passed]}{proof.figure} ({proof.seconds:.0f} s)"
-            )
-            progress.advance(task)
-            found.append(proof)
-    return found
+        for _, group in groupby(chosen, key=lambda part: part[0]):
+            found = [_one(part, progress, task) for part in group]
+            write(found, PAGE)
+            measured += found
+    return measured
+
+
+def _one(part: Part, progress: Progress, task: TaskID) -> Proof:
+    promise, name, measure, arguments = part
+    progress.update(task, description=f"promise {promise}: {name}")
+    proof = run(promise, name, measure, *arguments)
+    progress.console.print(f"{promise:2} {_VERDICT[proof.passed]}{proof.figure} ({proof.seconds:.0f} s)")
+    progress.advance(task)
+    return proof
 
 
 _VERDICT = {True: "holds: ", False: "BROKEN: ", None: ""}

@@ -52,11 +52,18 @@ def dieharder(tests: tuple[Test, ...] = TESTS, seed: int = 2026) -> Measured:
     still = sorted({_name(name) for run in again for name in run.weak} & {_name(name) for name in weak})
     read = sum(run.read for run in first + again)
     figure = (
-        f"{sum(run.total for run in first)} p-values of {len(tests)} dieharder runs, {read / 1e9:.1f} GB of "
-        f"mask bits in all: {len(failed)} failed {failed or ''}, {len(weak)} weak {weak or ''}; "
+        f"{sum(run.total for run in first)} p-values of {len(tests)} runs of dieharder {_version()}, "
+        f"{read / 1e9:.1f} GB of mask bits in all: {len(failed)} failed {failed or ''}, "
+        f"{len(weak)} weak {weak or ''}; "
         f"weak again on a fresh part: {still or 'none'}"
     )
     return Measured(not failed, figure)
+
+
+def _version() -> str:
+    """As the first lines of its list of tests say it."""
+    listed = subprocess.run(["dieharder", "-l"], capture_output=True, text=True, check=True).stdout
+    return listed.partition("version ")[2].partition(" ")[0]
 
 
 def _one(test: Test, seed: int) -> Run:

@@ -85,7 +85,7 @@ def framework(name: str, folder: Path, count: int = 1_000_000) -> Measured:
     )
     if done.returncode:
         raise NotMeasured(done.stderr.strip().splitlines()[-1])
-    return _compared(name, np.load(folder / "words.npy"), expected)
+    return _compared(f"{name} ({FRAMEWORKS[name]})", np.load(folder / "words.npy"), expected)
 
 
 def _compared(name: str, words: np.ndarray, expected: np.ndarray) -> Measured:

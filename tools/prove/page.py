@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import platform
-import shutil
-import subprocess
+import re
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 
 import dropkit
 from dropkit.testing.registry import FALSE_ALARM, RUNS, share
-from tools.prove.generators import FRAMEWORKS
 from tools.prove.proof import Proof
 
-__all__ = ["PROMISES", "page", "write"]
+__all__ = ["PROMISES", "write"]
 
 PROMISES = {
     1: "The generator is the published Philox4x32.",
@@ -36,21 +34,25 @@ _PACKAGES = "numpy", "scipy", "torch"
 _VERDICT = {True: "holds", False: "**broken**", None: "not measured"}
 
 
-def page(proofs: list[Proof]) -> str:
-    """Return the page."""
-    sections = [
-        _section(promise, list(parts)) for promise, parts in groupby(proofs, key=lambda proof: proof.promise)
-    ]
-    return "\n\n".join([_head(proofs), *sections]) + "\n"
-
-
 def write(proofs: list[Proof], path: Path) -> None:
-    """Write the page."""
+    """Write the page; promises that were not measured now keep what was found before."""
+    before = _sections(path.read_text()) if path.exists() else {}
+    now = {promise: _section(promise, list(parts)) for promise, parts in groupby(proofs, key=_promise)}
+    sections = before | now
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(proofs))
+    path.write_text("\n\n".join([_head(), *(sections[promise] for promise in sorted(sections))]) + "\n")
 
 
-def _head(proofs: list[Proof]) -> str:
+def _promise(proof: Proof) -> int:
+    return proof.promise
+
+
+def _sections(text: str) -> dict[int, str]:
+    found = re.findall(r"^(## (\d+)\..*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    return {int(promise): section.strip() for section, promise in found}
+
+
+def _head() -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return f"""# What was measured
 
@@ -60,7 +62,6 @@ Each line says when it was measured and how long that took; what could not run s
 - dropkit {dropkit.__version__}, address version {dropkit.ADDRESS_VERSION}
 - Python {platform.python_version()}, {packages}
 - {_processor()}, {platform.system()}; seconds are of a machine that may have had other work too
-- dieharder {_dieharder()}; {", ".join(FRAMEWORKS.values())} in an environment of their own
 - All {sum(RUNS.values())} runs of registered statistical tests share one false-alarm rate of {FALSE_ALARM:g}:
   a single run raises an alarm below p = {share("prove.rate"):.2g}"""
 
@@ -82,11 +83,3 @@ def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{len(models)} cores of {models[0]}" if models else platform.machine()
-
-
-def _dieharder() -> str:
-    """Return its version, as the first lines of its list of tests say it."""
-    if shutil.which("dieharder") is None:
-        return "not installed"
-    listed = subprocess.run(["dieharder", "-l"], capture_output=True, text=True, check=False).stdout
-    return listed.partition("version ")[2].partition(" ")[0]

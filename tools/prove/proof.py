@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Measured", "NotMeasured", "Proof", "load", "run", "save"]
+__all__ = ["Measured", "NotMeasured", "Proof", "run"]
 
 
 class NotMeasured(Exception):  # noqa: N818 - it is an answer, not an error
@@ -54,15 +52,3 @@ def run(promise: int, part: str, measure: Callable[..., Measured], *arguments: A
     except NotMeasured as reason:
         figure, passed = f"not measured: {reason}", None
     return Proof(promise, part, figure, passed, time.perf_counter() - begin, date)
-
-
-def save(proof: Proof, folder: Path) -> None:
-    """Keep a proof: a later run of one part leaves the others as they are."""
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"{proof.promise:02}-{proof.part.replace(' ', '-')}.json"
-    (folder / name).write_text(json.dumps(asdict(proof), indent=1) + "\n")
-
-
-def load(folder: Path) -> list[Proof]:
-    """Return all proofs that were kept, in the order of the promises."""
-    return [Proof(**json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
