@@ -14,7 +14,7 @@ __all__ = ["held", "written"]
 
 
 def held(piece: Any) -> str:
-    """The plain values in defaults and closure of a function, or in attributes of an object that is called.
+    """The code of a function and the plain values in its defaults and closure, or in attributes of an object.
 
     >>> held(lambda x, power=2: x**power) == held(lambda x, power=3: x**power)
     False
@@ -24,7 +24,9 @@ def held(piece: Any) -> str:
     if inspect.isfunction(piece):
         cells = zip(piece.__code__.co_freevars, piece.__closure__ or (), strict=True)
         closure = {name: _content(cell) for name, cell in cells}
-        return written((piece.__defaults__, piece.__kwdefaults__, closure))
+        code = piece.__code__  # two lambdas of one file have one name and one text
+        said = (code.co_code, code.co_consts, code.co_names)
+        return written((piece.__defaults__, piece.__kwdefaults__, closure, said))
     if isinstance(piece, type) or not hasattr(piece, "__dict__"):
         return ""
     # The weights of a module are drawn anew in every process; they stand below such names.

@@ -172,11 +172,15 @@ def with_partial(power: float) -> Any:
     return functools.partial(nn.functional.cross_entropy, weight=weights)
 
 
+def two_of_a_name(power: float) -> Any:
+    return [None, lambda outputs, y: outputs.sum(), lambda outputs, y: outputs.mean()][int(power)]
+
+
 def of_object(power: float) -> Any:
     return Focal(power).__call__
 
 
-@pytest.mark.parametrize("make", [Focal, of_object, with_default, with_closure, with_partial])
+@pytest.mark.parametrize("make", [Focal, of_object, two_of_a_name, with_default, with_closure, with_partial])
 def test_the_digest_follows_what_a_piece_holds_beside_its_text(make: Callable[[float], Any]) -> None:
     one, same, other = (Recipe(loss=make(power)).digest() for power in (1.0, 1.0, 2.0))
     assert one == same
