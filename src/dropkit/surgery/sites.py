@@ -188,8 +188,9 @@ def _hidden(calls: list[_Call]) -> set[str]:
 
 def _learns(module: nn.Module) -> bool:
     """Whether it is a layer with parameters, and no activation or container."""
-    leaf = not any(module.children()) and not is_activation(module)
-    return leaf and any(True for _ in module.parameters())
+    # What computes its weights, such as weight_norm, is a child too.
+    parts = [name for name, _ in module.named_children() if name != "parametrizations"]
+    return not parts and not is_activation(module) and any(True for _ in module.parameters())
 
 
 def _branch_ends(model: nn.Module) -> set[str]:

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from dropkit.core.check import DropkitError
 from dropkit.methods import catalogue
@@ -166,6 +167,12 @@ def test_a_token_is_what_an_embedding_gives_for_the_input_alone() -> None:
     found = [site for site in find_sites(Positions(), sample) if site.place == "token"]
     assert found == [Site("token", "words", (3, 4), "Embedding")]
     assert [name for name, method in catalogue().items() if fits(method, found[0])] == ["token_dropout"]
+
+
+def test_a_layer_whose_weights_are_computed_is_a_layer() -> None:
+    model = nn.Sequential(weight_norm(nn.Linear(4, 8)), nn.ReLU(), spectral_norm(nn.Linear(8, 2)))
+    found = [(site.place, site.name) for site in find_sites(model, torch.ones(2, 4))]
+    assert found == [("input", ""), ("activation", "1")]
 
 
 class Reader(nn.Module):
