@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from dropkit.experiments.findings import Findings
 from dropkit.experiments.inference import holm
+from dropkit.experiments.task import epochs_of
 from dropkit.report.record import BETTER, OPEN, WORSE, Comparison, Sealed
 from dropkit.report.words import p_value
 
 __all__ = ["caveats"]
 
 _LARGE = 0.1  # of none's error: a margin above it hides what many would call a difference
-_LONGEST = 0.95  # of the epochs allowed
+_LONGEST = 0.95  # of the epochs that a network is allowed
 
 
 def caveats(
@@ -134,8 +135,8 @@ def _edges(found: Findings) -> list[str]:
 
 
 def _longest(found: Findings) -> list[str]:
-    limit = _LONGEST * found.plan.training.epochs
-    arms = [each.arm.name for each in found.arms if each.epochs >= limit]
+    # Each network of an ensemble has its share of the epochs, and none was allowed more.
+    arms = [each.arm.name for each in found.arms if each.epochs >= _LONGEST * epochs_of(found.plan, each.arm)]
     return [found.words.say("caveat.longest", arms=found.words.arms(arms))] if arms else []
 
 

@@ -42,6 +42,15 @@ def test_held_parts_are_about_a_seventh_where_groups_are_small(cut: Callable[...
     assert sizes.overlap == 80 / 400
 
 
+def test_uneven_groups_are_corrected_for_the_mean_of_what_is_judged(cut: Callable[..., Any]) -> None:
+    group = np.repeat(np.arange(200), np.linspace(1, 6, 200).astype(int) ** 2)
+    data = array_dataset(np.zeros((len(group), 2)), np.linspace(0, 1, len(group)), group=group)
+    sizes, splits = cut(data, 10, None)
+    judged = [len(split.select) for split in splits]
+    assert sizes.select == min(judged) < 0.9 * np.mean(judged)
+    assert sizes.overlap == pytest.approx(np.mean(judged) / sizes.train)
+
+
 def test_fewer_training_rows_are_drawn_from_all_training_groups(cut: Callable[..., Any]) -> None:
     data = patients(70)
     split = cut(data, 6, 100)[1][0]

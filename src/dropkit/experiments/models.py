@@ -38,6 +38,7 @@ _MEND_FACTORY = (
     " input_shape=, n_outputs= and, for words, n_words="
 )
 _MOST_INPUTS = 2**18
+_ROWS = 4
 
 
 def mlp(input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
@@ -126,8 +127,8 @@ class ModelSource:
         """Hash of all that makes the model what it is, so that a changed model is another.
 
         These are the texts of the factory and of the files in which the forward passes of its modules stand,
-        the layers, their first values, and what the model gives for one batch in eval mode, all drawn under
-        a fixed seed: what closures, attributes and imported files set shows there.
+        the layers, their first values, and what the model gives for one batch in eval mode and in training
+        mode, all drawn under a fixed seed: what closures, attributes and imported files set shows there.
 
         Args:
             model: as `check_model` made it.
@@ -140,6 +141,8 @@ class ModelSource:
             outputs = try_forward(model, input_shape, n_words)
         for name, values in (*model.named_parameters(), *model.named_buffers(), ("outputs", outputs)):
             found.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+            found.update(_bytes(values))
+        for values in _in_training(model, input_shape, n_words):
             found.update(_bytes(values))
         return found.hexdigest()[:16]
 
@@ -174,6 +177,26 @@ class ModelSource:
         )
         model: nn.Module = _call(self.factory(), self.name, **offered)
         return model
+
+
+@torch.no_grad()
+def _in_training(model: nn.Module, input_shape: tuple[int, ...], n_words: int) -> list[Tensor]:
+    """Outputs for one batch in training mode, where the rate of a function such as F.dropout shows.
+
+    Empty where the same seed gives others, as where a model draws from a generator of its own. Weights,
+    buffers and `training` of the model are left as they were.
+    """
+    was_training, passes = model.training, list[Tensor]()
+    kept = [(value, value.clone()) for value in (*model.parameters(), *model.buffers())]
+    try:
+        for _ in range(2):
+            with seeded(0):
+                passes.append(model.train()(sample(_ROWS, input_shape, n_words)))
+            for value, before in kept:  # batch normalisation moved
+                value.copy_(before)
+    finally:
+        model.train(was_training)
+    return passes[:1] if torch.equal(*passes) else []
 
 
 def _bytes(values: Tensor) -> bytes:
@@ -276,7 +299,7 @@ def _check_source(source: ModelSource, input_shape: tuple[int, ...], n_words: in
 def _check_training(model: nn.Module, input_shape: tuple[int, ...], n_words: int) -> None:
     """What fails in the first training step would fail in every run."""
     try:
-        torch.autograd.backward(model.train()(sample(4, input_shape, n_words)).sum())
+        torch.autograd.backward(model.train()(sample(_ROWS, input_shape, n_words)).sum())
     except (Exception, SystemExit) as error:
         rule = f"must run forward and backward in training mode: {reason(error)}"
         raise DropkitError("model", rule, type(model).__name__, "try one training step by hand") from error

@@ -203,6 +203,33 @@ def test_the_digest_follows_what_the_model_does() -> None:
     assert one != other
 
 
+class Dropping(Scaled):
+    """Its rate shows in training alone, and its batch normalisation moves there."""
+
+    def __init__(self, rate: float, generator: torch.Generator | None = None) -> None:
+        super().__init__(1.0)
+        self.rate, self.generator, self.norm = rate, generator, nn.BatchNorm1d(4)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        x = self.norm(x) + torch.rand(1, generator=self.generator) * self.training
+        return super().forward(nn.functional.dropout(x, self.rate, self.training))
+
+
+def test_the_digest_follows_what_the_model_does_in_training_alone() -> None:
+    model = Dropping(0.1)
+    before = {name: value.to_dense().tolist() for name, value in model.state_dict().items()}
+    ModelSource(Dropping).digest(model, (4,))
+    assert {name: value.to_dense().tolist() for name, value in model.state_dict().items()} == before
+    one, same, other = (digest(functools.partial(Dropping, rate)) for rate in (0.1, 0.1, 0.6))
+    assert one == same
+    assert one != other
+
+
+def test_what_no_seed_repeats_leaves_the_digest() -> None:
+    own = torch.Generator()
+    assert digest(functools.partial(Dropping, 0.1, own)) == digest(functools.partial(Dropping, 0.1, own))
+
+
 def test_the_digest_is_the_same_for_values_that_numpy_draws() -> None:
     def make() -> nn.Module:
         model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))

@@ -9,7 +9,7 @@ import numpy as np
 
 from dropkit.experiments.budget import SIZE_PAIRS, SIZE_SHARES
 from dropkit.experiments.inference import estimate
-from dropkit.report.plan import Arm, Plan
+from dropkit.report.plan import NONE, Arm, Plan
 from dropkit.report.record import Fit, Point, Run, Scores
 
 __all__ = ["answer", "size_arms", "size_pairs"]
@@ -41,7 +41,9 @@ def answer(plan: Plan, runs: Sequence[Run]) -> Fit | None:
     same pairs show, by a one-sided corrected t test, that the rows from a quarter on helped at all.
 
     Underfitting is judged at the end of training, since early stopping keeps weights from before a network
-    fits its rows, and only where none beats a guess: what learns nothing may as well have nothing to learn.
+    fits its rows, and only where none beats a guess: what learns nothing may as well have nothing to learn. A
+    gap that is small in few rows may be chance: all pairs have to show, by a one-sided corrected t test, that
+    it is less than a tenth.
 
     Args:
         plan: says which score counts.
@@ -50,7 +52,7 @@ def answer(plan: Plan, runs: Sequence[Run]) -> Fit | None:
     Returns:
         Fit | None: nothing where a share has no successful run.
     """
-    names = {1.0: "none"} | {arm.share: arm.name for arm in size_arms(Arm("none", "none"))}
+    names = {1.0: NONE} | {arm.share: arm.name for arm in size_arms(Arm(NONE, NONE))}
     by_share = {
         share: {r.pair: r for r in runs if r.arm == name and r.select and r.pair in size_pairs(plan)}
         for share, name in sorted(names.items())
@@ -59,13 +61,14 @@ def answer(plan: Plan, runs: Sequence[Run]) -> Fit | None:
         return None
     train = tuple(_mean([run.kept for run in each.values() if run.kept]) for each in by_share.values())
     select = tuple(_mean([run.select for run in each.values() if run.select]) for each in by_share.values())
+    ends = [run.curve[-1] for run in runs if run.arm == NONE and run.select and run.kept]
     beats_guess = bool(plan.tests.name) or select[-1].error < plan.data.guess_error
     helped = _has_helped(plan, by_share[SIZE_SHARES[0]], by_share[1.0])
     return Fit(
         shares=tuple(by_share),
         train=train,
         select=select,
-        answer=_gap(plan, [run.curve[-1] for run in by_share[1.0].values()]) if beats_guess else UNKNOWN,
+        answer=_gap(plan, ends) if beats_guess else UNKNOWN,
         more_data=_more_data([getattr(each, plan.metrics[0]) for each in select]) if helped else None,
     )
 
@@ -85,12 +88,16 @@ def _mean(scores: Sequence[Scores]) -> Scores:
 
 def _gap(plan: Plan, ends: Sequence[Point]) -> str:
     learned, new = (
-        getattr(_mean(scores), plan.metrics[0])
-        for scores in ([end.train for end in ends], [end.stop for end in ends])
+        np.array([getattr(scores, plan.metrics[0]) for scores in part])
+        for part in ([end.train for end in ends], [end.stop for end in ends])
     )
-    if new <= 0:
+    if new.mean() <= 0:
         return UNKNOWN
-    return UNDERFITS if new - learned < _GAP * new else ROOM
+    beyond = new - learned - _GAP * new
+    if beyond.mean() >= 0:
+        return ROOM
+    is_shown = len(ends) > 1 and estimate(beyond, plan.parts.overlap).below(0.0) < plan.tests.alpha
+    return UNDERFITS if is_shown else UNKNOWN
 
 
 def _more_data(scores: Sequence[float]) -> float | None:

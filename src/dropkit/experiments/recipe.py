@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dropkit.core.check import DropkitError
+from dropkit.experiments.held import held, written
 from dropkit.experiments.models import code_text
 from dropkit.experiments.sites import fed
 from dropkit.experiments.user_file import load_function, name_of, split_spec
@@ -142,7 +143,7 @@ class Recipe:
     def digest(self) -> str:
         """Hash of the texts and settings of all pieces, empty where there are none.
 
-        What a closure holds is not seen: give such values by `functools.partial`.
+        Of what defaults, closures and attributes hold, numbers, texts and arrays are seen, and nothing else.
         """
         texts = [f"{name} {_text(piece)}" for name in _MEND if (piece := vars(self)[name])]
         return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16] if texts else ""
@@ -173,10 +174,11 @@ def _text(piece: Piece) -> str:
     if isinstance(piece, Configured):
         return _text(piece.make)
     if isinstance(piece, functools.partial):
-        return f"{piece.args} {piece.keywords} {_text(piece.func)}"
+        return f"{written(piece.args, str)} {written(piece.keywords, str)} {_text(piece.func)}"
     if isinstance(piece, nn.Module):
         return _settings(piece) + code_text(type(piece).forward)
-    return getattr(piece, "__qualname__", repr(type(piece))) + code_text(piece)
+    name = getattr(piece, "__qualname__", type(piece).__qualname__)
+    return name + (code_text(piece) or code_text(type(piece))) + held(piece)
 
 
 def _settings(module: nn.Module) -> str:

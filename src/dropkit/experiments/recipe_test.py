@@ -144,3 +144,44 @@ def test_the_digest_follows_the_texts_and_settings_of_all_pieces(file: Path) -> 
     assert digests == [recipe.digest() for recipe in recipes]
     file.write_text(FILE + "# another line")
     assert [recipe.digest() for recipe in recipes][1:4] != digests[1:4]
+
+
+class Focal:
+    """A loss that is an object."""
+
+    def __init__(self, power: float) -> None:
+        self.power, self.elsewhere = power, object()
+
+    def __call__(self, outputs: torch.Tensor, y: torch.Tensor) -> Any:
+        return nn.functional.cross_entropy(outputs, y) ** self.power
+
+
+def with_default(power: float) -> Any:
+    return lambda outputs, y, power=power: nn.functional.cross_entropy(outputs, y) ** power
+
+
+def with_closure(power: float) -> Any:
+    weights = torch.ones(2000)
+    weights[1000] = power
+    return lambda outputs, y: nn.functional.cross_entropy(outputs, y, weights)
+
+
+def with_partial(power: float) -> Any:
+    weights = torch.ones(2000)
+    weights[1000] = power
+    return functools.partial(nn.functional.cross_entropy, weight=weights)
+
+
+def two_of_a_name(power: float) -> Any:
+    return [None, lambda outputs, y: outputs.sum(), lambda outputs, y: outputs.mean()][int(power)]
+
+
+def of_object(power: float) -> Any:
+    return Focal(power).__call__
+
+
+@pytest.mark.parametrize("make", [Focal, of_object, two_of_a_name, with_default, with_closure, with_partial])
+def test_the_digest_follows_what_a_piece_holds_beside_its_text(make: Callable[[float], Any]) -> None:
+    one, same, other = (Recipe(loss=make(power)).digest() for power in (1.0, 1.0, 2.0))
+    assert one == same
+    assert one != other

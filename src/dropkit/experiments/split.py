@@ -55,18 +55,21 @@ class Rows:
 class Sizes:
     """Rows of the parts of one pair, and whether the pairs can do without sharing any.
 
-    Under groups held parts have so many rows or more; forward in time `train` is that of the first pair.
+    Under groups held parts have so many rows or more, select parts `mean_select` on average; forward in time
+    `train` is that of the first pair.
     """
 
     train: int
     stop: int
     select: int
     disjoint: bool
+    mean_select: float = 0.0
 
     @property
     def overlap(self) -> float:
         """Variance that shared rows add: 0 if no row is used twice, else n_select / n_train."""
-        return 0.0 if self.disjoint else self.select / self.train
+        # By the smallest select part of uneven groups the correction would be half of what pairs share.
+        return 0.0 if self.disjoint else max(self.select, self.mean_select) / self.train
 
 
 def cut_pairs(
@@ -113,7 +116,8 @@ def _size_groups(
     if train_rows is not None and train_rows > train:
         rule = "must leave whole groups for stopping and comparing"
         raise DropkitError("train_rows", rule, train_rows, f"ask for at most {train}, or leave it out")
-    sizes = Sizes(train_rows or train, stop, select, disjoint=False)
+    mean = float(np.mean([len(split.select) for split in splits]))
+    sizes = Sizes(train_rows or train, stop, select, disjoint=False, mean_select=mean)
     return sizes, _trimmed(splits, pairs, sizes.train, seed)
 
 

@@ -403,6 +403,9 @@ def test_arms_that_still_improve_at_the_end_and_failures_are_named() -> None:
     assert told(verdict, "Failed runs, left out: L2 (2).")
     verdict, _ = answer({"L2": around(-2.0, 0.5)}, arms=arms)
     assert unsaid(verdict, "Still improving")
+    several = replace(arms[-1].arm, members=5)
+    verdict, _ = answer({"L2": around(-2.0, 0.5)}, arms=changed(arms, arm=several, epochs=8.0))
+    assert told(verdict, "Still improving at the last epoch").endswith("L2.")
 
 
 def test_the_verdict_is_said_in_chinese() -> None:

@@ -146,8 +146,9 @@ class Parts:
 
     `test` is sealed and the same for all pairs; the others are drawn for every pair. `design` is `disjoint`
     (no row in two pairs), `resampled` (pairs share rows) or `seeds` (all pairs have one split). `overlap` is
-    what shared rows add to the variance of a mean difference: select rows / training rows for `resampled`,
-    else 0. `fresh` says that no row on which arms are compared was seen while settings were searched.
+    what shared rows add to the variance of a mean difference: select rows (under groups their mean) /
+    training rows for `resampled`, else 0. `fresh` says that no row on which arms are compared was seen while
+    settings were searched.
     """
 
     train: int

@@ -220,9 +220,10 @@ class Calibration:
 class Fit:
     """Question zero: would regularising help at all? None's scores by the share of training rows it had.
 
-    `answer` is `underfits` (even at the end of training it fits its training rows little better than new
-    ones), `room` (a gap between the two that a regulariser may close) or `unknown`; `more_data` is by how
-    much the metric is expected to fall with twice the rows, None where more rows were not shown to help.
+    `answer` is `underfits` (all pairs show that even at the end of training it fits its training rows little
+    better than new ones), `room` (a gap between the two that a regulariser may close) or `unknown`;
+    `more_data` is by how much the metric is expected to fall with twice the rows, None where more rows were
+    not shown to help.
     """
 
     shares: tuple[float, ...]

@@ -157,10 +157,14 @@ def _calls(model: nn.Module, sample: torch.Tensor) -> list[_Call]:
     named = [(name, module) for name, module in model.named_modules() if name]
     handles = [module.register_forward_hook(note(name)) for name, module in named]
     training = {module: module.training for module in model.modules()}
+    fast = torch.backends.mha.get_fastpath_enabled()
+    # With padding the fast path of nn.TransformerEncoder packs rows into nested tensors, which have no shape.
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
         with torch.no_grad():
             model.eval()(sample)
     finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
         for module, mode in training.items():
             module.training = mode
         for handle in handles:
@@ -184,8 +188,9 @@ def _hidden(calls: list[_Call]) -> set[str]:
 
 def _learns(module: nn.Module) -> bool:
     """Whether it is a layer with parameters, and no activation or container."""
-    leaf = not any(module.children()) and not is_activation(module)
-    return leaf and any(True for _ in module.parameters())
+    # What computes its weights, such as weight_norm, is a child too.
+    parts = [name for name, _ in module.named_children() if name != "parametrizations"]
+    return not parts and not is_activation(module) and any(True for _ in module.parameters())
 
 
 def _branch_ends(model: nn.Module) -> set[str]:

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from dropkit.core.check import DropkitError
 from dropkit.methods import catalogue
@@ -166,3 +167,30 @@ def test_a_token_is_what_an_embedding_gives_for_the_input_alone() -> None:
     found = [site for site in find_sites(Positions(), sample) if site.place == "token"]
     assert found == [Site("token", "words", (3, 4), "Embedding")]
     assert [name for name, method in catalogue().items() if fits(method, found[0])] == ["token_dropout"]
+
+
+def test_a_layer_whose_weights_are_computed_is_a_layer() -> None:
+    model = nn.Sequential(weight_norm(nn.Linear(4, 8)), nn.ReLU(), spectral_norm(nn.Linear(8, 2)))
+    found = [(site.place, site.name) for site in find_sites(model, torch.ones(2, 4))]
+    assert found == [("input", ""), ("activation", "1")]
+
+
+class Reader(nn.Module):
+    """A transformer that is told which words are padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, activation=nn.GELU(), batch_first=True)
+        self.words, self.encoder = nn.Embedding(20, 8, padding_idx=0), nn.TransformerEncoder(layer, 2)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, words: torch.Tensor) -> Any:
+        return self.head(self.encoder(self.words(words), src_key_padding_mask=words == 0)[:, 0])
+
+
+def test_a_transformer_with_padding_has_the_sites_that_its_layers_have() -> None:
+    was = torch.backends.mha.get_fastpath_enabled()
+    sites = find_sites(Reader(), torch.tensor([[3, 4, 5, 0], [2, 7, 0, 0]]))
+    assert ("token", "words", (4, 8)) in {(site.place, site.name, site.shape) for site in sites}
+    assert "encoder.layers.1.activation" in {site.name for site in sites if site.place == "activation"}
+    assert torch.backends.mha.get_fastpath_enabled() is was
