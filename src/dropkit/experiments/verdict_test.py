@@ -258,7 +258,13 @@ def test_too_few_pairs_leave_no_verdict() -> None:
     verdict = judge(given(), (), (), complete_pairs=1, stopped_early=True)
     assert verdict.headline.startswith("No verdict yet: 1 pair complete")
     assert verdict.recommended == "none"
-    assert told(verdict, "Stopped early: 1 of 10 pairs complete.")
+    assert told(verdict, "Stopped early: 1 of 10 pairs complete.").endswith("complete.")
+
+
+def test_whoever_stops_a_study_is_told_what_its_tests_are_worth_then() -> None:
+    verdict, _ = answer({"L2": around(-2.0, 0.5)}, complete_pairs=7, stopped_early=True)
+    said = told(verdict, "Stopped early: 7 of 10 pairs complete.")
+    assert "hold only if it was not stopped for what it showed" in said
 
 
 def test_cost_and_fit_are_told_once() -> None:
