@@ -279,6 +279,17 @@ def test_cost_and_fit_are_told_once() -> None:
     )
 
 
+def test_an_ensemble_of_more_networks_than_epochs_is_not_said_to_take_equal_steps() -> None:
+    for epochs, said in ((5, "equally many steps"), (4, "more steps than none may take")):
+        made = given()
+        made = replace(made, training=replace(made.training, epochs=epochs))
+        arms = summaries({"dropout": -2.0})
+        verdict, _ = answer(
+            {"dropout": around(-2.0, 0.5)}, made, arms=changed(arms, arm=replace(arms[-1].arm, members=5))
+        )
+        assert said in told(verdict, "A network with dropout took")
+
+
 def test_without_curves_nothing_is_said_of_equal_time() -> None:
     arms = [replace(arm, at_equal_time=None) for arm in summaries({"dropout": -2.0})]
     verdict, _ = answer({"dropout": around(-2.0, 0.5)}, arms=arms)
