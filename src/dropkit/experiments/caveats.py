@@ -21,10 +21,9 @@ def caveats(
 ) -> tuple[str, ...]:
     """All that applies, the most important first."""
     say = found.words.say
-    stopped = say("caveat.stopped", done=complete, pairs=say("count.pairs", n=found.plan.tests.pairs))
     return (
         *([say("caveat.changed", what=say.listed(list(changed)))] if changed else []),
-        *([stopped] if stopped_early else []),
+        *([_stopped(found, complete)] if stopped_early else []),
         *_look(found),
         *_sealed(found),
         *_carried(found),
@@ -36,6 +35,14 @@ def caveats(
         *_longest(found),
         *_failures(found),
     )
+
+
+def _stopped(found: Findings, complete: int) -> str:
+    """That it was stopped, and what that does to tests: the leading arms are shown while it runs."""
+    say = found.words.say
+    stopped = say("caveat.stopped", done=complete, pairs=say("count.pairs", n=found.plan.tests.pairs))
+    tested = [say("caveat.stopped_tested")] if found.comparisons else []
+    return say("sentences").join([stopped, *tested])
 
 
 def _look(found: Findings) -> list[str]:

@@ -193,7 +193,8 @@ def study(
 
 
 def _name(metric: Any) -> str:
-    return metric if isinstance(metric, str) else name_of(metric, repr(metric))
+    name = metric if isinstance(metric, str) else name_of(metric, type(metric).__name__)
+    return "metric" if name == "<lambda>" else name
 
 
 def _freeze(draft: Plan, cost: Cost, options: Options, known: str | None) -> Plan:

@@ -245,6 +245,19 @@ def wrong(y: Any, outputs: Any) -> Any:
     return outputs.argmax(1) != y
 
 
+class Counted:
+    """A metric that is an object."""
+
+    def __call__(self, y: Any, outputs: Any) -> Any:
+        return outputs.argmax(1) != y
+
+
+def test_a_metric_without_a_name_of_its_own_has_one_that_can_be_read(tiny: Tiny) -> None:
+    metrics = (wrong, lambda y, outputs: outputs.argmax(1) != y, Counted())
+    names = [tiny(metric=metric, dry_run=True).plan.tests.name for metric in metrics]
+    assert names == ["wrong", "metric", "Counted"]
+
+
 def test_what_is_the_users_own_stands_in_the_plan(tiny: Tiny, tmp_path: Path) -> None:
     result = tiny(metric=wrong, recipe=Recipe(optimizer=torch.optim.SGD))
     record = json.loads((tmp_path / "study" / "study.json").read_text())

@@ -101,8 +101,9 @@ class ImageInputs:
         return lambda inputs: (inputs.pixels / inputs.scale).astype(np.float32)
 
     def content(self) -> bytes:
-        """The pixels."""
-        return np.ascontiguousarray(self.pixels).tobytes()
+        """The pixels, and how they are laid out."""
+        layout = f"{self.pixels.dtype} {self.shape} {self.scale}"
+        return layout.encode() + np.ascontiguousarray(self.pixels).tobytes()
 
     def row_hashes(self) -> npt.NDArray[np.uint64]:
         """Of the bytes of each image."""

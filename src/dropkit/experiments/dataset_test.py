@@ -14,6 +14,11 @@ def test_the_digest_follows_inputs_and_target() -> None:
     assert len(digests) == 4
 
 
+def test_the_digest_follows_the_layout_of_images() -> None:
+    x = np.zeros((80, 8, 8, 16))
+    assert array_dataset(x, LABELS).digest() != array_dataset(x.reshape(80, 16, 8, 8), LABELS).digest()
+
+
 def test_images_keep_their_shape_and_numbers_become_columns() -> None:
     assert array_dataset(np.zeros((80, 3, 5, 6)), LABELS).inputs.shape == (3, 5, 6)
     assert array_dataset(np.zeros((80, 7)), LABELS).inputs.shape == (7,)

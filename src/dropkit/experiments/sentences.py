@@ -178,4 +178,5 @@ def _in_time(found: Findings, arm: ArmSummary, none: ArmSummary) -> list[str]:
     scores = (getattr(arm.at_equal_time, metric), getattr(none.stop, metric))
     there, here = words.quantities(metric, *scores)
     told = {"arm": words.arm(arm.arm.name), "score": words.label(metric)}
-    return [words.say("cost.equal_time", there=there, here=here, **told)]
+    steps = "more" if arm.arm.members > found.plan.training.epochs else "equal"
+    return [words.say(f"cost.{steps}_steps"), words.say("cost.equal_time", there=there, here=here, **told)]

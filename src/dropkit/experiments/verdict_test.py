@@ -258,7 +258,13 @@ def test_too_few_pairs_leave_no_verdict() -> None:
     verdict = judge(given(), (), (), complete_pairs=1, stopped_early=True)
     assert verdict.headline.startswith("No verdict yet: 1 pair complete")
     assert verdict.recommended == "none"
-    assert told(verdict, "Stopped early: 1 of 10 pairs complete.")
+    assert told(verdict, "Stopped early: 1 of 10 pairs complete.").endswith("complete.")
+
+
+def test_whoever_stops_a_study_is_told_what_its_tests_are_worth_then() -> None:
+    verdict, _ = answer({"L2": around(-2.0, 0.5)}, complete_pairs=7, stopped_early=True)
+    said = told(verdict, "Stopped early: 7 of 10 pairs complete.")
+    assert "hold only if it was not stopped for what it showed" in said
 
 
 def test_cost_and_fit_are_told_once() -> None:
@@ -271,6 +277,17 @@ def test_cost_and_fit_are_told_once() -> None:
     assert told(
         verdict, "Without regularisation the error is 10.00 % on training rows and 30.00 % on new ones"
     )
+
+
+def test_an_ensemble_of_more_networks_than_epochs_is_not_said_to_take_equal_steps() -> None:
+    for epochs, said in ((5, "equally many steps"), (4, "more steps than none may take")):
+        made = given()
+        made = replace(made, training=replace(made.training, epochs=epochs))
+        arms = summaries({"dropout": -2.0})
+        verdict, _ = answer(
+            {"dropout": around(-2.0, 0.5)}, made, arms=changed(arms, arm=replace(arms[-1].arm, members=5))
+        )
+        assert said in told(verdict, "A network with dropout took")
 
 
 def test_without_curves_nothing_is_said_of_equal_time() -> None:
