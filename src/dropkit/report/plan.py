@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from dropkit.report.messages import Note
@@ -257,11 +258,15 @@ class Plan:
     def margin_of(self, metric: str, none: float) -> float | None:
         """The margin of equivalence in units of a score, where `none` is the mean score without any family.
 
-        None where it is off, and for the NLL of a regression: its zero moves with the units of the target.
+        The zero of a regression's NLL moves with the units of the target, so no share of it means anything:
+        there it is log(1 + margin), which is what an RMSE larger by the margin adds to the NLL. None where it
+        is off, and where a share of a score that is not above 0 is asked for.
         """
         margin = self.tests.margin
-        if margin is None or (metric == "nll" and self.data.task != "classification"):
+        if margin is None:
             return None
+        if metric == "nll" and self.data.task != "classification":
+            return math.log1p(margin)
         if metric == "error" and self.unit == "%":
             return margin
         return margin * none if none > 0 else None

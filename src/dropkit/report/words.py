@@ -180,8 +180,11 @@ class Words:
         share, none = f"{100 * margin:g}", self.arm("none")
         if self.plan.unit == "%":
             return self.say("margin.classes", n=100 * margin, share=share, none=none)
-        scores = [self.label(metric) for metric in self.plan.metrics if self.plan.margin_of(metric, 1.0)]
-        return self.say("margin.values", share=share, none=none, scores=self.say.listed(scores, end="or"))
+        if self.plan.data.task == "regression":
+            nats = f"{math.log1p(margin):.2g}"
+            return self.say("margin.values", share=share, none=none, score=self.label("error"), nats=nats)
+        scores = self.say.listed([self.label(metric) for metric in self.plan.metrics], end="or")
+        return self.say("margin.shares", share=share, none=none, scores=scores)
 
     def time(self, seconds: float) -> str:
         """A duration: seconds up to 100 of them, then minutes."""

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -101,7 +102,10 @@ def test_the_margin_is_told_for_each_score_that_has_one(percent: Words, plain: W
     assert percent.margins() == "0.5 points of error or 0.5 % of none's NLL"
     one = Words(made_up.plan(tests={"margin": 0.01}))
     assert one.margins() == "1 point of error or 1 % of none's NLL"
-    assert plain.margins() == "0.5 % of none's RMSE"
+    assert plain.margins() == "0.5 % of none's RMSE or 0.005 nats of NLL"
+    assert plain.plan.margin_of("nll", -0.3) == pytest.approx(math.log(1.005))
+    own = Words(replace(percent.plan, tests=replace(percent.plan.tests, name="cost")))
+    assert own.margins() == "0.5 % of none's cost or NLL"
     assert Words(made_up.plan(tests={"margin": None})).margins() == ""
 
 
