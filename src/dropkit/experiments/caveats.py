@@ -56,7 +56,10 @@ def _look(found: Findings) -> list[str]:
 
 
 def _sealed(found: Findings) -> list[str]:
-    """The second interval, of the arm that is spoken of: does it meet that of the pairs, on the same side?"""
+    """The second interval, of the arm that is spoken of: does it meet that of the pairs, on the same side?
+
+    Where the pairs have shown nothing there is nothing to agree with.
+    """
     metric, named = found.plan.metrics[0], found.named()
     pairs = next((e for e in found.comparisons if e.arm == named and e.metric == metric), None)
     beside = next((e for e in found.sealed if e.arm == named and e.metric == metric), None)
@@ -75,6 +78,8 @@ def _sealed(found: Findings) -> list[str]:
 def _agreement(pairs: Comparison, beside: Sealed) -> str:
     if not _meet(pairs, beside):
         return "disagrees"
+    if pairs.outcome == OPEN:
+        return "beside"
     return "other_way" if beside.mean is not None and pairs.mean * beside.mean < 0 else "agrees"
 
 

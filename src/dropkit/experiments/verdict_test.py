@@ -386,6 +386,13 @@ def test_the_sealed_interval_agrees_where_it_meets_that_of_the_pairs_on_the_same
     assert told(verdict, f"The sealed part {says}: there L2 changes the error by")
 
 
+def test_the_sealed_interval_has_nothing_to_agree_with_where_the_pairs_show_nothing() -> None:
+    sealed = (Sealed("none", "error", 0.3, None, None, None), Sealed("L2", "error", 0.3, -0.01, -0.02, 0.001))
+    verdict, _ = answer({"L2": around(-0.5, 2.0)}, sealed=sealed)
+    assert told(verdict, "On the sealed part L2 changes the error by")
+    assert unsaid(verdict, "The sealed part")
+
+
 def test_a_margin_that_is_large_beside_the_error_is_said() -> None:
     differences = {"L2": around(0.0, 1.0), "dropout": around(0.0, 1.0, 1)}
     assert told(answer(differences)[0], "A difference of less than").endswith("counts as none.")
