@@ -140,9 +140,12 @@ def _more_data(found: Findings) -> str:
 
 
 def _outlook(found: Findings) -> str:
-    """What more pairs would do about what is not shown; empty where all is decided."""
+    """What more pairs would do about what looks better but is not shown; empty where all is decided.
+
+    To be sure of what looks worse would change nothing.
+    """
     metric, say = found.plan.metrics[0], found.words.say
-    unsure = found.open(metric)
+    unsure = [each for each in found.open(metric) if each.mean < 0]
     counts = [each.more_pairs for each in unsure if each.more_pairs is not None]
     if not counts:
         equal = any(each.outcome == OPEN for each in found.of(metric))

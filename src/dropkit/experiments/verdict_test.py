@@ -184,7 +184,17 @@ def test_that_more_pairs_would_decide_for_some_alone_is_said() -> None:
     verdict, found = answer({"L2": around(-0.5, 1.8), "dropout": around(-1.0, 1.2, 1)}, made)
     assert found["L2"].more_pairs is None
     assert found["dropout"].more_pairs is not None
-    assert f"About {found['dropout'].more_pairs} more pairs would decide for 1 of 2;" in verdict.headline
+    assert (
+        f"About {found['dropout'].more_pairs} more pairs would decide for 1 of the 2 that look better;"
+        in (verdict.headline)
+    )
+
+
+def test_nobody_is_sent_for_more_pairs_to_be_sure_of_a_loss() -> None:
+    made = given(data={"rows": 100_000})
+    verdict, found = answer({"L2": around(0.3, 1.5), "dropout": around(0.2, 1.6, 1)}, made)
+    assert found["L2"].more_pairs is not None
+    assert verdict.headline.endswith("was shown to lower the error. Take none, the simplest.")
 
 
 def test_that_no_number_of_pairs_would_decide_is_said_with_one_reason() -> None:
