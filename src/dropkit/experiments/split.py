@@ -125,9 +125,9 @@ def row_sizes(rows: int, pairs: int, train_rows: int | None, classes: int = 1) -
     """70 / 15 / 15 per cent, or the training rows asked for; then pairs share no rows if there are enough.
 
     >>> row_sizes(1000, 10, None)
-    Sizes(train=700, stop=150, select=150, disjoint=False)
+    Sizes(train=700, stop=150, select=150, disjoint=False, mean_select=0.0)
     >>> row_sizes(70000, 10, 1000)
-    Sizes(train=1000, stop=1000, select=1000, disjoint=True)
+    Sizes(train=1000, stop=1000, select=1000, disjoint=True, mean_select=0.0)
     """
     if train_rows is None:
         held = round(0.15 * rows)
