@@ -16,6 +16,8 @@ Arrays = tuple[Array, Array]
 
 _ROWS = 11_000
 """So many that pairs share no row, and that few rows are learned from and hundreds compared on."""
+_MANY_ROWS = 33_000
+"""For a gain so small that 225 rows to compare on are too few: of three studies with them one found it."""
 _SEEN = 0.4  # of the inputs, where the others are lost
 
 
@@ -46,18 +48,20 @@ class Problem:
         about: what it is.
         make: its data, from a seed.
         options: of `study`, beside those that all have.
+        seeds: of the data that it is asked on, where nothing was chosen by them.
     """
 
     about: str
     make: Callable[[int], Arrays]
     options: dict[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] = (4, 5, 6)
 
 
-def _clouds(draw: np.random.Generator, columns: int, each: int, spread: float) -> Arrays:
+def _clouds(draw: np.random.Generator, columns: int, each: int, spread: float, rows: int = _ROWS) -> Arrays:
     """Ten classes of several clouds each."""
     centres = draw.normal(size=(10, each, columns))
-    y = draw.integers(10, size=_ROWS)
-    return centres[y, draw.integers(each, size=_ROWS)] + spread * draw.normal(size=(_ROWS, columns)), y
+    y = draw.integers(10, size=rows)
+    return centres[y, draw.integers(each, size=rows)] + spread * draw.normal(size=(rows, columns)), y
 
 
 def _lost(draw: np.random.Generator, x: Array) -> Array:
@@ -87,8 +91,8 @@ def _lost_pixels(seed: int) -> Arrays:
 
 def _wrong_labels(seed: int) -> Arrays:
     draw = np.random.default_rng(seed)
-    x, y = _clouds(draw, columns=40, each=5, spread=0.7)
-    return x, np.where(draw.random(_ROWS) < 0.3, draw.integers(10, size=_ROWS), y)
+    x, y = _clouds(draw, columns=40, each=5, spread=0.7, rows=_MANY_ROWS)
+    return x, np.where(draw.random(_MANY_ROWS) < 0.3, draw.integers(10, size=_MANY_ROWS), y)
 
 
 def _rare_words(seed: int) -> Arrays:
@@ -107,7 +111,13 @@ PLANTED = {
         {"train_rows": 300, "metric": "error"},
     ),
     "lost pixels": Problem("pictures of 8 x 8, 60 % of the pixels lost", _lost_pixels, {"train_rows": 300}),
-    "wrong labels": Problem("50 clouds, 30 % of the labels drawn anew", _wrong_labels, {"train_rows": 400}),
+    # Seeds 4 to 6 were those of the three studies with fewer rows.
+    "wrong labels": Problem(
+        "50 clouds, 30 % of the labels drawn anew, 1,000 rows to compare on",
+        _wrong_labels,
+        {"train_rows": 400},
+        seeds=(7, 8, 9),
+    ),
     "rare words": Problem(
         "200 rare words that decide among 40 common ones that do not (Wager et al., 2013)",
         _rare_words,
