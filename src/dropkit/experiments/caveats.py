@@ -133,7 +133,9 @@ def _margin(found: Findings) -> list[str]:
     if found.plan.tests.margin is None:
         shown = any(each.outcome != OPEN for each in found.comparisons)
         return [words.say("caveat.size")] if shown else []
-    large = [e for e in found.of(metric) if e.margin is not None and e.margin > _LARGE * e.none]
+    # The zero of a regression's NLL says nothing about what is large.
+    has_zero = metric == "error" or found.plan.data.task == "classification"
+    large = [e for e in found.of(metric) if has_zero and e.margin and e.margin > _LARGE * e.none]
     if not large:
         return [words.say("caveat.margin", margins=words.margins())]
     none = words.quantity(metric, large[0].none)

@@ -97,7 +97,8 @@ def study(
         metric: `error` (also `accuracy`, or `rmse` for a regression) or `nll`: what settings are chosen by;
             or a function of (y, outputs), also as `FILE.py:fn`, smaller is better: see `Recipe`.
         margin: a smaller difference counts as none: `0.5%` is half a point of error, or half a per cent of
-            none's score otherwise; `off` for no test of equivalence.
+            none's score otherwise (for the NLL of a regression, the nats that so much RMSE adds); `off` for
+            no test of equivalence.
         pairs: of split and seed, 6 to 1,000.
         budget: wall clock with the workers given, e.g. `10m`: it is turned into epochs and trials, which are
             registered, so that the same command repeats the same study; by default under two minutes.

@@ -42,6 +42,10 @@ class Findings:
         """Comparisons of which nothing was shown though there was a spread to tell from."""
         return [each for each in self.of(metric) if each.outcome == OPEN and each.sd]
 
+    def promising(self, metric: str) -> list[Comparison]:
+        """Those of them that look better: to be sure of what looks worse would change nothing."""
+        return [each for each in self.open(metric) if each.mean < 0]
+
     def best(self, metric: str) -> Comparison | None:
         """What lowers a score most, of all that was shown to."""
         return min(self._better(metric), key=lambda each: each.mean, default=None)

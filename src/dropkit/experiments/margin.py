@@ -9,7 +9,8 @@ from dropkit.core.check import DropkitError
 __all__ = ["MARGIN", "parse_margin"]
 
 MARGIN = "0.5%"
-"""Half a point of error, or half a per cent of none's RMSE or NLL.
+"""Half a point of error, or half a per cent of none's RMSE or NLL (for a regression, the nats that as
+much RMSE adds to the NLL).
 
 Two trainings of one network with two seeds differ by about as much on a few thousand test rows, so that less
 is seldom worth another setting to look after; a study that cares for less, or more, says so.

@@ -64,12 +64,12 @@ def _not_shown(found: Findings) -> list[str]:
     power = f"{100 * found.plan.tests.power:.0f}"
     sizes = _sizes(found, {each.metric: each.detectable or 0.0 for each in _largest(unsure)})
     told = [found.words.say("shown.open", arms=_in_scores(found, unsure), sizes=sizes, power=power)]
-    counts = [each.more_pairs for each in unsure if each.more_pairs is not None]
-    if counts:
-        pairs = found.words.say("count.more_pairs", n=max(counts))
-        arms = _in_scores(found, [each for each in unsure if each.more_pairs is not None])
-        return [*told, found.words.say("shown.decide", pairs=pairs, arms=arms)]
-    return [*told, _why_never(found, unsure)]
+    promising = [each for metric in found.plan.metrics for each in found.promising(metric)]
+    decided = [each for each in promising if each.more_pairs is not None]
+    if decided:
+        pairs = found.words.say("count.more_pairs", n=max(each.more_pairs or 0 for each in decided))
+        return [*told, found.words.say("shown.decide", pairs=pairs, arms=_in_scores(found, decided))]
+    return [*told, *([_why_never(found, promising)] if promising else [])]
 
 
 def _largest(unsure: Sequence[Comparison]) -> list[Comparison]:

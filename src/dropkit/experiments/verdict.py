@@ -140,16 +140,14 @@ def _more_data(found: Findings) -> str:
 
 
 def _outlook(found: Findings) -> str:
-    """What more pairs would do about what looks better but is not shown; empty where all is decided.
-
-    To be sure of what looks worse would change nothing.
-    """
+    """What more pairs would do about what looks better but is not shown; empty where all is decided."""
     metric, say = found.plan.metrics[0], found.words.say
-    unsure = [each for each in found.open(metric) if each.mean < 0]
+    unsure = found.promising(metric)
     counts = [each.more_pairs for each in unsure if each.more_pairs is not None]
     if not counts:
         equal = any(each.outcome == OPEN for each in found.of(metric))
-        return say("headline.never") if unsure else say("headline.simplest") if equal else ""
+        never = say("headline.never", score=found.words.label(metric))
+        return never if unsure else say("headline.simplest") if equal else ""
     pairs = say("count.more_pairs", n=max(counts))
     if len(counts) == len(unsure):
         return say("headline.more", pairs=pairs)

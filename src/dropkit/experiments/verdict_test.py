@@ -195,6 +195,17 @@ def test_nobody_is_sent_for_more_pairs_to_be_sure_of_a_loss() -> None:
     verdict, found = answer({"L2": around(0.3, 1.5), "dropout": around(0.2, 1.6, 1)}, made)
     assert found["L2"].more_pairs is not None
     assert verdict.headline.endswith("was shown to lower the error. Take none, the simplest.")
+    assert unsaid(verdict, "If the true")
+    assert unsaid(verdict, "No number of pairs would")
+
+
+def test_a_loss_that_more_pairs_would_show_does_not_hide_why_no_gain_can_be() -> None:
+    made = given(data={"rows": 40_000})
+    verdict, found = answer({"L2": around(-0.5, 1.8), "dropout": around(0.3, 1.5, 1)}, made)
+    assert (found["L2"].more_pairs, found["dropout"].more_pairs is None) == (None, False)
+    assert "No number of pairs on these data would show a lower error" in verdict.headline
+    assert unsaid(verdict, "If the true")
+    assert told(verdict, "No number of pairs would decide")
 
 
 def test_that_no_number_of_pairs_would_decide_is_said_with_one_reason() -> None:
@@ -202,7 +213,7 @@ def test_that_no_number_of_pairs_would_decide_is_said_with_one_reason() -> None:
     shared = given(parts={"design": "resampled", "overlap": 0.3}, tests={"floor": 1.9})
     verdict, _ = answer(open_ended, shared)
     assert verdict.headline.endswith(
-        "No number of pairs on these data would decide, so take none, the simplest."
+        "No number of pairs on these data would show a lower error, so take none, the simplest."
     )
     assert "would often miss a difference of 2.28 points of error;" in told(
         verdict, "No number of pairs would"

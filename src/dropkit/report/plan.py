@@ -198,7 +198,8 @@ class Inference:
     """How the finalists are compared with none.
 
     `name` is that of a metric of the user's own, which then stands in the place of the error.
-    `margin` is a share: points of error for a classification, of none's value otherwise; None if it is off.
+    `margin` is a share: points of error for a classification, of none's value otherwise (see `margin_of`);
+    None if it is off.
     `detectable` is in standard deviations of the paired difference, and `floor` is what it would be with
     endlessly many pairs (0 where no row is shared). `looks` is how often the comparison may end early, 1 for
     at the end alone.
