@@ -421,6 +421,14 @@ def test_a_margin_that_is_large_beside_the_error_is_said() -> None:
     assert "That is much beside none's error of 30.00 %" in told(loud, "A difference of less than 4 points")
 
 
+def test_no_margin_is_large_beside_an_nll_whose_zero_is_arbitrary() -> None:
+    made = given(data={"task": "regression"}, tests={"metric": "nll"})
+    _, found = answer({"L2": around(-1.0, 0.5)}, made)
+    low = [replace(found["L2"], metric="nll", none=-0.3, margin=0.005)]
+    verdict = judge(made, low, (), (), None, (), complete_pairs=PAIRS, stopped_early=False)
+    assert told(verdict, "A difference of less than").endswith("counts as none.")
+
+
 def test_without_a_margin_the_size_is_left_to_the_reader() -> None:
     free = given(tests={"margin": None})
     assert told(answer({"L2": around(-2.0, 0.5)}, free)[0], "A change that could be shown")
