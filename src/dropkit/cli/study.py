@@ -45,7 +45,7 @@ def study(
     ] = "error",
     margin: Annotated[
         str,
-        typer.Option(help="A smaller difference counts as none: points of error, else % of none's score."),
+        typer.Option(help="A smaller difference counts as none: points of error, % of none's RMSE or NLL."),
     ] = "0.5%",
     pairs: Annotated[int, typer.Option(help="Pairs of (split, seed), 6 or more.")] = 10,
     budget: Annotated[

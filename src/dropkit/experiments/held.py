@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-__all__ = ["held", "written"]
+__all__ = ["held", "shown", "written"]
 
 
 def held(piece: Any) -> str:
@@ -39,6 +40,15 @@ def _content(cell: Any) -> Any:
         return cell.cell_contents
     except ValueError:  # nothing was put there yet
         return None
+
+
+def shown(value: Any) -> str:
+    """The text of an object without its address, which is another in every process.
+
+    >>> shown(object()), shown(torch.float64)
+    ('<object object>', 'torch.float64')
+    """
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))
 
 
 def written(value: Any, other: Callable[[Any], str] = lambda value: type(value).__name__) -> str:

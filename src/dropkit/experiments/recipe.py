@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dropkit.core.check import DropkitError
-from dropkit.experiments.held import held, written
+from dropkit.experiments.held import held, shown, written
 from dropkit.experiments.models import code_text
 from dropkit.experiments.sites import fed
 from dropkit.experiments.user_file import load_function, name_of, split_spec
@@ -174,7 +174,7 @@ def _text(piece: Piece) -> str:
     if isinstance(piece, Configured):
         return _text(piece.make)
     if isinstance(piece, functools.partial):
-        return f"{written(piece.args, str)} {written(piece.keywords, str)} {_text(piece.func)}"
+        return f"{written(piece.args, shown)} {written(piece.keywords, shown)} {_text(piece.func)}"
     if isinstance(piece, nn.Module):
         return _settings(piece) + code_text(type(piece).forward)
     name = getattr(piece, "__qualname__", type(piece).__qualname__)

@@ -185,3 +185,12 @@ def test_the_digest_follows_what_a_piece_holds_beside_its_text(make: Callable[[f
     one, same, other = (Recipe(loss=make(power)).digest() for power in (1.0, 1.0, 2.0))
     assert one == same
     assert one != other
+
+
+class Plain:
+    pass
+
+
+def test_an_object_in_a_partial_is_the_same_in_every_process() -> None:
+    makes = [functools.partial(nn.functional.cross_entropy, weight=Plain()) for _ in range(2)]
+    assert len({Recipe(loss=make).digest() for make in makes}) == 1

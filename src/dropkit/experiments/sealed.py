@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from dropkit.core.check import DropkitError
 from dropkit.experiments.dataset import Dataset, Index, Split
 from dropkit.experiments.group_split import check_groups, group_fold
-from dropkit.experiments.split import MIN_HELD, Rows, check_parts, cut_pairs
+from dropkit.experiments.split import MIN_HELD, Rows, check_parts, cut_pairs, row_sizes
 from dropkit.report.plan import FIRST_SCREENING, Parts
 
 __all__ = ["DESIGNS", "ROOMY", "Cut", "Sealed", "seal"]
@@ -109,8 +109,8 @@ def _latest(times: Index, count: int) -> Index:
 
 
 def _draw(rows: Rows, cut: Cut, test: int, seed: int) -> tuple[Parts, dict[int, Split]]:
-    whole = _draw_whole(rows, cut, test, seed)
-    return whole if whole[0].fresh or not _is_roomy(rows, cut) else _draw_halves(rows, cut, test, seed)
+    draw = _draw_halves if _is_halved(rows, cut) else _draw_whole
+    return draw(rows, cut, test, seed)
 
 
 def _draw_whole(rows: Rows, cut: Cut, test: int, seed: int) -> tuple[Parts, dict[int, Split]]:
@@ -127,10 +127,13 @@ def _draw_whole(rows: Rows, cut: Cut, test: int, seed: int) -> tuple[Parts, dict
     return parts, splits
 
 
-def _is_roomy(rows: Rows, cut: Cut) -> bool:
+def _is_halved(rows: Rows, cut: Cut) -> bool:
+    """Whether a search is kept apart: pairs that share no rows are apart without it."""
     plain = rows.groups is None and rows.times is None
     suffices = cut.train_rows is None or cut.train_rows <= LEARNED * (rows.count // 2)
-    return plain and suffices and rows.count >= ROOMY
+    if not (cut.screening and plain and suffices and rows.count >= ROOMY):
+        return False
+    return not row_sizes(rows.count, cut.screening + cut.pairs, cut.train_rows).disjoint
 
 
 def _draw_halves(rows: Rows, cut: Cut, test: int, seed: int) -> tuple[Parts, dict[int, Split]]:
