@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.judged import PAIRS, answer, changed, given, told, unsaid
-from tests.made_up import around, comparisons, summaries
+from tests.made_up import around, comparisons, equal_nll, summaries
 
 from dropkit.experiments.verdict import judge
 from dropkit.report.record import BETTER, WORSE, Fit, Scores
