@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from tests.strangers import STRANGER
 from tools.prove import laws
 
+import dropkit.torch.methods
 from dropkit import Blocks, Drop, DropkitError, Key, KofN
 from dropkit.methods import catalogue
 from dropkit.testing import Built, Declared, Shapes, Subject, examine, module_subject, numpy_subject, of
@@ -20,8 +23,9 @@ from dropkit.testing.registry import RUNS
 from dropkit.testing.torch import torch_subject
 from dropkit.torch import DropBlock2d
 
-METHODS = sorted(catalogue())
+METHODS = sorted(name for name, method in catalogue().items() if method.describe)
 BACKENDS = ["numpy", "torch"]
+OWN = Path(dropkit.torch.methods.__file__).parent
 DESCRIPTIONS = {
     "one coin": lambda rate: Drop(rate, "... -> "),
     "split axis": lambda rate: Drop(rate, "b (h 4) w -> b h"),
@@ -45,6 +49,27 @@ MODULES = {
         lambda p: DropBlock2d(p, 2), "our blocks", lambda p: Drop(p, Blocks(2, "h w", "b c h w -> b c h w"))
     ),
 }
+
+
+def subjects() -> dict[str, Subject]:
+    """What the tests of torch's own methods offer for examination, as `SUBJECTS`."""
+    found: dict[str, Subject] = {}
+    for path in sorted(OWN.glob("*_test.py")):
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found |= {f"{path.stem}: {each.name}": each for each in getattr(module, "SUBJECTS", ())}
+    return found
+
+
+SUBJECTS = subjects()
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_a_method_that_decides_by_itself_keeps_the_contract(name: str) -> None:
+    examine(SUBJECTS[name], key=1).check()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -79,7 +104,14 @@ def test_a_stranger_is_examined_with_the_power_that_the_finding_states() -> None
 
 def test_these_runs_are_within_what_the_registry_counts() -> None:
     strangers = 2
-    runs = len(METHODS) * len(BACKENDS) + 2 * len(DESCRIPTIONS) + 2 * len(SEEDS) + len(MODULES) + strangers
+    runs = (
+        len(SUBJECTS)
+        + len(METHODS) * len(BACKENDS)
+        + 2 * len(DESCRIPTIONS)
+        + 2 * len(SEEDS)
+        + len(MODULES)
+        + strangers
+    )
     tests = [test for test in RUNS if test.startswith("contract.")]
     assert tests
     assert all(runs <= RUNS[test] * 4 // 5 for test in tests)

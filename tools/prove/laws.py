@@ -30,8 +30,8 @@ _QUANTILES = np.arange(1, 16) / 16
 
 
 def methods() -> list[Method]:
-    """Return every method of the catalogue."""
-    return list(catalogue().values())
+    """Return every method of the catalogue that a `Drop` describes."""
+    return [method for method in catalogue().values() if method.describe]
 
 
 def law(method: Method, draws: int = 10**8, key: int = 1_810_12890) -> Measured:

@@ -10,9 +10,8 @@ import typer
 
 from dropkit.cli.console import console
 from dropkit.cli.picture import BLOCKS, PLAIN, legend, picture
-from dropkit.core.drop import Drop
+from dropkit.core.check import DropkitError
 from dropkit.core.method import Method
-from dropkit.core.reference import mask
 from dropkit.methods import get
 
 __all__ = ["code", "show"]
@@ -42,13 +41,23 @@ def show(
       2  the name, the rate or the key was refused
     """
     method = get(name)
-    arguments = dict(method.example.arguments) | ({} if rate is None else {"rate": rate})
-    drop = method.describe(**arguments)
-    drawn = mask(key, method.example.shape, drop)
+    arguments = dict(method.example.arguments)
+    if rate is not None:
+        arguments["rate"] = _shown_rate(method, rate)
+    drawn = method.picture(key, **arguments)
     if as_json:
-        typer.echo(json.dumps(_data(method, arguments, drop, key, drawn), indent=2))
+        typer.echo(json.dumps(_data(method, arguments, key, drawn), indent=2))
     else:
         _print(method, arguments, key, drawn)
+
+
+def _shown_rate(method: Method, rate: float) -> float:
+    if method.describe is None:
+        mend = "leave --rate out: the picture shows its example"
+        raise DropkitError(
+            "--rate", "goes with methods whose mask depends on nothing else", method.name, mend
+        )
+    return rate
 
 
 def code(method: Method, arguments: dict[str, Any]) -> str:
@@ -63,23 +72,18 @@ def code(method: Method, arguments: dict[str, Any]) -> str:
     y = layer(x)
     """
     layer, example = method.layers["torch"], method.example
-    rate, *others = (
-        repr(value) if name == "rate" else f"{name}={value!r}" for name, value in arguments.items()
-    )
+    given = [repr(value) if name == "rate" else f"{name}={value!r}" for name, value in arguments.items()]
     usage = (
-        f"layer = {layer}({', '.join((rate, *others))})\n"
-        f"x = torch.randn{example.shape}  # {example.axes}\n"
-        "y = layer(x)"
+        f"layer = {layer}({', '.join(given)})\nx = torch.randn{example.shape}  # {example.axes}\ny = layer(x)"
     )
-    usage = example.usage.get("torch", usage).format(rate=rate)
+    if "torch" in example.usage:
+        usage = example.usage["torch"].replace("{rate}", repr(arguments.get("rate")))
     return f"import torch\nfrom dropkit.torch import {layer}\n\n{usage}"
 
 
-def _data(
-    method: Method, arguments: dict[str, Any], drop: Drop, key: int, drawn: np.ndarray[Any, Any]
-) -> dict[str, Any]:
+def _data(method: Method, arguments: dict[str, Any], key: int, drawn: np.ndarray[Any, Any]) -> dict[str, Any]:
     example = {"shape": method.example.shape, "axes": method.example.axes, "arguments": arguments, "key": key}
-    description = json.loads(drop.to_json())
+    description = json.loads(method.drop(**arguments).to_json()) if method.describe else None
     shown = {"description": description, "mask": drawn.tolist(), "code": code(method, arguments)}
     return method.to_json() | {"example": example | shown}
 
@@ -92,8 +96,8 @@ def _print(method: Method, arguments: dict[str, Any], key: int, drawn: np.ndarra
     out.print(_facts(method))
     out.print("\nPyTorch", style="bold")
     out.print(_indented(code(method, arguments)), soft_wrap=True)
-    said = ", ".join(f"{name} {value}" for name, value in arguments.items())
-    out.print(f"\nMask at {said}, key {key}, shape {drawn.shape} ({method.example.axes})", style="bold")
+    said = "".join(f"{name} {value}, " for name, value in arguments.items())
+    out.print(f"\nMask at {said}key {key}, shape {drawn.shape} ({method.example.axes})", style="bold")
     glyphs = BLOCKS if _shows(out.encoding, BLOCKS) else PLAIN
     drawing = picture(drawn, method.example.axes, glyphs, out.width - len(_INDENT))
     out.print(_indented(f"{drawing}\n{legend(drawn, glyphs)}"), soft_wrap=True)
@@ -113,8 +117,12 @@ def _facts(method: Method) -> Any:
         ("also called", ", ".join(method.aliases)),
         ("good for", method.good_for),
         ("not for", method.bad_for),
+        ("evidence", method.evidence),
+        ("status", method.status),
+        ("old names", "\n".join(f"{name}: {meaning}" for name, meaning in method.old_names.items())),
     ):
-        grid.add_row(label, words)
+        if words:
+            grid.add_row(label, words)
     return grid
 
 

@@ -6,17 +6,47 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from dropkit.core.check import OneOf
+import numpy as np
+
+from dropkit.core.check import DropkitError, OneOf
 from dropkit.core.drop import Drop
 from dropkit.core.groups import Pattern
+from dropkit.core.key import Key
 from dropkit.core.pattern import ELLIPSIS
+from dropkit.core.reference import mask
 
-__all__ = ["SITES", "TRAITS", "Example", "Method", "Paper", "Site"]
+__all__ = ["FIELDS", "SITES", "STATUSES", "TRAITS", "Example", "Field", "Method", "Paper", "Site"]
+
+Array = np.ndarray[Any, Any]
 
 Site = Literal[
-    "activation", "input", "branch", "state", "embedding", "token", "head", "weight", "attention", "output"
+    "activation",
+    "input",
+    "branch",
+    "layer",
+    "state",
+    "embedding",
+    "token",
+    "patch",
+    "head",
+    "attention",
+    "weight",
+    "gradient",
+    "node",
+    "edge",
+    "message",
+    "output",
 ]
 SITES = OneOf(get_args(Site))
+
+Field = Literal["vision", "text", "speech", "tabular", "graphs", "gans", "rl"]
+"""Where a method is used; rl is reinforcement learning."""
+FIELDS = OneOf(get_args(Field))
+
+FORMULA, NOT_REPRODUCED, REPRODUCED = "formula tested", "not reproduced", "reproduced: "
+STATUSES = (FORMULA, NOT_REPRODUCED, REPRODUCED)
+"""How far the word of a record goes: its formula is tested; the paper's result was tried and not found; or it
+was found, and behind the colon stand figure, data and command."""
 
 TRAITS: Mapping[str, str] = {
     "rate": "every entry is dropped with the declared probability",
@@ -87,9 +117,17 @@ class Method:
         fields: where it is used, e.g. ("vision",).
         good_for: when to use it, in plain words.
         bad_for: when not to.
-        describe: makes the `Drop` from the method's own arguments.
         example: a call that shows it.
-        aliases: other names, historic and wrong ones too.
+        describe: makes the `Drop` from the method's own arguments; None where no `Drop` says the law, because
+            it looks at values, learns its rate, acts on a structure or changes the loss.
+        sketch: draws what such a method does to its example under a key: a factor an entry, 0 for dropped.
+        variant_of: the method whose noise and groups these are, at another site, on a schedule or under
+            another name. It does not count as a mechanism of its own.
+        status: one of `STATUSES`.
+        evidence: what published work found for it or against it, in a sentence or two with the source.
+        study: whether `dropkit study` tries it where it fits, unasked.
+        aliases: other names by which it is known.
+        old_names: names that mislead, e.g. arguments and classes of other libraries, each with what it means.
         layers: the class that offers it, by framework.
         waived: traits that it does not have, each with the equation or code that says so.
     """
@@ -103,16 +141,47 @@ class Method:
     fields: tuple[str, ...]
     good_for: str
     bad_for: str
-    describe: Callable[..., Drop]
     example: Example
+    describe: Callable[..., Drop] | None = None
+    sketch: Callable[[Key], Array] | None = None
+    variant_of: str = ""
+    status: str = FORMULA
+    evidence: str = ""
+    study: bool = False
     aliases: tuple[str, ...] = ()
+    old_names: Mapping[str, str] = field(default_factory=dict)
     layers: Mapping[str, str] = field(default_factory=dict)
     waived: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         SITES.check("site", self.site)
+        for word in self.fields:
+            FIELDS.check("fields", word)
         for trait in self.waived:
             OneOf(tuple(TRAITS)).check("waived", trait)
+        told = self.status.startswith(REPRODUCED) and len(self.status) > len(REPRODUCED)
+        if self.status not in (FORMULA, NOT_REPRODUCED) and not told:
+            raise DropkitError("status", f"is one of {STATUSES}", self.status, "say how far it was tested")
+        if (self.describe is None) == (self.sketch is None):
+            raise DropkitError("describe", "or sketch is given, one of the two", self.name, "give one")
+
+    def drop(self, **arguments: Any) -> Drop:
+        """Return the description with the arguments of the example, but for those that are given.
+
+        >>> from dropkit.methods import catalogue
+        >>> catalogue()["dropout"].drop(rate=0.1).rate
+        0.1
+        """
+        if self.describe is None:
+            rule = "is one that a Drop describes"
+            raise DropkitError("method", rule, self.name, "use its layer, see `dropkit show`")
+        return self.describe(**{**self.example.arguments, **arguments})
+
+    def picture(self, key: int | Key = 7, **arguments: Any) -> Array:
+        """Return what is drawn for the example under a key: a factor an entry, 0 where it is dropped."""
+        if self.sketch is not None:
+            return self.sketch(Key.of(key))
+        return mask(key, self.example.shape, self.drop(**arguments))
 
     @property
     def traits(self) -> tuple[str, ...]:
@@ -127,11 +196,13 @@ class Method:
         >>> catalogue()["dropout"].every_entry, catalogue()["spatial_dropout"].every_entry
         (True, False)
         """
-        groups = self.describe(**self.example.arguments).groups
+        if self.describe is None:
+            return False
+        groups = self.drop().groups
         return isinstance(groups, Pattern) and groups.pattern == ELLIPSIS
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain data."""
-        skipped = {"describe", "paper", "example"}
+        skipped = {"describe", "sketch", "paper", "example"}
         data = {name: value for name, value in vars(self).items() if name not in skipped}
         return data | {"paper": dict(vars(self.paper)), "traits": self.traits}

@@ -15,7 +15,7 @@ from dropkit.core.address import Words
 from dropkit.core.bind import WHOLE, Shape, Window, bind
 from dropkit.core.check import DropkitError, Whole, check_each, check_kind
 from dropkit.core.drop import Drop
-from dropkit.core.groups import Draws
+from dropkit.core.groups import Draws, Groups, Pattern
 from dropkit.core.key import Key
 from dropkit.core.mode import MODE, Mode, Scale
 from dropkit.core.noise import Continuous, Noise, TwoPoint
@@ -25,6 +25,7 @@ __all__ = [
     "Arrays",
     "apply",
     "check_fill",
+    "draws",
     "drop",
     "dropped",
     "entry_rate",
@@ -32,6 +33,7 @@ __all__ = [
     "mask",
     "multiplier",
     "transform",
+    "unit",
 ]
 
 Array = Any
@@ -138,6 +140,30 @@ def mask(
     rate = entry_rate(drop, shape)
     m = multiplier(drop, shape, Key.of(key).words, rate, window)
     return np.broadcast_to(m, shape).astype(dtype)
+
+
+def draws(key: int | Key, shape: Shape, groups: Groups | str = "...") -> Draws:
+    """Return the draws of a call, for methods that decide by themselves: `.u`, `.second()`, `.below(rate)`.
+
+    Args:
+        key: the key of the call.
+        shape: of the array whose entries are grouped.
+        groups: which entries share a draw: a pattern, `Blocks` or `KofN`.
+
+    >>> draws(42, (2, 3), "b t -> b").u.tolist()
+    [[3248152260], [3631874400]]
+    """
+    rule = groups if isinstance(groups, Groups) else Pattern(groups)
+    return Draws(np, rule.layout(tuple(shape)), Key.of(key).words)
+
+
+def unit(key: int | Key, shape: Shape, groups: Groups | str = "...") -> np.ndarray[Any, Any]:
+    """Return uniform draws in (0, 1): (u + 1/2) / 2**32, one for each group.
+
+    >>> unit(42, (2,)).round(3).tolist()
+    [0.756, 0.846]
+    """
+    return np.asarray((draws(key, shape, groups).u + 0.5) / 2.0**32)
 
 
 def _is_floating(dtype: Any) -> bool:

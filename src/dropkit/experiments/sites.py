@@ -24,8 +24,8 @@ def places_for(
 ) -> dict[str, tuple[str, ...]]:
     """Names of the modules behind which methods of the catalogue fit, in the order of a forward pass.
 
-    A method that fits nowhere is left out: a model without a hidden activation module, a residual branch or
-    an embedding has no places at all.
+    They are those that a study tries unasked (`Method.study`). A method that fits nowhere is left out: a
+    model without a hidden activation module, a residual branch or an embedding has no places at all.
 
     >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2), nn.Softplus())
     >>> places_for(model, (4,))
@@ -33,7 +33,7 @@ def places_for(
     """
     try_forward(model, input_shape, n_words)
     sites = find_sites(model, sample(2, input_shape, n_words))
-    found = {name: _names(method, sites) for name, method in catalogue().items()}
+    found = {name: _names(method, sites) for name, method in catalogue().items() if method.study}
     return {name: names for name, names in found.items() if names}
 
 

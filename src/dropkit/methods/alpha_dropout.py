@@ -57,6 +57,7 @@ METHOD = Method(
     "not expect.",
     describe=alpha_dropout,
     example=Example(shape=(16, 32), axes="b d", arguments={"rate": 0.1}),
+    study=True,
     aliases=("selu_dropout", "dropout_selu"),
     layers={"torch": "AlphaDropout"},
     waived={

@@ -2,6 +2,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pybtex.database import Entry, parse_string
 from pybtex.richtext import Text
@@ -10,13 +11,15 @@ from dropkit import methods
 from dropkit.core.check import DropkitError
 from dropkit.core.drop import Drop
 from dropkit.core.method import Method
-from dropkit.core.reference import mask
 
 METHODS = methods.catalogue()
-FIELDS = {"speech", "tabular", "text", "vision"}
 SENTENCE = re.compile(r"[A-Z].{30,}\.", re.DOTALL)
 
+DESCRIBED = {name: method for name, method in METHODS.items() if method.describe}
+
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+
+every_described = pytest.mark.parametrize("method", DESCRIBED.values(), ids=DESCRIBED.keys())
 
 
 def entry(method: Method) -> Entry:
@@ -55,7 +58,6 @@ def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
 @every_method
 def test_the_record_is_complete(method: Method) -> None:
     assert method.fields
-    assert set(method.fields) <= FIELDS
     assert method.formula
     assert method.aliases
     assert set(method.layers) == {"torch"}
@@ -82,16 +84,22 @@ def test_one_citation_key_is_one_entry() -> None:
 
 @every_method
 def test_the_example_runs_and_shows_both_kept_and_dropped(method: Method) -> None:
-    example = method.example
-    drop = method.describe(**example.arguments)
-    drawn = mask(7, example.shape, drop)
-    assert len(example.axes.split()) == drawn.ndim
+    drawn = method.picture()
+    assert drawn.shape == method.example.shape
+    assert len(method.example.axes.split()) == drawn.ndim
     assert drawn.min() < drawn.max()
+    assert np.array_equal(drawn, method.picture(7))
+    assert not np.array_equal(drawn, method.picture(8))
 
 
 @every_method
+def test_what_is_a_variant_says_of_which_method(method: Method) -> None:
+    assert not method.variant_of or not METHODS[method.variant_of].variant_of
+
+
+@every_described
 def test_the_description_survives_json(method: Method) -> None:
-    drop = method.describe(**method.example.arguments)
+    drop = method.drop()
     assert Drop.from_json(drop.to_json()) == drop
 
 
@@ -102,8 +110,8 @@ def test_the_record_is_plain_data(method: Method) -> None:
     assert data["paper"]["year"] == method.paper.year
 
 
-@every_method
+@every_described
 @pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan"), "0.5", None])
 def test_every_description_refuses_a_rate_out_of_range(method: Method, rate: object) -> None:
     with pytest.raises(DropkitError, match=r"rate must be a number in \[0, 1\]"):
-        method.describe(rate=rate)
+        method.drop(rate=rate)

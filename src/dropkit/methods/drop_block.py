@@ -74,6 +74,7 @@ METHOD = Method(
     bad_for="Small maps (a block of 7 covers a 7 x 7 map whole), small models that underfit, dense layers.",
     describe=drop_block,
     example=Example(shape=(1, 1, 16, 32), axes="b c h w", arguments={"rate": 0.2, "block_size": 4}),
+    study=True,
     aliases=("dropblock", "drop_block_2d"),
     layers={"torch": "DropBlock2d"},
 )

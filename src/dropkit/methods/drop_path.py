@@ -67,6 +67,7 @@ METHOD = Method(
     "at a high rate. Without scale_by_keep the branch is larger at evaluation than in training on average.",
     describe=drop_path,
     example=Example(shape=(8, 6, 6), axes="b t d", arguments={"rate": 0.3}),
+    study=True,
     aliases=("stochastic_depth", "droppath"),
     layers={"torch": "DropPath"},
 )

@@ -65,6 +65,7 @@ METHOD = Method(
     "was dropped; layers just before BatchNorm, whose variance differs between training and evaluation.",
     describe=dropout,
     example=Example(shape=(16, 32), axes="b d", arguments={"rate": 0.5}),
+    study=True,
     aliases=("bernoulli_dropout", "inverted_dropout", "binary_dropout"),
     layers={"torch": "Dropout"},
 )

@@ -68,6 +68,7 @@ METHOD = Method(
             "words = layer(ids)"
         },
     ),
+    study=True,
     aliases=("embedded_dropout", "word_type_dropout"),
     layers={"torch": "EmbeddingDropout"},
 )

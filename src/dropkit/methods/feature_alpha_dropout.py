@@ -56,6 +56,7 @@ METHOD = Method(
     "once.",
     describe=feature_alpha_dropout,
     example=Example(shape=(2, 3, 6, 8), axes="b c h w", arguments={"rate": 0.3}),
+    study=True,
     aliases=("channel_alpha_dropout",),
     layers={"torch": "FeatureAlphaDropout"},
     waived={

@@ -64,6 +64,7 @@ METHOD = Method(
     "standard deviation exceeds 1; places where the cost of logarithm and cosine for each entry shows.",
     describe=gaussian_dropout,
     example=Example(shape=(16, 32), axes="b d", arguments={"rate": 0.3}),
+    study=True,
     aliases=("multiplicative_gaussian_noise", "gaussian_noise_dropout"),
     layers={"torch": "GaussianDropout"},
     waived={

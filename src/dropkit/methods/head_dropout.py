@@ -57,6 +57,7 @@ METHOD = Method(
     "all needed.",
     describe=head_dropout,
     example=Example(shape=(2, 6, 6, 6), axes="b h q k", arguments={"rate": 0.3}),
+    study=True,
     aliases=("drop_head", "drophead", "headdrop", "scheduled_drophead"),
     layers={"torch": "HeadDropout"},
 )

@@ -60,6 +60,7 @@ METHOD = Method(
     "missing; one-hot columns, where zero means another class.",
     describe=input_dropout,
     example=Example(shape=(16, 32), axes="b d", arguments={"rate": 0.2}),
+    study=True,
     aliases=("visible_dropout", "feature_noising"),
     layers={"torch": "InputDropout"},
 )

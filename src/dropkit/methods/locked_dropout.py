@@ -56,6 +56,7 @@ METHOD = Method(
     "differs from dropout; inside the recurrent cell, which it does not reach.",
     describe=locked_dropout,
     example=Example(shape=(3, 10, 10), axes="b t d", arguments={"rate": 0.3}),
+    study=True,
     aliases=("variational_dropout_rnn", "rnn_dropout", "lockdrop"),
     layers={"torch": "LockedDropout"},
 )

@@ -58,6 +58,7 @@ METHOD = Method(
     "that underfit.",
     describe=spatial_dropout,
     example=Example(shape=(2, 6, 6, 6), axes="b c h w", arguments={"rate": 0.3}),
+    study=True,
     aliases=(
         "channel_dropout",
         "dropout1d",

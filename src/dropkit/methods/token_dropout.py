@@ -92,6 +92,7 @@ METHOD = Method(
     "kept; very short sequences, of which nothing may remain.",
     describe=token_dropout,
     example=Example(shape=(3, 10, 10), axes="b t d", arguments={"rate": 0.3}),
+    study=True,
     aliases=("word_dropout", "worddrop", "timestep_dropout"),
     layers={"torch": "TokenDropout"},
 )

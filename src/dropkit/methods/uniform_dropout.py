@@ -57,6 +57,7 @@ METHOD = Method(
     "vanish, since none ever does.",
     describe=uniform_dropout,
     example=Example(shape=(16, 32), axes="b d", arguments={"rate": 0.25}),
+    study=True,
     aliases=("continuous_dropout",),
     layers={"torch": "UniformDropout"},
     waived={

@@ -80,6 +80,7 @@ METHOD = Method(
             "state = layer(new, previous)"
         },
     ),
+    study=True,
     aliases=("zone_out",),
     layers={"torch": "Zoneout"},
     waived={

@@ -113,7 +113,9 @@ def _untested(result: StudyResult, words: Words) -> list[str]:
     say, plan = words.say, result.plan
     left = [words.arm(each.name) for each in result.families if not each.finalist and each.name != "none"]
     absent = [
-        words.method(name) for name in catalogue() if name not in plan.model.sites and name != "input_dropout"
+        words.method(name)
+        for name, method in catalogue().items()
+        if method.study and name not in plan.model.sites and name != "input_dropout"
     ]
     join = say("list.comma").join
     return [

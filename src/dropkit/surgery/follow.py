@@ -13,7 +13,7 @@ from torch import fx, nn
 from dropkit.core.check import DropkitError
 from dropkit.surgery.homogeneous import LINEAR, overwrites, passes, reads_shape, takes
 from dropkit.surgery.trace import trace, twin
-from dropkit.torch.layer import Layer
+from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["Follower"]
 
@@ -124,7 +124,7 @@ class _Walk:
             self._check_alias()
 
     def _check_hooks(self, module: nn.Module | None) -> None:
-        own = isinstance(module, Layer) and module.has_own_hook
+        own = isinstance(module, Stochastic) and module.has_own_hook
         if module is not None and len(module._forward_hooks) + len(module._forward_pre_hooks) > own:
             _refuse(f"has no hooks at {self.name!r} and what follows it", type(module).__name__)
 

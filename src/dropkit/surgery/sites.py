@@ -87,12 +87,13 @@ def fits(method: Method, site: Site) -> bool:
 
     >>> from dropkit.methods import catalogue
     >>> image = Site("activation", "1", (8, 4, 4), "ReLU")
-    >>> [name for name, method in catalogue().items() if fits(method, image)]
+    >>> [name for name, method in catalogue().items() if method.study and fits(method, image)]
     ['drop_block', 'dropout', 'gaussian_dropout', 'spatial_dropout', 'uniform_dropout']
     """
+    if method.describe is None or method.site != site.place:
+        return False
     axes = method.every_entry or site.place == "branch" or len(method.example.shape) == 1 + len(site.shape)
-    alpha = method.describe(**method.example.arguments).noise.name == "alpha"
-    return method.site == site.place and axes and (site.kind == "SELU" or not alpha)
+    return axes and (site.kind == "SELU" or method.drop().noise.name != "alpha")
 
 
 def put(model: nn.Module, name: str, layer: nn.Module) -> None:

@@ -11,7 +11,7 @@ from torch import fx, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from dropkit.core.check import DropkitError
-from dropkit.torch.layer import Layer
+from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["trace", "twin"]
 
@@ -34,9 +34,9 @@ class _Tracer(fx.Tracer):
         self.coarse = coarse
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        if isinstance(m, Layer) or super().is_leaf_module(m, module_qualified_name):
+        if isinstance(m, Stochastic) or super().is_leaf_module(m, module_qualified_name):
             return True
-        return self.coarse and not any(isinstance(part, Layer | _DropoutNd) for part in m.modules())
+        return self.coarse and not any(isinstance(part, Stochastic | _DropoutNd) for part in m.modules())
 
 
 def trace(model: nn.Module) -> fx.Graph:

@@ -18,15 +18,15 @@ FALSE_ALARM = 1e-6
 """The probability that a full run of the tests raises an alarm although everything is right."""
 
 RUNS: Mapping[str, int] = {
-    "contract.rate": 250,
-    "contract.moments": 250,
-    "contract.independence": 250,
-    "contract.counts": 250,
-    "contract.repeats": 250,
-    "contract.schedule": 250,
-    "contract.key": 250,
+    "contract.rate": 800,
+    "contract.moments": 800,
+    "contract.independence": 800,
+    "contract.counts": 800,
+    "contract.repeats": 800,
+    "contract.schedule": 800,
+    "contract.key": 800,
     "mathematics": 20,
-    "torch": 20,
+    "torch": 60,
     "study": 40,
     "prove.rate": 60,
     "prove.independence": 60,

@@ -149,8 +149,7 @@ def of(method: Method, backend: str = "numpy") -> Subject:
         from dropkit.testing.torch import method_subject
 
         return method_subject(method)
-    fixed = {name: value for name, value in method.example.arguments.items() if name != "rate"}
-    subject = numpy_subject(lambda rate: method.describe(rate, **fixed), f"{method.name} on numpy")
+    subject = numpy_subject(lambda rate: method.drop(rate=rate), f"{method.name} on numpy")
     return replace(subject, waived=method.waived)
 
 

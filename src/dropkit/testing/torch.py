@@ -15,6 +15,7 @@ import torch
 import dropkit
 from dropkit.core import address
 from dropkit.core.bind import Window
+from dropkit.core.check import DropkitError
 from dropkit.core.drop import Drop
 from dropkit.core.key import Key
 from dropkit.core.method import Method
@@ -25,6 +26,7 @@ from dropkit.testing.subject import Built, Subject
 from dropkit.torch import Drop as DropLayer
 from dropkit.torch.layer import Layer
 from dropkit.torch.mode import sources
+from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["layer_subject", "method_subject", "module_subject", "torch_subject"]
 
@@ -44,10 +46,11 @@ def torch_subject(drop: Callable[[Any], Drop], name: str = "torch") -> Subject:
 
 
 def layer_subject(
-    make: Callable[[Any], Layer],
+    make: Callable[[Any], Any],
     name: str,
     call: Call | None = None,
     shapes: Shapes | None = None,
+    declare: Callable[[float, tuple[int, ...]], Declared] | None = None,
     **facts: Any,
 ) -> Subject:
     """Return a dropkit layer as a subject.
@@ -58,22 +61,48 @@ def layer_subject(
         call: runs the layer on a tensor, for layers that take more than one: `call(layer, x, key=...,
             window=...)`.
         shapes: shapes to examine it at; by default they follow from the layer's description.
+        declare: what the layer is to do, where it is a `Stochastic` that no `Drop` describes; `shapes` are
+            given then, and neither windows nor schedules are asked for.
         **facts: further fields of `Subject`.
     """
+    if declare is not None:
+        return _declared_subject(make, name, call, shapes, declare, **facts)
 
     def drop(rate: Any) -> Drop:
-        return make(rate).description
+        description: Drop = make(rate).description
+        return description
 
-    def declare(rate: float, shape: tuple[int, ...]) -> Declared:
+    def described(rate: float, shape: tuple[int, ...]) -> Declared:
         return Declared.of(drop(rate), shape)
 
     def build(rate: Any, step: int = 0) -> Built:
-        layer = make(rate)
+        layer: Layer = make(rate)
         if isinstance(rate, Schedule):
             layer.move_to(step)
         return _built(layer, call or _plain)
 
-    return Subject(name, build, declare, shapes or shapes_for(drop(0.5).groups), drop, **facts)
+    return Subject(name, build, described, shapes or shapes_for(drop(0.5).groups), drop, **facts)
+
+
+def _declared_subject(
+    make: Callable[[Any], Any],
+    name: str,
+    call: Call | None,
+    shapes: Shapes | None,
+    declare: Callable[[float, tuple[int, ...]], Declared],
+    **facts: Any,
+) -> Subject:
+    if shapes is None:
+        raise DropkitError("shapes", "are given where declare is", shapes, "write e.g. Shapes((23, 23), ())")
+
+    def run(layer: Any, x: torch.Tensor, *, key: Any, window: Window = _WHOLE_ARRAY) -> torch.Tensor:
+        return (call or _plain)(layer, x, key=key)
+
+    def build(rate: Any, step: int = 0) -> Built:
+        return _built(make(rate), run)
+
+    known = {"windows": False, "schedules": False, "identity": False, **facts}
+    return Subject(name, build, declare, shapes, None, **known)
 
 
 def module_subject(
@@ -157,7 +186,7 @@ def _embed(layer: Any, x: torch.Tensor, key: Any = None, window: Window = _WHOLE
     return y
 
 
-def _built(layer: Layer, call: Call) -> Built:
+def _built(layer: Stochastic, call: Call) -> Built:
     def forward(x: Array, key: Key | None, mode: Mode = "train", window: Window = _WHOLE_ARRAY) -> Array:
         tensor = _tensor(x)
         y = _in_mode(layer, mode, lambda: call(layer, tensor, key=key, window=window))
@@ -176,7 +205,7 @@ def _tensor(x: Array) -> torch.Tensor:
     return torch.from_numpy(x.copy() if min(x.strides, default=0) < 0 else x)
 
 
-def _in_mode(layer: Layer, mode: Mode, run: Callable[[], torch.Tensor]) -> torch.Tensor:
+def _in_mode(layer: Stochastic, mode: Mode, run: Callable[[], torch.Tensor]) -> torch.Tensor:
     layer.train(mode == "train")
     if mode != "mc":
         return run()
@@ -184,7 +213,7 @@ def _in_mode(layer: Layer, mode: Mode, run: Callable[[], torch.Tensor]) -> torch
         return run()
 
 
-def _state(layer: Layer) -> Any:
+def _state(layer: Stochastic) -> Any:
     """Everything that a call could move: buffers, parameters, mode, and torch's generator."""
     return _kept(layer), layer.forced_mode, torch.get_rng_state().numpy().tobytes()
 

@@ -25,7 +25,9 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
+from dropkit.torch.stochastic import Stochastic
 from dropkit.torch.streams import name_streams, under_key
 from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
 
@@ -45,14 +47,18 @@ __all__ = [
     "InputDropout",
     "Layer",
     "LockedDropout",
+    "PenaltyHook",
     "SpatialDropout",
     "Stepper",
+    "Stochastic",
     "TokenDropout",
     "UniformDropout",
     "Zoneout",
     "functional",
     "max_norm_",
     "name_streams",
+    "parameter_groups",
+    "penalty",
     "set_depth_rates",
     "set_rates",
     "under_key",

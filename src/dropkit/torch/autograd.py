@@ -15,7 +15,7 @@ from dropkit.torch.check import check_shape
 from dropkit.torch.keys import AnyKey, draw, draw_tensor, draw_words, key_tensor, key_words, refuse_trace
 from dropkit.torch.run import Call, run, widen
 
-__all__ = ["dropped", "fixed", "multiplied"]
+__all__ = ["dropped", "eager", "fixed", "multiplied"]
 
 Tensor = torch.Tensor
 _OPERATORS = _operators
@@ -34,7 +34,7 @@ def dropped(
     # The schedule may take its step before backward comes, hence the clone and the number: the rate of now
     # counts. What does not fit is refused before a number is taken; in a graph, whose sizes may be symbols,
     # by the operator.
-    if not (x.is_cpu and _eager(x)):
+    if not (x.is_cpu and eager(x)):
         tensor = draw_tensor(x, generator) if key is None else key_tensor(key, x)
         if call.threshold is not None:
             call = Call(call.law, None, torch.ops.dropkit.now(call.threshold))
@@ -56,7 +56,7 @@ def fixed(
     x: Tensor, call: Call, key: AnyKey | None = None, generator: torch.Generator | None = None
 ) -> tuple[Call, AnyKey]:
     """Return the call and its key as they are now, to be carried out again later: a schedule may move on."""
-    if not _eager(x):
+    if not eager(x):
         return call, draw_tensor(x, generator) if key is None else key
     if call.threshold is not None:
         call = Call(call.law, None, call.threshold.clone())
@@ -68,7 +68,7 @@ def multiplied(x: Tensor, factors: Callable[..., Tensor], *kept: Tensor | None) 
 
     An entry whose factor is 0 is replaced, not multiplied: NaN does not survive it.
     """
-    if _eager(x) and _recorded() and _differentiable(x):
+    if eager(x) and _recorded() and _differentiable(x):
         return _Multiplied.apply(x, factors, *kept)  # type: ignore[no-any-return,no-untyped-call]  # apply is untyped
     return _times(x, factors(*kept))
 
@@ -95,7 +95,7 @@ class _Multiplied(torch.autograd.Function):
         return multiplied(x, ctx.factors, *ctx.saved_tensors)
 
 
-def _eager(x: Tensor) -> bool:
+def eager(x: Tensor) -> bool:
     """Whether nothing stands between us and the memory of x: no graph, no transform, no fake."""
     return (
         not torch.compiler.is_compiling()

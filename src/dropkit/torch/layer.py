@@ -6,22 +6,20 @@ from collections.abc import Callable
 from typing import Any, NoReturn, Self, Unpack
 
 import torch
-from torch import nn
-from torch.utils.hooks import RemovableHandle
 
 from dropkit.core import drop as core
 from dropkit.core.address import VERSION
 from dropkit.core.bind import WHOLE, Window
 from dropkit.core.check import RATE, DropkitError, check_kind
 from dropkit.core.groups import Groups, Pattern
-from dropkit.core.key import Key
-from dropkit.core.mode import MODE, Mode, Scale
+from dropkit.core.mode import Scale
 from dropkit.core.noise import Noise
 from dropkit.core.rate import Learned, Schedule, threshold
 from dropkit.core.rate import check as check_rate
 from dropkit.torch import functional
 from dropkit.torch.functional import Source
 from dropkit.torch.run import Call, law_of
+from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["Drop", "Layer", "Rate", "rate_of"]
 
@@ -37,7 +35,7 @@ def rate_of(p: Any) -> Any:
     return check_rate(p.item() if isinstance(p, Tensor) and p.ndim == 0 else p, "p")
 
 
-class Layer(nn.Module):
+class Layer(Stochastic):
     """A dropout layer: a description, and whether it draws now.
 
     Its state is a rate, or a schedule with its step, and a mode. The mode follows `train()` and `eval()`
@@ -50,15 +48,12 @@ class Layer(nn.Module):
     step: Tensor | None
 
     def __init__(self, description: core.Drop, inplace: bool = False) -> None:
-        nn.Module.__init__(self)  # torch's own dropout classes would take their p first
+        Stochastic.__init__(self)  # torch's own dropout classes would take their p first
         rate = description.rate
         if isinstance(rate, Learned):
             raise DropkitError("rate", "is not learned by this layer", rate, "give a number or a schedule")
-        self.forced_mode: Mode | None = None
-        self._hook: RemovableHandle | None = None
         self.describe(description)
         self.inplace = check_kind("inplace", inplace, bool, "write True or False")
-        self.stream_key: Key | None = None
         self._p = rate if isinstance(rate, float) else None
         self.register_buffer("step", None)
         self.register_buffer("threshold", None)
@@ -83,15 +78,14 @@ class Layer(nn.Module):
         self._p = RATE.check("p", rate_of(p))
 
     @property
-    def drawing(self) -> bool:
-        """Whether the next call draws."""
-        mode = self.forced_mode
-        return self.training if mode is None else mode != "eval"
+    def can_draw(self) -> bool:
+        """Whether a call that draws could change anything: False at a rate of 0."""
+        return self.scheduled or self._p is None or self.p > 0
 
-    def force(self, mode: Mode | None) -> None:
-        """Draw or do not draw whatever `train()` and `eval()` say; None follows them again."""
-        self.forced_mode = mode if mode is None else MODE.check("mode", mode)  # type: ignore[assignment]  # a word of the list
-        self._stand_out()
+    @property
+    def acts_in_eval(self) -> bool:
+        """Whether evaluation changes the input."""
+        return self.description.scale == "eval"
 
     def describe(self, description: core.Drop) -> None:
         """Take another description with the rate of this layer: surgery changes the scale so."""
@@ -99,21 +93,7 @@ class Layer(nn.Module):
         self.scheduled = isinstance(description.rate, Schedule)
         self._plain = description.at(0)
         self._law = law_of(self._plain)
-        self._stand_out()
-
-    def _stand_out(self) -> None:
-        """Be seen by `nn.TransformerEncoderLayer`: its fused path skips dropout unless it finds a hook."""
-        acts = self.description.scale == "eval" if self.forced_mode is None else self.forced_mode != "eval"
-        if acts and self._hook is None:
-            self._hook = self.register_forward_pre_hook(_no_operation)
-        elif not acts and self._hook is not None:
-            self._hook.remove()
-            self._hook = None
-
-    @property
-    def has_own_hook(self) -> bool:
-        """Whether one of the layer's hooks is there for that and does nothing."""
-        return self._hook is not None
+        self.stand_out()
 
     def move_to(self, step: int) -> None:
         """Bring the schedule to a step: the threshold in the buffer and the rate that `p` shows."""
@@ -144,17 +124,12 @@ class Layer(nn.Module):
     def _drop(self, input: Tensor, law: str, fill: Tensor | None = None, **source: Unpack[Source]) -> Tensor:
         call = self._call(law)
         if self.drawing:
-            return functional.perturb(input, call, fill=fill, inplace=self.inplace, **self._source(source))
+            return functional.perturb(input, call, fill=fill, inplace=self.inplace, **self.source(source))
         return functional.evaluate(input, call, fill=fill, inplace=self.inplace)
 
     def _call(self, law: str) -> Call:
         # A buffer is slow to look up, hence the question to a plain attribute first.
         return Call(law, None, self.threshold) if self.scheduled else Call(law, self._p)
-
-    def _source(self, source: Source) -> Source:
-        if self.stream_key is not None and source.get("key") is None:
-            source["key"] = self.stream_key
-        return source
 
     def _law_for(self, input: Tensor, window: Window = WHOLE) -> str:
         """The law for this input; layers whose pattern depends on the rank override it."""
@@ -192,10 +167,6 @@ class Layer(nn.Module):
     def __prepare_scriptable__(self) -> NoReturn:
         mend = "use torch.compile or torch.export, or replace the layer by nn.Identity() for inference"
         raise DropkitError("layer", "cannot be compiled by TorchScript", type(self).__name__, mend)
-
-
-def _no_operation(module: nn.Module, arguments: Any) -> None:
-    """Do nothing: that it is there is enough."""
 
 
 class Drop(Layer):

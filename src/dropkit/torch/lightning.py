@@ -1,4 +1,4 @@
-"""Schedules and max-norm in Lightning: callbacks that act once an optimizer step."""
+"""Schedules, max-norm and penalties in Lightning: callbacks that act once an optimizer step."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from torch import nn
 
 from dropkit.core.check import try_import
 from dropkit.torch.max_norm import RADIUS, max_norm_
+from dropkit.torch.penalty import PenaltyHook
 from dropkit.torch.schedule import Stepper
 
-__all__ = ["MaxNormCallback", "ScheduleCallback"]
+__all__ = ["MaxNormCallback", "PenaltyCallback", "ScheduleCallback"]
 
 _Callback: Any = try_import("lightning.pytorch", extra="lightning").Callback
 
@@ -64,3 +65,25 @@ class MaxNormCallback(_Callback):  # type: ignore[misc]  # as above
     def _clip(self, trainer: Any, model: nn.Module) -> None:
         max_norm_(model, self.c, skip=self.skip)
         self._clipped_at = trainer.global_step
+
+
+class PenaltyCallback(_Callback):  # type: ignore[misc]  # as above
+    """Adds the penalty of learned rates before each optimizer step of a `lightning.pytorch.Trainer`.
+
+    A model without a learned rate is refused when training starts.
+
+    Args:
+        weight: the factor of `dropkit.torch.penalty`, at least 0.
+    """
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def on_train_start(self, trainer: Any, pl_module: nn.Module) -> None:
+        """Look for the layers that learn."""
+        self._hook = PenaltyHook(pl_module, self.weight)
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: nn.Module, *_: Any) -> None:
+        """Add the gradient of the penalty."""
+        self._hook.add()

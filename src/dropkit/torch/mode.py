@@ -10,7 +10,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from dropkit.core.check import DropkitError
 from dropkit.core.mode import Mode
-from dropkit.torch.layer import Layer
+from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["sources", "switch"]
 
@@ -45,7 +45,7 @@ def sources(model: nn.Module) -> list[nn.Module]:
     return [
         module
         for module in model.modules()
-        if isinstance(module, Layer | _DropoutNd) or _inner_rate(module) > 0
+        if isinstance(module, Stochastic | _DropoutNd) or _inner_rate(module) > 0
     ]
 
 
@@ -57,8 +57,8 @@ def _inner_rate(module: nn.Module) -> float:
 
 
 def _can_draw(module: nn.Module) -> bool:
-    if isinstance(module, Layer):
-        return module.scheduled or module._p is None or module.p > 0
+    if isinstance(module, Stochastic):
+        return module.can_draw
     return _inner_rate(module) > 0 or (isinstance(module, _DropoutNd) and module.p > 0)
 
 
@@ -69,7 +69,7 @@ def _fast_paths(model: nn.Module) -> list[nn.Module]:
 
 def _force(module: nn.Module, mode: Mode) -> Callable[[], None]:
     """Set one module's own state and return what puts it back."""
-    if isinstance(module, Layer):
+    if isinstance(module, Stochastic):
         before = module.forced_mode
         module.force(mode)
         return lambda: module.force(before)

@@ -1,6 +1,7 @@
 """The operators: one draws a key, one applies a dropout under it, one applies the gradient's map.
 
-One more copies a threshold that will move on.
+One more copies a threshold that will move on, and one gives the bare draws to methods that decide by
+themselves.
 
 `draw` takes a tensor and is tagged as seeded: without the tag, compiling with checkpointing gives silently
 wrong gradients; without a tensor argument Inductor cannot place it.
@@ -8,13 +9,15 @@ wrong gradients; without a tensor argument Inductor cannot place it.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import torch
 from torch.library import Library, register_fake, register_vmap
 
+from dropkit.core import groups as grouping
 from dropkit.torch.keys import draw, key_words
-from dropkit.torch.run import Call, run
+from dropkit.torch.run import Call, drawn, run
 
 __all__: list[str] = []
 
@@ -24,6 +27,7 @@ _LIBRARY: Any = Library("dropkit", "DEF")  # type: ignore[no-untyped-call]  # to
 _LIBRARY.define("draw(Tensor x) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,))
 _LIBRARY.define("now(Tensor x) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,))
 _LIBRARY.define("drop(Tensor x, Tensor key, str law, float? rate, Tensor? threshold, Tensor? fill) -> Tensor")
+_LIBRARY.define("words(Tensor like, Tensor key, str groups, bool second) -> Tensor")
 _LIBRARY.define("scale(Tensor x, Tensor key, str law, float? rate, Tensor? threshold) -> Tensor")
 
 
@@ -35,6 +39,15 @@ def _drop(
 
 def _scale(x: Tensor, key: Tensor, law: str, rate: float | None, threshold: Tensor | None) -> Tensor:
     return run(x, key_words(key), Call(law, rate, threshold), linear=True)
+
+
+def _words(like: Tensor, key: Tensor, groups: str, second: bool) -> Tensor:
+    rule, shape = grouping.from_json(json.loads(groups)), tuple(like.shape)
+    return drawn(rule, shape, key_words(key), second, like.device).expand(shape).contiguous()
+
+
+def _fake_words(like: Tensor, *_: Any) -> Tensor:
+    return torch.empty(like.shape, dtype=torch.int64, device=like.device)
 
 
 def _fake_draw(x: Tensor) -> Tensor:
@@ -84,6 +97,7 @@ _OPERATORS: tuple[tuple[str, Any, Any, Any], ...] = (
     ("now", _now, _fake, _vmap_now),
     ("drop", _drop, _fake, None),
     ("scale", _scale, _fake, None),
+    ("words", _words, _fake_words, None),
 )
 for _name, _kernel, _shape, _batched in _OPERATORS:
     _LIBRARY.impl(_name, _kernel, "CompositeExplicitAutograd")

@@ -14,12 +14,12 @@ from dropkit.core.address import Words
 from dropkit.core.bind import WHOLE, Window
 from dropkit.core.check import check_kind
 from dropkit.core.drop import Drop
-from dropkit.core.groups import Draws
+from dropkit.core.groups import Draws, Groups
 from dropkit.core.rate import ONE
 from dropkit.core.reference import Arrays
 from dropkit.torch.native import Loop, NativeDraws, plan
 
-__all__ = ["Call", "constant", "describe", "law_of", "run", "widen"]
+__all__ = ["Call", "constant", "describe", "drawn", "law_of", "run", "widen"]
 
 Tensor = torch.Tensor
 F = TypeVar("F", bound=Callable[..., Any])
@@ -117,6 +117,14 @@ def _rate(drop: Drop, x: Tensor, call: Call) -> Any:
     if call.rate is not None:
         return call.rate
     return reference.entry_rate(drop, tuple(x.shape), Arrays(torch, x.device))
+
+
+def drawn(groups: Groups, shape: tuple[int, ...], key: Words[Any], second: bool, device: Any) -> Tensor:
+    """Return the words of every group, on the CPU by the native loop."""
+    kind = NativeDraws if torch.device(device).type == "cpu" else Draws
+    draws = kind(torch, groups.layout(shape), key, device)
+    u: Tensor = draws.second() if second else draws.u
+    return u
 
 
 def widen(x: Tensor) -> Tensor:

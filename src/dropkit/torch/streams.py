@@ -9,7 +9,7 @@ from torch import nn
 
 from dropkit.core.check import DropkitError
 from dropkit.core.key import Key
-from dropkit.torch.layer import Layer
+from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["name_streams", "under_key"]
 
@@ -17,7 +17,7 @@ __all__ = ["name_streams", "under_key"]
 _WRAPPERS = {"module", "_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module"}
 
 
-def name_streams(model: nn.Module) -> dict[str, Layer]:
+def name_streams(model: nn.Module) -> dict[str, Stochastic]:
     """Return dropkit's layers by the names of their streams: their paths, without those of wrappers.
 
     A layer that stands in several places goes by its first path.
@@ -29,9 +29,9 @@ def name_streams(model: nn.Module) -> dict[str, Layer]:
     >>> list(name_streams(nn.Sequential(nn.Linear(2, 2), dropkit.torch.Dropout(0.5))))
     ['1']
     """
-    streams: dict[str, Layer] = {}
+    streams: dict[str, Stochastic] = {}
     for path, layer in model.named_modules():
-        if not isinstance(layer, Layer):
+        if not isinstance(layer, Stochastic):
             continue
         name = ".".join(part for part in path.split(".") if part not in _WRAPPERS)
         if name in streams:

@@ -43,7 +43,7 @@ class _Factored(Layer):
             return None if same else lambda: functional.evaluate(ones(), call)
         if call.rate == 0:
             return None
-        call, key = fixed(like, call, **self._source(source))
+        call, key = fixed(like, call, **self.source(source))
         return lambda: functional.perturb(ones(), call, key=key)
 
 

@@ -1,4 +1,4 @@
-"""Schedules and max-norm in the Trainer of transformers: callbacks that act once an optimizer step."""
+"""Schedules, max-norm and penalties in transformers' Trainer: callbacks that act once an optimizer step."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from torch import nn
 
 from dropkit.core.check import try_import
 from dropkit.torch.max_norm import RADIUS, max_norm_
+from dropkit.torch.penalty import PenaltyHook
 from dropkit.torch.schedule import Stepper
 
-__all__ = ["MaxNormCallback", "ScheduleCallback"]
+__all__ = ["MaxNormCallback", "PenaltyCallback", "ScheduleCallback"]
 
 _Callback: Any = try_import("transformers", extra="transformers").TrainerCallback
 
@@ -54,3 +55,24 @@ class MaxNormCallback(_Callback):  # type: ignore[misc]  # as above
     def on_step_end(self, args: Any, state: Any, control: Any, *, model: nn.Module, **rest: Any) -> None:
         """Clip what the update changed."""
         max_norm_(model, self.c, skip=self.skip)
+
+
+class PenaltyCallback(_Callback):  # type: ignore[misc]  # as above
+    """Adds the penalty of learned rates before each update of a `transformers.Trainer`.
+
+    The trainer clips gradients before that. A model without a learned rate is refused when training begins.
+
+    Args:
+        weight: the factor of `dropkit.torch.penalty`, at least 0.
+    """
+
+    def __init__(self, weight: float = 1.0) -> None:
+        self.weight = weight
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, *, model: nn.Module, **rest: Any) -> None:
+        """Look for the layers that learn."""
+        self._hook = PenaltyHook(model, self.weight)
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        """Add the gradient of the penalty."""
+        self._hook.add()

@@ -1,0 +1,143 @@
+"""Draws for methods that decide by themselves: at the same addresses as every other dropout.
+
+A `Drop` at a rate that is one number never comes here: `Layer` carries it, and keeps no mask. What is drawn
+here is an ordinary tensor, which a method compares, multiplies and differentiates as its paper says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+import torch
+
+from dropkit.core import noise as noises
+from dropkit.core.check import DropkitError
+from dropkit.core.groups import Groups, Pattern
+from dropkit.core.key import Key
+from dropkit.core.rate import threshold
+from dropkit.torch.autograd import eager
+from dropkit.torch.check import check_source
+from dropkit.torch.functional import Source
+from dropkit.torch.keys import AnyKey, draw_tensor, draw_words, key_tensor, key_words, refuse_trace
+from dropkit.torch.run import constant, drawn
+
+__all__ = ["below", "fold", "normal", "unit", "words"]
+
+Tensor = torch.Tensor
+_WORD = 2.0**32
+
+
+def words(
+    like: Tensor,
+    shape: Sequence[int] | None = None,
+    groups: str | Groups = "...",
+    *,
+    second: bool = False,
+    **source: Unpack[Source],
+) -> Tensor:
+    """Return u of every group: a whole number below 2**32, as int64.
+
+    Args:
+        like: a tensor on the device where the draws are wanted.
+        shape: of the array whose entries are grouped; by default that of `like`.
+        groups: which entries share a draw: a pattern, `Blocks` or `KofN`.
+        second: draw the second uniform of each group, as methods do that need a pair.
+        **source: `key` and `generator`; see `dropkit.torch.functional.Source`. Two calls that shall draw
+            apart under one key fold it first.
+
+    Returns:
+        int64, of a shape that broadcasts to `shape`: 1 along axes that share their draws.
+
+    >>> words(torch.ones(2, 3), groups="b t -> b", key=42).tolist()
+    [[3248152260], [3631874400]]
+    """
+    check_source(**source)
+    key, generator = source.get("key"), source.get("generator")
+    shape = tuple(like.shape) if shape is None else tuple(shape)
+    if _plain(like):
+        refuse_trace()
+        word = draw_words(like, generator) if key is None else key_words(key)
+        return drawn(_rule(groups), shape, word, second, "cpu")
+    tensor = draw_tensor(like, generator) if key is None else key_tensor(key, like)
+    target = like.new_empty(()).expand(shape)
+    u: Tensor = torch.ops.dropkit.words(target, tensor, _text(groups), second)
+    return u
+
+
+def below(like: Tensor, rate: Any, groups: str | Groups = "...", **source: Unpack[Source]) -> Tensor:
+    """Return which entries fall at these rates: one number, or a tensor that broadcasts to `like`.
+
+    The comparison is that of every dropout: u < round(rate * 2**32), exact to 2**-33.
+
+    >>> below(torch.ones(4), torch.tensor([0.0, 1.0, 0.0, 1.0]), key=1)
+    tensor([False,  True, False,  True])
+    """
+    u = words(like, None, groups, **source)
+    rate = rate.detach().to(torch.float64) if isinstance(rate, Tensor) else float(rate)
+    gone: Tensor = u < threshold(rate, torch)
+    return gone
+
+
+def unit(
+    like: Tensor, shape: Sequence[int] | None = None, groups: str | Groups = "...", **source: Unpack[Source]
+) -> Tensor:
+    """Return uniform draws in (0, 1), in float64: (u + 1/2) / 2**32, so that no logarithm is infinite."""
+    return (words(like, shape, groups, **source).to(torch.float64) + 0.5) / _WORD
+
+
+def normal(
+    like: Tensor, shape: Sequence[int] | None = None, groups: str | Groups = "...", **source: Unpack[Source]
+) -> Tensor:
+    """Return standard normal draws in float64, those of `dropkit.core.noise.Gaussian`.
+
+    >>> normal(torch.ones(2), key=3).dtype
+    torch.float64
+    """
+    check_source(**source)
+    key = source.get("key")
+    if key is None:
+        key = draw_tensor(like, source.get("generator"))
+    first = words(like, shape, groups, key=key)
+    z: Tensor = noises.Gaussian().standard(
+        torch, first, lambda: words(like, shape, groups, second=True, key=key)
+    )
+    return z
+
+
+def fold(name: str, source: Source, i: int = 0) -> Source:
+    """Return a source of its own for one of several draws of a call: a given key is folded by a name.
+
+    Without a key nothing changes: each draw takes a number of its own from the generator.
+
+    >>> fold("gate", {"key": 1})["key"]
+    Key(word=1, call=0, stream=4064905952)
+    """
+    key = source.get("key")
+    return source if key is None else {"key": _key(key).fold(name, i)}
+
+
+def _rule(groups: str | Groups) -> Groups:
+    return groups if isinstance(groups, Groups) else Pattern(groups)
+
+
+# A rule cannot be read inside a graph, but its text is a constant there.
+@constant
+def _text(groups: str | Groups) -> str:
+    return json.dumps(_rule(groups).to_json())
+
+
+def _key(key: AnyKey) -> Key:
+    if not isinstance(key, Tensor):
+        return Key.of(key)
+    if not _plain(key):
+        mend = "give an int or a dropkit.Key, or no key at all"
+        raise DropkitError(
+            "key", "is no tensor of a graph where a call draws several times", "a tensor", mend
+        )
+    return Key(*key_words(key))
+
+
+def _plain(x: Tensor) -> bool:
+    return x.is_cpu and eager(x)

@@ -1,0 +1,82 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dropkit import Drop, DropkitError, Key
+from dropkit.core.reference import mask
+from dropkit.torch.draws import below, fold, normal, unit, words
+
+X = torch.ones(3, 4, 5)
+
+
+def test_the_draws_are_those_of_every_dropout() -> None:
+    gone = below(X, 0.3, "b t d -> b d", key=5)
+    assert gone.shape == (3, 1, 5)
+    assert np.array_equal(
+        gone.expand(X.shape).numpy(), mask(5, tuple(X.shape), Drop(0.3, "b t d -> b d")) == 0
+    )
+
+
+def test_a_rate_for_each_entry_is_compared_with_its_own_draw() -> None:
+    rates = torch.linspace(0, 1, X.numel()).reshape(X.shape)
+    gone, u = below(X, rates, key=5), words(X, key=5)
+    assert torch.equal(gone, u < (rates.double() * 2**32).round())
+    assert gone.flatten()[-1]
+    assert not gone.flatten()[0]
+
+
+def test_normal_draws_are_those_of_gaussian_dropout() -> None:
+    drawn = 1 + normal(X, key=9).numpy()
+    assert drawn == pytest.approx(mask(9, tuple(X.shape), Drop(0.5, noise="gaussian")), rel=1e-14)
+
+
+def test_uniform_draws_never_reach_the_ends() -> None:
+    drawn = unit(torch.ones(1000), key=1)
+    assert drawn.min() > 0
+    assert drawn.max() < 1
+
+
+def test_without_a_key_each_call_takes_one_number_from_the_generator() -> None:
+    torch.manual_seed(0)
+    first, second = words(X), words(X)
+    torch.manual_seed(0)
+    assert torch.equal(first, words(X))
+    assert not torch.equal(first, second)
+    torch.manual_seed(0)
+    own = torch.Generator().manual_seed(0)
+    assert torch.equal(words(X, generator=own), first)
+
+
+def test_a_key_is_folded_by_name_and_number() -> None:
+    assert fold("a", {"key": 3}) == {"key": Key(3).fold("a")}
+    assert fold("a", {"key": torch.tensor(3)}, 2) == {"key": Key(3).fold("a", 2)}
+    assert fold("a", {}) == {}
+
+
+@pytest.mark.parametrize("draw", [words, unit, normal])
+def test_a_graph_has_the_draws_of_eager_mode(draw: Any) -> None:
+    def run(x: torch.Tensor) -> Any:
+        return draw(x, None, "b t d -> b d", key=8).expand(x.shape).to(torch.float32)
+
+    compiled: Any = torch.compile(run, backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(X), run(X))
+
+
+def test_a_graph_draws_afresh_at_each_call() -> None:
+    compiled: Any = torch.compile(unit, backend="aot_eager", fullgraph=True)
+    assert not torch.equal(compiled(X), compiled(X))
+
+
+def test_vmap_draws_for_each_sample() -> None:
+    drawn = torch.vmap(lambda x: words(x) + 0 * x.long(), randomness="different")(X)
+    assert drawn.shape == X.shape
+    assert len(drawn.unique()) == X.numel()
+    same = torch.vmap(lambda x: words(x, key=4) + 0 * x.long())(X)
+    assert torch.equal(same[0], words(X[0], key=4))
+
+
+def test_two_sources_are_refused() -> None:
+    with pytest.raises(DropkitError, match="generator is left out where key is given"):
+        words(X, key=1, generator=torch.Generator())

@@ -1,0 +1,93 @@
+"""What learned rates need of a training: their penalty in the loss, and a parameter group of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from dropkit.core.check import DropkitError, Interval, check_kind
+from dropkit.torch.stochastic import Stochastic
+
+__all__ = ["PenaltyHook", "parameter_groups", "penalty"]
+
+_WEIGHT = Interval(0, float("inf"), "give a factor of the penalty, e.g. 1.0")
+
+
+def penalty(model: nn.Module) -> torch.Tensor:
+    """Return the sum of what the layers of a model add to the mean loss of a batch: a term a learned rate.
+
+    loss = mean over the batch of the negative log-likelihood + penalty(model).
+
+    Args:
+        model: a module with layers that learn their rate; a layer that stands in several places counts once.
+
+    Raises:
+        DropkitError: no layer of the model has a penalty.
+
+    >>> import dropkit
+    >>> penalty(nn.Sequential(dropkit.torch.Dropout(0.5)))
+    Traceback (most recent call last):
+    dropkit.core.check.DropkitError: model has a layer with a penalty, got 'Sequential'; leave the penalty out
+    """
+    check_kind("model", model, nn.Module, "give the torch.nn.Module itself")
+    terms = [term for m in model.modules() if isinstance(m, Stochastic) and (term := m.penalty()) is not None]
+    if not terms:
+        rule = "has a layer with a penalty"
+        raise DropkitError("model", rule, type(model).__name__, "leave the penalty out")
+    return torch.stack([term.reshape(()) for term in terms]).sum()
+
+
+def parameter_groups(model: nn.Module, **options: Any) -> list[dict[str, Any]]:
+    """Return the parameters of a model in groups for an optimizer: learned rates apart, without weight decay.
+
+    Weight decay would pull a rate's logit to 0, which is a rate of one half.
+
+    Args:
+        model: a module; a parameter that several modules share goes into one group.
+        **options: of the first group, e.g. `lr=1e-3, weight_decay=0.01`; the rates take them too, but for
+            the weight decay.
+
+    Returns:
+        one group, or two where the model learns rates.
+
+    >>> [group["weight_decay"] for group in parameter_groups(nn.Linear(2, 2), weight_decay=0.01)]
+    [0.01]
+    """
+    check_kind("model", model, nn.Module, "give the torch.nn.Module itself")
+    own = [m for m in model.modules() if isinstance(m, Stochastic)]
+    rates = list({id(rate): rate for m in own for rate in m.rates()}.values())
+    known = {id(rate) for rate in rates}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in known]
+    groups: list[dict[str, Any]] = [{**options, "params": others}]
+    return groups + ([{**options, "params": rates, "weight_decay": 0.0}] if rates else [])
+
+
+class PenaltyHook:
+    """Adds the penalty of a model to the gradient before each step of an optimizer: for a loop of one's own.
+
+    It is what `loss + weight * penalty(model)` would give, without touching the loss. Gradients that are
+    clipped by hand are clipped before it.
+
+    Args:
+        model: a module with layers that learn their rate.
+        weight: the factor of the penalty, at least 0.
+
+    Raises:
+        DropkitError: no layer of the model has a penalty.
+    """
+
+    def __init__(self, model: nn.Module, weight: float = 1.0) -> None:
+        penalty(model)
+        self.model, self.weight = model, _WEIGHT.check("weight", weight)
+
+    def add(self) -> None:
+        """Add the gradient of the penalty to those that are there."""
+        with torch.enable_grad():
+            (self.weight * penalty(self.model)).backward()  # type: ignore[no-untyped-call]  # it is untyped
+
+    def follow(self, optimizer: torch.optim.Optimizer) -> RemovableHandle:
+        """Act by itself before each `optimizer.step()`; `handle.remove()` ends it."""
+        return optimizer.register_step_pre_hook(lambda *_: self.add())

@@ -1,0 +1,84 @@
+"""What every module that draws has in common: whether it draws now, and from which stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from dropkit.core.key import Key
+from dropkit.core.mode import MODE, Mode
+from dropkit.torch.functional import Source
+
+__all__ = ["Stochastic"]
+
+
+class Stochastic(nn.Module):
+    """A module that draws in training, and in evaluation where `dropkit.mode` asks for it.
+
+    Layers that a `Drop` describes are `dropkit.torch.Layer`; those that look at values, learn their rate or
+    hold other modules stand on this class directly. A subclass asks `self.drawing`, and passes
+    `**self.source(source)` on to whatever draws.
+    """
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)  # a class of torch that stands behind this one would take its own arguments
+        self.forced_mode: Mode | None = None
+        self.stream_key: Key | None = None
+        self._hook: RemovableHandle | None = None
+
+    @property
+    def drawing(self) -> bool:
+        """Whether the next call draws."""
+        mode = self.forced_mode
+        return self.training if mode is None else mode != "eval"
+
+    @property
+    def can_draw(self) -> bool:
+        """Whether a call that draws could change anything: False at a rate of 0."""
+        return True
+
+    @property
+    def acts_in_eval(self) -> bool:
+        """Whether evaluation changes the input."""
+        return False
+
+    def force(self, mode: Mode | None) -> None:
+        """Draw or do not draw whatever `train()` and `eval()` say; None follows them again."""
+        self.forced_mode = mode if mode is None else MODE.check("mode", mode)  # type: ignore[assignment]  # a word of the list
+        self.stand_out()
+
+    def stand_out(self) -> None:
+        """Be seen by `nn.TransformerEncoderLayer`: its fused path skips dropout unless it finds a hook."""
+        acts = self.acts_in_eval if self.forced_mode is None else self.forced_mode != "eval"
+        if acts and self._hook is None:
+            self._hook = self.register_forward_pre_hook(_no_operation)
+        elif not acts and self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+
+    @property
+    def has_own_hook(self) -> bool:
+        """Whether one of the layer's hooks is there for that and does nothing."""
+        return self._hook is not None
+
+    def source(self, source: Source) -> Source:
+        """Return where a call draws from: what was given, or else the stream of `under_key`."""
+        if self.stream_key is not None and source.get("key") is None:
+            source["key"] = self.stream_key
+        return source
+
+    def rates(self) -> Iterator[nn.Parameter]:
+        """Yield the parameters that are rates: no weight decay for them; see `parameter_groups`."""
+        return iter(())
+
+    def penalty(self) -> torch.Tensor | None:
+        """Return what the layer adds to the loss of the whole data set per row, or None."""
+        return None
+
+
+def _no_operation(module: nn.Module, arguments: Any) -> None:
+    """Do nothing: that it is there is enough."""
