@@ -1,1 +1,1 @@
-"""Methods that need torch code of their own: one file, one method, named as its record in `dropkit.methods`."""
+"""Methods that need torch code of their own: one file each, named as its record in `dropkit.methods`."""
