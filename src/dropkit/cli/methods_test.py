@@ -26,6 +26,13 @@ def test_each_filter_lets_only_its_own_pass() -> None:
     assert run("--framework", "torch") == list(catalogue())
 
 
+def test_an_old_name_finds_the_method_and_is_explained() -> None:
+    assert run("keep_prob")[0] == "dropout"
+    assert run("block", "--field", "text") == []
+    result = CliRunner().invoke(app, ["methods", "drop_connect_rate"])
+    assert "drop_connect_rate (drop_path): EfficientNet's word for stochastic depth" in result.output
+
+
 def test_filters_are_joined_by_and() -> None:
     assert run("--site", "activation", "--field", "text", "--year", ">=2016") == ["locked_dropout"]
     assert run("--site", "head", "--field", "tabular") == []

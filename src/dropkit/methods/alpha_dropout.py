@@ -59,6 +59,9 @@ METHOD = Method(
     example=Example(shape=(16, 32), axes="b d", arguments={"rate": 0.1}),
     study=True,
     aliases=("selu_dropout", "dropout_selu"),
+    old_names={
+        "F.alpha_dropout": "torch's function; its layer ignores inplace, ours does not",
+    },
     layers={"torch": "AlphaDropout"},
     waived={
         "mean": "Klambauer et al. 2017, selu.py: mean 0 and variance 1 are kept over the law of the input, "

@@ -11,6 +11,7 @@ from dropkit import methods
 from dropkit.core.check import DropkitError
 from dropkit.core.drop import Drop
 from dropkit.core.method import Method
+from dropkit.methods import squeeze
 
 METHODS = methods.catalogue()
 SENTENCE = re.compile(r"[A-Z].{30,}\.", re.DOTALL)
@@ -40,14 +41,39 @@ def test_every_file_is_a_method_of_its_name() -> None:
 
 
 def test_no_two_methods_share_a_name_or_an_alias() -> None:
-    names = [name for method in METHODS.values() for name in (method.name, *method.aliases)]
-    assert sorted(names) == sorted(set(names))
-    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names)
+    names = [(squeeze(name), m.name) for m in METHODS.values() for name in (m.name, *m.aliases)]
+    assert len(set(names)) == len({name for name, _ in names})
+    assert all(
+        re.fullmatch(r"[a-z][a-z0-9_]*", name) for m in METHODS.values() for name in (m.name, *m.aliases)
+    )
 
 
 @every_method
 def test_every_name_finds_its_method(method: Method) -> None:
     assert {methods.get(name).name for name in (method.name, *method.aliases)} == {method.name}
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("Stochastic Depth", "drop_path"), ("dropblock-2D", "drop_block"), ("Dropout3d", "spatial_dropout")],
+)
+def test_capitals_and_signs_do_not_matter_and_classes_of_others_are_known(name: str, method: str) -> None:
+    assert methods.get(name).name == method
+
+
+def test_an_old_name_of_several_methods_is_answered_with_all() -> None:
+    assert {method.name for method in methods.find("keep_prob")} >= {"dropout", "drop_block"}
+    assert methods.find("keep prob")[0].name == "dropout"
+    assert methods.find("squares of neighbouring")[0].name == "drop_block"
+    assert methods.find("no such thing") == methods.find("") == methods.find("?") == []
+
+
+@every_method
+def test_an_old_name_is_no_name_of_another_method_today(method: Method) -> None:
+    others = (m for m in METHODS.values() if m is not method)
+    today = {squeeze(name) for m in others for name in (m.name, *m.aliases)}
+    assert not today & set(map(squeeze, method.old_names))
+    assert all(method.old_names.values())
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest() -> None:

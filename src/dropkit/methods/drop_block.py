@@ -76,5 +76,9 @@ METHOD = Method(
     example=Example(shape=(1, 1, 16, 32), axes="b c h w", arguments={"rate": 0.2, "block_size": 4}),
     study=True,
     aliases=("dropblock", "drop_block_2d"),
+    old_names={
+        "gamma": "the probability of a seed in the paper, not the rate",
+        "keep_prob (DropBlock)": "the share that stays: rate = 1 - keep_prob",
+    },
     layers={"torch": "DropBlock2d"},
 )

@@ -69,5 +69,11 @@ METHOD = Method(
     example=Example(shape=(8, 6, 6), axes="b t d", arguments={"rate": 0.3}),
     study=True,
     aliases=("stochastic_depth", "droppath"),
+    old_names={
+        "drop_connect_rate": "EfficientNet's word for stochastic depth; DropConnect proper drops weights",
+        "drop_connect (EfficientNet)": "stochastic depth of its blocks; DropConnect proper drops weights",
+        "drop_path_rate": "the rate of the last block in timm, see dropkit.depth_rates",
+        "survival_prob": "the probability that a branch is kept: rate = 1 - survival_prob",
+    },
     layers={"torch": "DropPath"},
 )

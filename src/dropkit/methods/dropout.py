@@ -67,5 +67,14 @@ METHOD = Method(
     example=Example(shape=(16, 32), axes="b d", arguments={"rate": 0.5}),
     study=True,
     aliases=("bernoulli_dropout", "inverted_dropout", "binary_dropout"),
+    old_names={
+        "keep_prob": "the probability that an entry is kept (TensorFlow 1, MindSpore): rate = 1 - keep_prob",
+        "dropout_ratio": "Caffe's word for the rate",
+        "drop_prob": "the rate in many PyTorch models",
+        "downscale_in_infer": "Paddle's word for scale='eval': entries shrink by 1 - rate in evaluation",
+        "upscale_in_train": "Paddle's word for scale='train', the default",
+        "noise_shape": "Keras's way to share draws: a pattern, e.g. 'b t d -> b d', says the same",
+        "broadcast_dims": "Flax's way to share draws: the axes that stand left of '->' alone",
+    },
     layers={"torch": "Dropout"},
 )

@@ -66,6 +66,9 @@ METHOD = Method(
     example=Example(shape=(16, 32), axes="b d", arguments={"rate": 0.3}),
     study=True,
     aliases=("multiplicative_gaussian_noise", "gaussian_noise_dropout"),
+    old_names={
+        "GaussianNoise": "Keras's additive noise, another thing: it does not grow with the entry",
+    },
     layers={"torch": "GaussianDropout"},
     waived={
         "rate": "Srivastava et al. 2014, section on multiplicative Gaussian noise: the noise has a density, "

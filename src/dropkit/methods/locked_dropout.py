@@ -58,5 +58,9 @@ METHOD = Method(
     example=Example(shape=(3, 10, 10), axes="b t d", arguments={"rate": 0.3}),
     study=True,
     aliases=("variational_dropout_rnn", "rnn_dropout", "lockdrop"),
+    old_names={
+        "VariationalDropout (AllenNLP)": "one mask for all time steps: its noise is plain",
+        "recurrent_dropout (Keras)": "a mask of its own on the recurrent state, the same at all steps",
+    },
     layers={"torch": "LockedDropout"},
 )

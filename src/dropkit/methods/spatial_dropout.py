@@ -69,5 +69,14 @@ METHOD = Method(
         "spatial_dropout_2d",
         "spatial_dropout_3d",
     ),
+    old_names={
+        "Dropout1d": "torch's name for one coin a channel of (N, C, L)",
+        "Dropout2d": "torch's name for one coin a channel of (N, C, H, W)",
+        "Dropout3d": "torch's name for one coin a channel of (N, C, D, H, W)",
+        "SpatialDropout1D": "Keras's name; there channels come last",
+        "SpatialDropout2D": "Keras's name",
+        "SpatialDropout3D": "Keras's name",
+        "feature_dropout": "PyTorch's first name for it",
+    },
     layers={"torch": "SpatialDropout"},
 )

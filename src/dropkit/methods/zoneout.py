@@ -82,6 +82,9 @@ METHOD = Method(
     ),
     study=True,
     aliases=("zone_out",),
+    old_names={
+        "zoneout_prob": "the probability that a unit keeps its previous value: the rate",
+    },
     layers={"torch": "Zoneout"},
     waived={
         "mean": "Krueger et al. 2017, zoneout_tensorflow.py: the expected state is (1 - rate) new + rate "
