@@ -57,6 +57,8 @@ METHOD = Method(
     "not expect.",
     describe=alpha_dropout,
     example=Example(shape=(16, 32), axes="b d", arguments={"rate": 0.1}),
+    evidence="Its law keeps the mean 0 and the variance 1 that SELU networks need (Klambauer et al. 2017); "
+    "the contract proves it here. Outside of such networks there is no reason to take it.",
     study=True,
     aliases=("selu_dropout", "dropout_selu"),
     old_names={

@@ -87,7 +87,7 @@ def test_the_record_is_complete(method: Method) -> None:
     assert method.formula
     assert method.aliases
     assert set(method.layers) == {"torch"}
-    for text in (method.summary, method.good_for, method.bad_for):
+    for text in (method.summary, method.good_for, method.bad_for, method.evidence):
         assert SENTENCE.fullmatch(text), text
 
 

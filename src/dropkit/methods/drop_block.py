@@ -74,6 +74,8 @@ METHOD = Method(
     bad_for="Small maps (a block of 7 covers a 7 x 7 map whole), small models that underfit, dense layers.",
     describe=drop_block,
     example=Example(shape=(1, 1, 16, 32), axes="b c h w", arguments={"rate": 0.2, "block_size": 4}),
+    evidence="Ghiasi et al. 2018 report 78.13 % for ResNet-50 on ImageNet, more than 1.6 points above "
+    "none, and an AP of 38.4 instead of 36.8 for RetinaNet; the rate grows during training there.",
     study=True,
     aliases=("dropblock", "drop_block_2d"),
     old_names={

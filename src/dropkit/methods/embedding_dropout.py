@@ -68,6 +68,8 @@ METHOD = Method(
             "words = layer(ids)"
         },
     ),
+    evidence="Gal and Ghahramani 2016 drop words of the vocabulary in the network with which they report a "
+    "perplexity of 73.4 on the Penn Treebank.",
     study=True,
     aliases=("embedded_dropout", "word_type_dropout"),
     layers={"torch": "EmbeddingDropout"},

@@ -56,6 +56,8 @@ METHOD = Method(
     "once.",
     describe=feature_alpha_dropout,
     example=Example(shape=(2, 3, 6, 8), axes="b c h w", arguments={"rate": 0.3}),
+    evidence="It joins alpha dropout (Klambauer et al. 2017) and whole channels (Tompson et al. 2015), as "
+    "torch does; no paper compares the two together.",
     study=True,
     aliases=("channel_alpha_dropout",),
     layers={"torch": "FeatureAlphaDropout"},

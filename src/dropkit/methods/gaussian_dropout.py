@@ -64,6 +64,8 @@ METHOD = Method(
     "standard deviation exceeds 1; places where the cost of logarithm and cosine for each entry shows.",
     describe=gaussian_dropout,
     example=Example(shape=(16, 32), axes="b d", arguments={"rate": 0.3}),
+    evidence="With mean and variance of dropout it acts on the loss alike to second order. On 1,797 digits "
+    "`dropkit study` could not show a difference to no dropout, nor could it for dropout itself.",
     study=True,
     aliases=("multiplicative_gaussian_noise", "gaussian_noise_dropout"),
     old_names={

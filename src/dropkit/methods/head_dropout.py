@@ -57,6 +57,8 @@ METHOD = Method(
     "all needed.",
     describe=head_dropout,
     example=Example(shape=(2, 6, 6, 6), axes="b h q k", arguments={"rate": 0.3}),
+    evidence="Zhou et al. 2020 (DropHead) drop whole heads, on a schedule, so that none dominates; their "
+    "gains are for translation and text classification.",
     study=True,
     aliases=("drop_head", "drophead", "headdrop", "scheduled_drophead"),
     layers={"torch": "HeadDropout"},

@@ -58,6 +58,9 @@ METHOD = Method(
     "that underfit.",
     describe=spatial_dropout,
     example=Example(shape=(2, 6, 6, 6), axes="b c h w", arguments={"rate": 0.3}),
+    evidence="Where neighbours in a map are strongly correlated, entry-wise dropout takes little "
+    "information away and acts as a lower learning rate (Tompson et al. 2015, and Keras's "
+    "documentation of the layer).",
     study=True,
     aliases=(
         "channel_dropout",
