@@ -23,10 +23,10 @@ KEY = 7
 
 _HEAD = """# Gallery: every method, its mask and its code
 
-{count} methods, written by `python -m tools.gallery` from their records in `src/dropkit/methods`. Each picture
-is the factor that the entries of an example get under key {key}: white is dropped, the darker the larger, orange
-is negative. The code runs as it stands. `dropkit show NAME` says the same in a terminal; which method to try
-first is told by [the guide](guide.md).
+{count} methods, written by `python -m tools.gallery` from their records in `src/dropkit/methods`. Each
+picture is the factor that the entries of an example get under key {key}: white is dropped, the darker the
+larger, orange is negative. The code runs as it stands. `dropkit show NAME` says the same in a terminal; which
+method to try first is told by [the guide](guide.md).
 
 """
 _SITES = {
