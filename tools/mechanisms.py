@@ -1,0 +1,118 @@
+"""How many mechanisms the catalogue has, and what they cost: `python -m tools.mechanisms`.
+
+Two methods are one mechanism where masks, gradients and eval maps agree after renaming axes. For those that a
+`Drop` describes that is measured: under one key, on arrays whose axes with coins of their own come first. The
+others are a mechanism of their own unless their record says whose variant they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dropkit.core.drop import Drop
+from dropkit.core.groups import Blocks, KofN, Pattern
+from dropkit.core.method import Method
+from dropkit.core.reference import apply
+from dropkit.methods import catalogue
+from dropkit.testing import shapes_for
+
+__all__ = ["cost", "groups", "tier"]
+
+Array = np.ndarray[Any, Any]
+_SOURCE = Path(__file__).parents[1] / "src" / "dropkit"
+_RATE, _KEY = 0.3, 7
+
+
+def main() -> int:
+    """Print the mechanisms with their methods, and the lines of code of each tier."""
+    found = groups(catalogue().values())
+    for first, *others in found:
+        print(f"{first.name}" + (f": {', '.join(each.name for each in others)}" if others else ""))
+    print(f"\n{len(catalogue())} records, {len(found)} distinct mechanisms\n")
+    print("tier         methods   lines of code in all   median")
+    for name, lines in sorted(cost(catalogue().values()).items()):
+        print(f"{name:12} {len(lines):7} {sum(lines):22} {statistics.median(lines):8g}")
+    return 0
+
+
+def groups(methods: Iterable[Method]) -> list[list[Method]]:
+    """Return the methods by mechanism, the oldest first."""
+    found: dict[str, list[Method]] = defaultdict(list)
+    known = {method.name: method for method in methods}
+    for method in known.values():
+        found[_mechanism(known.get(method.variant_of, method))].append(method)
+    oldest = (sorted(same, key=lambda m: (bool(m.variant_of), m.paper.year)) for same in found.values())
+    return sorted(oldest, key=lambda same: same[0].name)
+
+
+def tier(method: Method) -> str:
+    """Return what a method needs: nothing new, a description, or code that decides by itself."""
+    if method.variant_of:
+        return "variant"
+    if method.describe is None:
+        return "adaptive"
+    drop = method.drop()
+    plain = isinstance(drop.groups, Pattern) and drop.noise.name == "bernoulli"
+    return "pure" if plain else "shaped"
+
+
+def cost(methods: Iterable[Method]) -> dict[str, list[int]]:
+    """Return the lines of code of each method by tier: its record and its layer, without empty lines."""
+    lines: dict[str, list[int]] = defaultdict(list)
+    for method in methods:
+        files = _SOURCE / "methods", _SOURCE / "torch" / "methods"
+        lines[tier(method)].append(sum(_lines(folder / f"{method.name}.py") for folder in files))
+    return lines
+
+
+def _lines(path: Path) -> int:
+    return sum(bool(line.strip()) for line in path.read_text().splitlines()) if path.exists() else 0
+
+
+def _mechanism(method: Method) -> str:
+    if method.describe is None:
+        return method.name
+    drop = method.drop() if isinstance(method.drop().groups, KofN) else method.drop(rate=_RATE)
+    return _fingerprint(drop)
+
+
+def _fingerprint(drop: Drop) -> str:
+    """Digest outputs in training, whose factor the gradient is, and in evaluation."""
+    shape, own = _shape(drop)
+    x = np.ones(shape)
+    outputs = (np.moveaxis(apply(x, drop, _KEY, mode), own, range(len(own))) for mode in ("train", "eval"))
+    flat = [_flat(output, drop, len(own)) for output in outputs]
+    return hashlib.sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in flat)).hexdigest()
+
+
+def _shape(drop: Drop) -> tuple[tuple[int, ...], list[int]]:
+    """A shape with 24 groups along the axes with coins and 4 entries along those that share, for patterns."""
+    if not isinstance(drop.groups, Pattern):
+        shape = shapes_for(drop.groups).base
+        return shape, list(range(len(shape)))
+    sides = shapes_for(drop.groups).base
+    strides = drop.groups.layout(sides).strides
+    own = [i for i, stride in enumerate(strides) if stride]
+    shared = [i for i in range(len(sides)) if i not in own]
+    sizes = {own[0]: 24} if own else {}
+    sizes |= {shared[0]: 4} if shared else {}
+    return tuple(sizes.get(i, 1) for i in range(len(sides))), own
+
+
+def _flat(output: Array, drop: Drop, own: int) -> Array:
+    if isinstance(drop.groups, Blocks | KofN):
+        return output
+    return output.reshape(math.prod(output.shape[:own]), -1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
