@@ -22,6 +22,12 @@ enum Lane : std::uint32_t { high_halves = 0, low_halves = 1, second_words = 2 };
 using Mask = std::uint32_t;  // all ones where dropped: as wide as a float, so that selecting needs no unpacking
 constexpr Mask all_ones = ~Mask{0};
 
+#if defined(__AVX512F__)
+constexpr int tiles_at_once = 2;  // where many are wanted: as many as fill a vector of counters
+#else
+constexpr int tiles_at_once = 1;
+#endif
+
 inline void split(const std::uint32_t *words, std::uint32_t *halves) {
     for (int i = 0; i < Blocks::count; ++i) {
         halves[i] = words[i] & 0xFFFF;
@@ -29,17 +35,23 @@ inline void split(const std::uint32_t *words, std::uint32_t *halves) {
     }
 }
 
-// The half-words of a tile in the order of its groups.
-struct Halves {
-    alignas(32) std::uint32_t at[tile_size];
+// The half-words of some tiles in the order of their groups.
+template <int n>
+struct HalvesOf {
+    alignas(64) std::uint32_t at[n / Blocks::count * tile_size];
 
-    inline explicit Halves(const Blocks &b) {
-        split(b.c0, at);
-        split(b.c1, at + 16);
-        split(b.c2, at + 32);
-        split(b.c3, at + 48);
+    inline explicit HalvesOf(const BlocksOf<n> &b) {
+        for (int i = 0; i < n / Blocks::count; ++i) {
+            std::uint32_t *to = at + i * tile_size;
+            split(b.c0 + i * Blocks::count, to);
+            split(b.c1 + i * Blocks::count, to + 16);
+            split(b.c2 + i * Blocks::count, to + 32);
+            split(b.c3 + i * Blocks::count, to + 48);
+        }
     }
 };
+
+using Halves = HalvesOf<Blocks::count>;
 
 inline std::uint32_t half_of(const Blocks &b, int i, std::uint64_t group) {
     const auto place = static_cast<std::uint32_t>(group % tile_size) / Blocks::count;
@@ -56,12 +68,14 @@ class Decider {
           stream(coin.stream), limit(static_cast<std::int32_t>(coin.threshold >> 16)),
           rest(static_cast<std::int32_t>(coin.threshold & 0xFFFF)) {}
 
-    // The groups 64 * tile ... 64 * tile + 63.
+    // The groups 64 * tile ... of one tile, or of `tiles` that follow one another.
+    template <int tiles = 1>
     inline void tile(std::uint64_t tile, Mask *dropped) const {
-        const Halves high(tile_blocks(tile, high_halves));
-        if (!compare(high.at, dropped, tile_size)) return;
-        const Halves low(tile_blocks(tile, low_halves));
-        for (int i = 0; i < tile_size; ++i) settle(high.at[i], low.at[i], dropped[i]);
+        constexpr int blocks = tiles * Blocks::count, groups = tiles * tile_size;
+        const HalvesOf<blocks> high(tile_blocks<blocks>(tile, high_halves));
+        if (!compare(high.at, dropped, groups)) return;
+        const HalvesOf<blocks> low(tile_blocks<blocks>(tile, low_halves));
+        for (int i = 0; i < groups; ++i) settle(high.at[i], low.at[i], dropped[i]);
     }
 
     // Any eight groups.
@@ -104,11 +118,13 @@ class Decider {
         if (static_cast<std::int32_t>(high) == limit && static_cast<std::int32_t>(low) < rest) dropped = all_ones;
     }
 
-    inline Blocks tile_blocks(std::uint64_t tile, Lane lane) const {
+    template <int n = Blocks::count>
+    inline BlocksOf<n> tile_blocks(std::uint64_t tile, Lane lane) const {
         const std::uint64_t first = Blocks::count * tile;
-        Blocks b;
-        for (int i = 0; i < Blocks::count; ++i) {
+        BlocksOf<n> b;
+        for (int i = 0; i < n; ++i) {
             b.c0[i] = static_cast<std::uint32_t>(first) + static_cast<std::uint32_t>(i);
+            // Tiles are handed out together only where the first one's number is even, so none carries.
             b.c1[i] = static_cast<std::uint32_t>(first >> 32) | lane << 30;
         }
         return finish(b);
@@ -124,8 +140,9 @@ class Decider {
         return finish(b);
     }
 
-    inline Blocks &finish(Blocks &b) const {
-        for (int i = 0; i < Blocks::count; ++i) b.c2[i] = call, b.c3[i] = stream;
+    template <int n>
+    inline BlocksOf<n> &finish(BlocksOf<n> &b) const {
+        for (int i = 0; i < n; ++i) b.c2[i] = call, b.c3[i] = stream;
         philox4x32(b, keys);
         return b;
     }

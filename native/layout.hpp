@@ -63,8 +63,15 @@ inline void each_row(const Layout &layout, std::int64_t begin, std::int64_t end,
 // Groups that follow one another: whole tiles, with a part of one at either end.
 template <class Sink>
 inline void run(const Decider &decider, std::uint64_t group, std::int64_t at, std::int64_t count, const Sink &sink) {
-    alignas(32) Mask dropped[tile_size];
+    constexpr int several = tiles_at_once * tile_size;
+    alignas(64) Mask dropped[several];
     while (count > 0) {
+        if (tiles_at_once > 1 && count >= several && group % several == 0) {
+            decider.tile<tiles_at_once>(group / tile_size, dropped);
+            sink.several(at, dropped, several);
+            group += several, at += several, count -= several;
+            continue;
+        }
         const int first = static_cast<int>(group % tile_size);
         const int take = count < tile_size - first ? static_cast<int>(count) : tile_size - first;
         decider.tile(group / tile_size, dropped);

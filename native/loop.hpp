@@ -23,13 +23,14 @@ struct Loops {
     DrawLoop uniform, second;
 };
 
-extern const Loops loops_plain, loops_avx2;
+extern const Loops loops_plain, loops_avx2, loops_avx512;
 
 // The sets that this machine can run, the fastest first.
 inline std::vector<const Loops *> usable_loops() {
     std::vector<const Loops *> usable{&loops_plain};
 #if defined(DROPKIT_AVX2)
     if (__builtin_cpu_supports("avx2")) usable.insert(usable.begin(), &loops_avx2);
+    if (__builtin_cpu_supports("avx512f")) usable.insert(usable.begin(), &loops_avx512);
 #endif
     return usable;
 }

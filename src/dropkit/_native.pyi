@@ -70,3 +70,44 @@ def instruction_sets() -> list[str]:
 
 def use_instructions(name: str) -> None:
     """Run the loops of another set, for tests and measurements; the numbers are the same."""
+
+def _attention(
+    sizes: Sequence[int],
+    strides: Sequence[int],
+    inputs: Sequence[int],
+    mask: int,
+    scale: float,
+    causal: bool,
+    key: int,
+    call: int,
+    stream: int,
+    threshold: int,
+    kept_scale: float,
+    out: int,
+    log_sums: int,
+    threads: int,
+) -> None: ...
+def _attention_backward(
+    sizes: Sequence[int],
+    strides: Sequence[int],
+    inputs: Sequence[int],
+    mask: int,
+    scale: float,
+    causal: bool,
+    key: int,
+    call: int,
+    stream: int,
+    threshold: int,
+    kept_scale: float,
+    grad_strides: Sequence[int],
+    grad: int,
+    out: int,
+    log_sums: int,
+    gradients: Sequence[int],
+    threads: int,
+) -> None: ...
+def attention_sets() -> list[str]:
+    """The sets of attention that this machine can run, the fastest first."""
+
+def use_attention(name: str) -> None:
+    """Attend by another set, for tests and measurements; the masks are the same."""

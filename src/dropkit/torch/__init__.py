@@ -6,6 +6,7 @@ from dropkit.core.check import try_import
 try_import("torch", extra="torch")
 
 from dropkit.torch import functional
+from dropkit.torch.attention import Attention, attention
 from dropkit.torch.layer import Drop, Layer
 from dropkit.torch.layers import (
     AlphaDropout,
@@ -33,6 +34,7 @@ from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
 
 __all__ = [
     "AlphaDropout",
+    "Attention",
     "Drop",
     "DropBlock2d",
     "DropPath",
@@ -54,6 +56,7 @@ __all__ = [
     "TokenDropout",
     "UniformDropout",
     "Zoneout",
+    "attention",
     "functional",
     "max_norm_",
     "name_streams",

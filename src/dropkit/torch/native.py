@@ -24,6 +24,8 @@ except ImportError:  # built without a C++ compiler: the plain twin answers with
 __all__ = ["AVAILABLE", "Loop", "NativeDraws", "plan"]
 
 AVAILABLE = _native is not None
+attention: Any = getattr(_native, "_attention", None)
+attention_backward: Any = getattr(_native, "_attention_backward", None)
 
 
 class Loop(NamedTuple):

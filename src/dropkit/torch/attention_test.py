@@ -1,0 +1,266 @@
+import copy
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+import dropkit
+from dropkit import Drop, DropkitError
+from dropkit.core.reference import mask as mask_of
+from dropkit.torch import Attention, native
+
+RATE, KEY = 0.3, 5
+attention: Any = dropkit.torch.attention
+KERNEL: Any = vars(native)["_native"]
+SETS = ["twin", *(KERNEL.attention_sets() if native.AVAILABLE else [])]
+
+
+@pytest.fixture(params=SETS)
+def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Every instruction set that this machine has, and the plain twin."""
+    if request.param == "twin":
+        monkeypatch.setattr(native, "AVAILABLE", False)
+        yield "twin"
+        return
+    KERNEL.use_attention(request.param)
+    yield request.param
+    KERNEL.use_attention(KERNEL.attention_sets()[0])
+
+
+def tensors(
+    *shape: int, keys: int = 0, heads: int = 0, values: int = 0, dtype: Any = torch.float32
+) -> list[Tensor]:
+    """Query, key and value, and a gradient of the output."""
+    batch, own, queries, depth = shape
+    generator = torch.Generator().manual_seed(1)
+    shared = batch, heads or own, keys or queries
+    sizes = [shape, (*shared, depth), (*shared, values or depth), (batch, own, queries, values or depth)]
+    return [torch.randn(size, generator=generator, dtype=torch.float64).to(dtype) for size in sizes]
+
+
+def by_definition(inputs: Iterable[Tensor], bias: Tensor | None = None, rate: float = RATE) -> Tensor:
+    """The formula, in the type of its inputs, with the mask of the reference."""
+    q, k, v = inputs
+    k, v = (x.repeat_interleave(q.shape[1] // k.shape[1], 1) for x in (k, v))
+    logits = q @ k.mT / math.sqrt(q.shape[-1]) + (0 if bias is None else bias)
+    alone = (logits == -math.inf).all(-1, keepdim=True)
+    p = torch.softmax(logits.masked_fill(alone, 0), -1).masked_fill(alone, 0)
+    m = torch.from_numpy(mask_of(KEY, tuple(p.shape), Drop(rate))).to(p.dtype)
+    return (p * m) @ v
+
+
+def gradients(function: Any, inputs: list[Tensor], grad: Tensor) -> list[Tensor]:
+    own = [x.clone().requires_grad_() for x in inputs]
+    out = function(*own)
+    return [out.detach(), *torch.autograd.grad(out, own, grad)]
+
+
+def no_worse_than_plain(
+    ours: list[Tensor], plain: list[Tensor], exact: list[Tensor], inputs: list[Tensor]
+) -> None:
+    """Errors at most twice those of plain code in the same type, and the rounding of the sums that cancel.
+
+    They cancel in the gradients of the logits, exactly so where a query sees one key.
+    """
+    q, k, v, grad = (x.abs() for x in inputs)
+    cancelling = (grad @ v.repeat_interleave(q.shape[1] // v.shape[1], 1).mT).max() / (1 - RATE)
+    rounding = 2.0**-23 * float(cancelling) * max(float(q.max()), float(k.max()), 1.0)
+    for mine, theirs, true in zip(ours, plain, exact, strict=True):
+        bound = 2 * (theirs.double() - true).abs().max() + 2 * rounding
+        assert (mine.double() - true).abs().max() <= bound
+
+
+CASES: dict[str, tuple[dict[str, Any], Any]] = {
+    "square": ({"shape": (2, 3, 60, 16)}, None),
+    "one query": ({"shape": (2, 2, 1, 8), "keys": 300}, None),
+    "one key": ({"shape": (1, 2, 5, 8), "keys": 1}, None),
+    "odd sizes": ({"shape": (1, 4, 50, 7), "keys": 259, "heads": 2, "values": 5}, None),
+    "longer than a block": ({"shape": (1, 1, 100, 32), "keys": 600}, None),
+    "deep": ({"shape": (1, 1, 9, 256), "keys": 40}, None),
+    "deeper than the kernel's buffer": ({"shape": (1, 1, 9, 257), "keys": 40}, None),
+    "all share one key head": ({"shape": (2, 4, 30, 8), "keys": 33, "heads": 1}, None),
+    "causal": ({"shape": (2, 2, 110, 8)}, "causal"),
+    "causal, more keys": ({"shape": (1, 1, 40, 8), "keys": 400}, "causal"),
+    "causal, fewer keys": ({"shape": (1, 2, 90, 8), "keys": 40}, "causal"),
+    "padding": ({"shape": (2, 2, 20, 8), "keys": 70}, torch.arange(70) < torch.tensor([[[[40]]], [[[0]]]])),
+    "pairs": ({"shape": (2, 2, 20, 8), "keys": 30}, torch.arange(600).reshape(20, 30) % 7 > 2),
+    "bias": ({"shape": (2, 2, 20, 8), "keys": 30}, torch.linspace(-2, 2, 600).reshape(20, 30)),
+    "bias with infinities": (
+        {"shape": (1, 2, 20, 8), "keys": 30},
+        torch.where(torch.arange(600).reshape(1, 20, 30) % 3 > 0, 0.5, -math.inf),
+    ),
+    "transposed bias": ({"shape": (1, 2, 20, 8)}, torch.linspace(-2, 2, 400).reshape(20, 20).mT),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_the_formula_forward_and_backward(case: str, road: str) -> None:
+    sizes, given = CASES[case]
+    shape = sizes["shape"]
+    rest = {name: size for name, size in sizes.items() if name != "shape"}
+    inputs, exact = tensors(*shape, **rest), tensors(*shape, **rest, dtype=torch.float64)
+    causal = isinstance(given, str)
+    bias = given
+    if causal:
+        bias = torch.ones(shape[2], rest.get("keys", shape[2]), dtype=torch.bool).tril()
+    if bias is not None and bias.dtype == torch.bool:
+        bias = torch.zeros(bias.shape).masked_fill(~bias, -math.inf)
+
+    def ours(*x: Tensor) -> Tensor:
+        mask = None if causal else given
+        out: Tensor = attention(*x, mask, RATE, causal, enable_gqa=True, source={"key": KEY})
+        return out
+
+    def plain(*x: Tensor) -> Tensor:
+        return by_definition(x, None if bias is None else bias.to(x[0].dtype))
+
+    *numbers, grad = inputs
+    mine, theirs = gradients(ours, numbers, grad), gradients(plain, numbers, grad)
+    no_worse_than_plain(mine, theirs, gradients(plain, exact[:3], exact[3]), inputs)
+
+
+@pytest.mark.parametrize("rate", [2.0**-33, 1 / 65_536, 0.5, 1 - 2.0**-20, 1.0])
+def test_the_rate_is_exact_and_rate_1_gives_zeros(rate: float, road: str) -> None:
+    q, k, v, _ = tensors(1, 2, 30, 8)
+    out = attention(q, k, v, dropout_p=rate, source={"key": KEY})
+    expected = by_definition((x.double() for x in (q, k, v)), None, rate)
+    assert torch.isfinite(out).all()
+    assert (out.double() - expected).abs().max() <= 1e-5 * max(float(expected.abs().max()), 1e-30)
+
+
+def test_the_mask_does_not_depend_on_threads_or_on_strides(road: str) -> None:
+    q, k, v, _ = tensors(2, 3, 130, 16)
+    whole = attention(q, k, v, dropout_p=RATE, source={"key": KEY})
+    turned = [x.transpose(1, 2).contiguous().transpose(1, 2) for x in (q, k, v)]
+    apart = [torch.cat([x, x], -1)[..., ::2].contiguous()[..., :16] for x in (q, k, v)]
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            assert torch.equal(attention(q, k, v, dropout_p=RATE, source={"key": KEY}), whole)
+            assert torch.equal(attention(*turned, dropout_p=RATE, source={"key": KEY}), whole)
+    finally:
+        torch.set_num_threads(before)
+    assert apart[0].shape == q.shape
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_other_types_are_served_by_plain_operations(dtype: torch.dtype) -> None:
+    q, k, v, _ = tensors(1, 2, 12, 8, dtype=dtype)
+    out = attention(q, k, v, dropout_p=RATE, source={"key": KEY})
+    assert out.dtype == dtype
+    exact = by_definition(x.double() for x in (q, k, v))
+    assert (out.double() - exact).abs().max() <= 4 * torch.finfo(dtype).eps * exact.abs().max() + 1e-12
+
+
+def test_a_gradient_reaches_a_bias() -> None:
+    q, k, v, grad = tensors(1, 2, 12, 8)
+    bias = torch.zeros(12, 12, requires_grad=True)
+    (through,) = torch.autograd.grad(attention(q, k, v, bias, RATE, source={"key": KEY}), bias, grad)
+    assert through.abs().sum() > 0
+
+
+def test_what_is_infinite_or_nan_comes_out_as_nan(road: str) -> None:
+    q, k, v, _ = tensors(1, 1, 4, 8)
+    q[0, 0, 1, 0] = math.nan
+    out = attention(q, k, v, dropout_p=RATE, source={"key": KEY})
+    assert out[0, 0, 1].isnan().any()
+    assert torch.isfinite(out[0, 0, 0]).all()
+
+
+def test_memory_between_forward_and_backward_grows_with_the_length_alone() -> None:
+    if not native.AVAILABLE:
+        pytest.skip("the twin has all probabilities in memory")
+    kept: dict[int, int] = {}
+    for length in (256, 1024):
+        q, k, v, _ = (x.requires_grad_() for x in tensors(1, 1, length, 8))
+        saved: list[Tensor] = []
+
+        def keep(x: Tensor, saved: list[Tensor] = saved) -> Tensor:
+            saved.append(x)
+            return x
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            attention(q, k, v, dropout_p=RATE)
+        kept[length] = sum(x.numel() for x in saved)
+    assert kept[1024] == 4 * kept[256]
+
+
+def test_without_a_key_each_call_takes_one_number_of_the_generator(road: str) -> None:
+    q, k, v, _ = tensors(1, 1, 9, 8)
+    torch.manual_seed(3)
+    first, second = (attention(q, k, v, dropout_p=RATE) for _ in range(2))
+    torch.manual_seed(3)
+    assert torch.equal(attention(q, k, v, dropout_p=RATE), first)
+    assert not torch.equal(first, second)
+    own = torch.Generator().manual_seed(3)
+    assert torch.equal(attention(q, k, v, dropout_p=RATE, source={"generator": own}), first)
+
+
+class TestLayer:
+    def test_it_follows_train_eval_and_mode(self) -> None:
+        q, k, v, _ = tensors(1, 2, 9, 8)
+        layer = Attention(RATE)
+        assert not torch.equal(layer(q, k, v), layer(q, k, v))
+        own = F.scaled_dot_product_attention(q, k, v)
+        assert torch.equal(layer.eval()(q, k, v), own)
+        with dropkit.mode(layer, "mc"):
+            assert not torch.equal(layer(q, k, v), own)
+        assert torch.equal(layer(q, k, v), own)
+
+    def test_a_key_and_a_stream_are_followed(self) -> None:
+        q, k, v, _ = tensors(1, 2, 9, 8)
+        layer = Attention(RATE, is_causal=True)
+        given = layer(q, k, v, source={"key": KEY})
+        assert torch.equal(given, attention(q, k, v, None, RATE, True, source={"key": KEY}))
+        with dropkit.torch.under_key(layer, 3):
+            assert torch.equal(layer(q, k, v), layer(q, k, v))
+        assert copy.deepcopy(layer).p == RATE
+
+    def test_it_compiles_without_a_graph_break(self) -> None:
+        q, k, v, _ = tensors(1, 2, 9, 8)
+        layer = Attention(RATE)
+        compiled: Any = torch.compile(layer, backend="aot_eager", fullgraph=True)
+        torch.manual_seed(0)
+        first = compiled(q, k, v)
+        assert not torch.equal(first, compiled(q, k, v))
+        torch.manual_seed(0)
+        assert torch.allclose(compiled(q, k, v), first)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dropout_p": 1.5}, r"dropout_p must be a number in \[0, 1\]"),
+        ({"attn_mask": torch.ones(9, 9).bool(), "is_causal": True}, "attn_mask is left out"),
+        ({"attn_mask": torch.ones(7, 9).bool()}, "attn_mask broadcasts to"),
+        ({"key": torch.ones(1, 2, 9, 7)}, "query, key and value fit one another"),
+        ({"key": torch.ones(1, 1, 9, 8), "value": torch.ones(1, 1, 9, 8)}, "fit one another"),
+        ({"query": torch.ones(9, 8)}, "query has at least three axes"),
+        ({"query": torch.ones(1, 2, 9, 8).long()}, "query has a real floating type"),
+        ({"source": {"key": 1, "generator": torch.Generator()}}, "generator is left out"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change: dict[str, Any], message: str, road: str) -> None:
+    q, k, v, _ = tensors(1, 2, 9, 8)
+    given: dict[str, Any] = {"query": q, "key": k, "value": v, "dropout_p": RATE} | change
+    with pytest.raises(DropkitError, match=message):
+        attention(**given)
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 3, 8), (1, 2, 0, 8)])
+def test_nothing_comes_of_nothing(shape: tuple[int, ...], road: str) -> None:
+    q, k, v, grad = tensors(*shape, keys=4)
+    out, *through = gradients(lambda *x: attention(*x, dropout_p=RATE, source={"key": 1}), [q, k, v], grad)
+    assert out.shape == shape
+    assert all((x == 0).all() for x in through)
+
+
+def test_no_keys_give_zeros(road: str) -> None:
+    q, k, v = torch.randn(1, 2, 3, 8), torch.randn(1, 2, 0, 8), torch.randn(1, 2, 0, 8)
+    assert np.array_equal(attention(q, k, v, dropout_p=RATE).numpy(), np.zeros((1, 2, 3, 8)))
