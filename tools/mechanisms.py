@@ -1,25 +1,23 @@
 """How many mechanisms the catalogue has, and what they cost: `python -m tools.mechanisms`.
 
 Two methods are one mechanism where masks, gradients and eval maps agree after renaming axes. For those that a
-`Drop` describes that is measured: under one key, on arrays whose axes with coins of their own come first. The
-others are a mechanism of their own unless their record says whose variant they are.
+`Drop` describes that is measured, under one key. The others are a mechanism of their own unless their record says whose variant they are.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from dropkit.core.drop import Drop
-from dropkit.core.groups import Blocks, KofN, Pattern
+from dropkit.core.groups import Groups, KofN, Pattern
 from dropkit.core.method import Method
 from dropkit.core.reference import apply
 from dropkit.methods import catalogue
@@ -27,7 +25,6 @@ from dropkit.testing import shapes_for
 
 __all__ = ["cost", "groups", "tier"]
 
-Array = np.ndarray[Any, Any]
 _SOURCE = Path(__file__).parents[1] / "src" / "dropkit"
 _RATE, _KEY = 0.3, 7
 
@@ -87,31 +84,19 @@ def _mechanism(method: Method) -> str:
 
 def _fingerprint(drop: Drop) -> str:
     """Digest outputs in training, whose factor the gradient is, and in evaluation."""
-    shape, own = _shape(drop)
-    x = np.ones(shape)
-    outputs = (np.moveaxis(apply(x, drop, _KEY, mode), own, range(len(own))) for mode in ("train", "eval"))
-    flat = [_flat(output, drop, len(own)) for output in outputs]
-    return hashlib.sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in flat)).hexdigest()
+    drop = replace(drop, groups=_renamed(drop.groups))
+    shape = shapes_for(drop.groups).base
+    outputs = [apply(np.ones(shape), drop, _KEY, mode) for mode in ("train", "eval")]
+    return hashlib.sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in outputs)).hexdigest()
 
 
-def _shape(drop: Drop) -> tuple[tuple[int, ...], list[int]]:
-    """A shape with 24 groups along the axes with coins and 4 entries along those that share, for patterns."""
-    if not isinstance(drop.groups, Pattern):
-        shape = shapes_for(drop.groups).base
-        return shape, list(range(len(shape)))
-    sides = shapes_for(drop.groups).base
-    strides = drop.groups.layout(sides).strides
-    own = [i for i, stride in enumerate(strides) if stride]
-    shared = [i for i in range(len(sides)) if i not in own]
-    sizes = {own[0]: 24} if own else {}
-    sizes |= {shared[0]: 4} if shared else {}
-    return tuple(sizes.get(i, 1) for i in range(len(sides))), own
-
-
-def _flat(output: Array, drop: Drop, own: int) -> Array:
-    if isinstance(drop.groups, Blocks | KofN):
-        return output
-    return output.reshape(math.prod(output.shape[:own]), -1)
+def _renamed(groups: Groups) -> Groups:
+    """Axes with coins of their own as one axis g, those that share as one axis s: names and order are words."""
+    if not isinstance(groups, Pattern):
+        return groups
+    strides = groups.layout(shapes_for(groups).base).strides
+    own, shared = (any(bool(stride) == kind for stride in strides) for kind in (True, False))
+    return Pattern(" ".join(["g"] * own + ["s"] * shared) + " -> " + "g" * own)
 
 
 if __name__ == "__main__":
