@@ -1,7 +1,8 @@
 """How many mechanisms the catalogue has, and what they cost: `python -m tools.mechanisms`.
 
 Two methods are one mechanism where masks, gradients and eval maps agree after renaming axes. For those that a
-`Drop` describes that is measured, under one key. The others are a mechanism of their own unless their record says whose variant they are.
+`Drop` describes that is measured, under one key. The others are a mechanism of their own unless their record
+says whose variant they are.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def _fingerprint(drop: Drop) -> str:
 
 
 def _renamed(groups: Groups) -> Groups:
-    """Axes with coins of their own as one axis g, those that share as one axis s: names and order are words."""
+    """Call axes with coins of their own g and those that share s: names and order are words."""
     if not isinstance(groups, Pattern):
         return groups
     strides = groups.layout(shapes_for(groups).base).strides

@@ -28,6 +28,7 @@ from dropkit.torch.layers import (
 from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
+from dropkit.torch.skip import SkipBranch, Thinned
 from dropkit.torch.stochastic import Stochastic
 from dropkit.torch.streams import name_streams, under_key
 from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
@@ -50,9 +51,11 @@ __all__ = [
     "Layer",
     "LockedDropout",
     "PenaltyHook",
+    "SkipBranch",
     "SpatialDropout",
     "Stepper",
     "Stochastic",
+    "Thinned",
     "TokenDropout",
     "UniformDropout",
     "Zoneout",

@@ -1,0 +1,214 @@
+"""Dropout that saves work: what is dropped for a whole batch is not computed at all."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from dropkit.core.check import RATE, DropkitError, check_kind
+from dropkit.core.groups import Pattern
+from dropkit.torch.check import check_tensor
+from dropkit.torch.draws import below, words
+from dropkit.torch.functional import Source
+from dropkit.torch.layer import rate_of
+from dropkit.torch.stochastic import Stochastic
+
+__all__ = ["SkipBranch", "Thinned"]
+
+Tensor = torch.Tensor
+_PRODUCTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+class Thinned(Stochastic):
+    """Two layers of products with dropout between them, its mask shared by the batch, computed thin.
+
+    y = second(m between(first(x))) with one coin m a unit (or channel), 0 or 1 / (1 - p). The units that fall
+    are left out of both products, forward and backward. With the same key it equals
+    `drop(between(first(x)), p, "... d -> d")` (for maps `"b c ... -> c"`). Batchwise dropout: Graham et al.
+    2015, arXiv 1502.02478; contiguous: SliceOut, Notin et al. 2020, arXiv 2007.10909.
+
+    Args:
+        first: an `nn.Linear` or a convolution without groups, whose outputs are the units.
+        second: the same, whose inputs they are. Both keep their parameters and their names.
+        p: the probability that a unit is dropped, in [0, 1].
+        between: acts on each unit by itself, as activations do.
+        contiguous: drop units that follow one another, a share p of them beginning at a random place of the
+            circle. The products then read slices of the weights instead of copies. The share is rounded to
+            whole units.
+
+    Raises:
+        DropkitError: a layer is of another kind or has groups, the two do not fit, or `between` has
+            parameters.
+
+    >>> Thinned(nn.Linear(4, 8), nn.Linear(8, 2), 0.5, nn.ReLU())(torch.ones(3, 4)).shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(
+        self,
+        first: nn.Module,
+        second: nn.Module,
+        p: float = 0.5,
+        between: nn.Module | None = None,
+        *,
+        contiguous: bool = False,
+    ) -> None:
+        super().__init__()
+        self.first: Any = _product("first", first)
+        self.second: Any = _product("second", second)
+        self.between = (
+            nn.Identity()
+            if between is None
+            else check_kind("between", between, nn.Module, "give an activation")
+        )
+        if any(True for _ in self.between.parameters()):
+            mend = "leave normalisation out, or put it before `first`"
+            raise DropkitError("between", "has no parameters", type(between).__name__, mend)
+        units, taken = first.weight.shape[0], second.weight.shape[1]
+        if units != taken or type(first) is not type(second):
+            rule = f"takes what first gives, {units} units of {type(first).__name__}"
+            raise DropkitError("second", rule, second, "give two layers that follow one another")
+        self.p = RATE.check("p", rate_of(p))
+        self.contiguous = check_kind("contiguous", contiguous, bool, "write True or False")
+
+    @property
+    def can_draw(self) -> bool:
+        """Whether a call that draws could change anything."""
+        return self.p > 0
+
+    def forward(self, input: Tensor, **source: Unpack[Source]) -> Tensor:
+        """Return the output of the second layer.
+
+        Args:
+            input: what `first` takes.
+            **source: `key` and `generator` as in every layer.
+        """
+        if not self.drawing or self.p == 0:
+            return self.second(self.between(self.first(input)))  # type: ignore[no-any-return]  # modules are untyped
+        check_tensor(input)
+        units = self.first.weight.shape[0]
+        if self.contiguous:
+            return self._sliced(input, units, **self.source(source))
+        gone = below(input.new_empty(units), self.p, "d -> d", **self.source(source))
+        kept = (~gone).nonzero().squeeze(-1)
+        return self._thin(
+            input,
+            _pick(self.first.weight, kept, 0),
+            None if self.first.bias is None else self.first.bias[kept],
+            _pick(self.second.weight, kept, 1),
+            1 / (1 - self.p) if self.p < 1 else 0.0,
+        )
+
+    def _sliced(self, input: Tensor, units: int, **source: Unpack[Source]) -> Tensor:
+        count = round(units * (1 - self.p))
+        start = int(words(input.new_empty(1), **source).item()) * units >> 32
+        scale = units / count if count else 0.0
+        ends = min(start + count, units)
+        parts = [(start, ends - start), (0, count - (ends - start))]
+        rows = [self.first.weight.narrow(0, at, size) for at, size in parts if size]
+        columns = [self.second.weight.narrow(1, at, size) for at, size in parts if size]
+        bias = None
+        if self.first.bias is not None:
+            bias = torch.cat([self.first.bias.narrow(0, at, size) for at, size in parts])
+        if not rows:
+            return self._thin(input, self.first.weight[:0], bias, self.second.weight[:, :0], scale)
+        return self._thin(input, _joined(rows, 0), bias, _joined(columns, 1), scale)
+
+    def _thin(self, input: Tensor, rows: Any, bias: Tensor | None, columns: Any, scale: float) -> Tensor:
+        hidden = self.between(_apply(self.first, input, rows, bias))
+        return _apply(self.second, hidden * scale, columns, self.second.bias)
+
+    def extra_repr(self) -> str:
+        """Show the rate and the kind."""
+        return f"p={self.p}, contiguous={self.contiguous}"
+
+
+class SkipBranch(Stochastic):
+    """A residual branch that is computed for the samples alone that keep it: y = x + m branch(x).
+
+    With the same key it equals `x + DropPath(p)(branch(x))` where the branch treats each sample by itself;
+    under batch normalisation the statistics are those of the kept samples. The step takes that share less.
+
+    Args:
+        branch: takes (batch, ...) and gives the same shape.
+        p: the probability that a sample's branch is dropped, in [0, 1].
+        scale_by_keep: whether a kept branch grows by 1 / (1 - p).
+
+    >>> SkipBranch(nn.Linear(4, 4), 0.2)(torch.ones(3, 4)).shape
+    torch.Size([3, 4])
+    """
+
+    def __init__(self, branch: nn.Module, p: float = 0.1, *, scale_by_keep: bool = True) -> None:
+        super().__init__()
+        self.branch = check_kind("branch", branch, nn.Module, "give the module of the branch")
+        self.p = RATE.check("p", rate_of(p))
+        self.scale_by_keep = check_kind("scale_by_keep", scale_by_keep, bool, "write True or False")
+
+    @property
+    def can_draw(self) -> bool:
+        """Whether a call that draws could change anything."""
+        return self.p > 0
+
+    def forward(self, input: Tensor, **source: Unpack[Source]) -> Tensor:
+        """Return x + m branch(x).
+
+        Args:
+            input: (batch, ...).
+            **source: `key` and `generator` as in every layer.
+        """
+        check_tensor(input)
+        if not self.drawing or self.p == 0:
+            return input + self.branch(input)  # type: ignore[no-any-return]  # modules are untyped
+        if input.dim() == 0:
+            raise DropkitError("input", "has a batch axis", tuple(input.shape), "add one: x[None]")
+        gone = below(input, self.p, Pattern("b ... -> b"), **self.source(source)).reshape(-1)
+        kept = (~gone).nonzero().squeeze(-1)
+        if len(kept) == 0:
+            return input.clone()
+        part = self.branch(input.index_select(0, kept))
+        scale = 1 / (1 - self.p) if self.scale_by_keep else 1.0
+        return input.index_add(0, kept, part.to(input.dtype), alpha=scale)
+
+    def extra_repr(self) -> str:
+        """Show the rate."""
+        return f"p={self.p}, scale_by_keep={self.scale_by_keep}"
+
+
+class _Picked(torch.autograd.Function):
+    """Rows or columns of a weight: each is written once in backward, where torch would add."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, kept: Tensor, axis: int) -> Tensor:
+        ctx.save_for_backward(kept)
+        ctx.axis, ctx.shape = axis, weight.shape
+        return weight.index_select(axis, kept)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (kept,) = ctx.saved_tensors
+        return grad.new_zeros(ctx.shape).index_copy(ctx.axis, kept, grad), None, None
+
+
+def _pick(weight: Tensor, kept: Tensor, axis: int) -> Tensor:
+    return _Picked.apply(weight, kept, axis)  # type: ignore[no-any-return,no-untyped-call]  # apply is untyped
+
+
+def _joined(parts: list[Tensor], axis: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
+
+
+def _product(name: str, layer: Any) -> Any:
+    if type(layer) not in _PRODUCTS or getattr(layer, "groups", 1) != 1:
+        rule = "is an nn.Linear or a convolution without groups"
+        raise DropkitError(name, rule, layer, "thin other layers by masking: dropkit.torch.Drop")
+    return layer
+
+
+def _apply(layer: Any, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Run a layer with another weight."""
+    if isinstance(layer, nn.Linear):
+        return F.linear(input, weight, bias)
+    return layer._conv_forward(input, weight, bias)  # type: ignore[no-any-return]  # it is untyped
