@@ -67,7 +67,7 @@ class Thinned(Stochastic):
         if any(True for _ in self.between.parameters()):
             mend = "leave normalisation out, or put it before `first`"
             raise DropkitError("between", "has no parameters", type(between).__name__, mend)
-        units, taken = first.weight.shape[0], second.weight.shape[1]
+        units, taken = self.first.weight.shape[0], self.second.weight.shape[1]
         if units != taken or type(first) is not type(second):
             rule = f"takes what first gives, {units} units of {type(first).__name__}"
             raise DropkitError("second", rule, second, "give two layers that follow one another")
