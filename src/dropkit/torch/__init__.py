@@ -26,6 +26,7 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.multihead import MultiheadAttention
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.skip import SkipBranch, Thinned
@@ -50,6 +51,7 @@ __all__ = [
     "InputDropout",
     "Layer",
     "LockedDropout",
+    "MultiheadAttention",
     "PenaltyHook",
     "SkipBranch",
     "SpatialDropout",

@@ -26,6 +26,10 @@ class Stochastic(nn.Module):
 
     def __init__(self) -> None:
         nn.Module.__init__(self)  # a class of torch that stands behind this one would take its own arguments
+        self.adopt()
+
+    def adopt(self) -> None:
+        """Begin to follow `train()` and `eval()`: for a module of torch that becomes one of ours."""
         self.forced_mode: Mode | None = None
         self.stream_key: Key | None = None
         self._hook: RemovableHandle | None = None
