@@ -78,7 +78,7 @@ class MultiheadAttention(Stochastic, nn.MultiheadAttention):
         """What torch does without dropout, whatever the flag of training says."""
         training, self.training = self.training, self.training and self.drawing
         try:
-            return nn.MultiheadAttention.forward(self, *arguments)  # type: ignore[no-any-return]  # it is untyped
+            return nn.MultiheadAttention.forward(self, *arguments)
         finally:
             self.training = training
 
