@@ -26,6 +26,7 @@ from dropkit.torch.layers import (
 )
 from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.methods.consistent_dropout import ConsistentDropout
+from dropkit.torch.methods.masksembles import Masksembles
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
@@ -49,6 +50,7 @@ __all__ = [
     "InputDropout",
     "Layer",
     "LockedDropout",
+    "Masksembles",
     "PenaltyHook",
     "SpatialDropout",
     "Stepper",
