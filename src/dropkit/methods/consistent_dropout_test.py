@@ -22,7 +22,8 @@ def test_channels_are_dropped_whole() -> None:
 
 
 def test_passes_differ() -> None:
-    assert not np.array_equal(*(mask(key, (2, 64), consistent_dropout(0.5)) for key in (1, 2)))
+    first, second = (mask(key, (2, 64), consistent_dropout(0.5)) for key in (1, 2))
+    assert not np.array_equal(first, second)
 
 
 def test_two_points_covary_as_one_model_and_not_at_all_under_masks_of_their_own() -> None:

@@ -46,7 +46,7 @@ def masksembles(channels: int, n: int = 4, scale: float = 2.0, key: int | Key = 
     ways = covering_ways(channels, n, active)
     kept = np.zeros((n, channels), bool)
     for i in range(n):
-        covered = kept[:i].any(0)
+        covered = np.asarray(kept[:i].any(0))
         chances = new_chances(channels, active, int((~covered).sum()), ways[i + 1])
         below = np.cumsum(chances)
         new = int((below / below[-1] < unit(key.fold("count", i), (1,))).sum())
@@ -74,7 +74,8 @@ def active_channels(channels: int, n: int, scale: float) -> int:
 def covering_ways(channels: int, n: int, active: int) -> Array:
     """Return logarithms of numbers: [i, u] is in how many ways masks i ... n - 1 can cover u given channels.
 
-    Numbers of channels that cannot be left before mask i stay at minus infinity. ways[n, 0] = 1; ways[i, u] = sum_k C(u, k) C(channels - u, active - k) ways[i + 1, u - k].
+    ways[n, 0] = 1; ways[i, u] = sum_k C(u, k) C(channels - u, active - k) ways[i + 1, u - k]. What cannot
+    come about before mask i stays at minus infinity.
     """
     ways = np.full((n + 1, channels + 1), -np.inf)
     ways[n, 0] = 0.0

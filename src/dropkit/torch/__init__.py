@@ -28,6 +28,7 @@ from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.methods.consistent_dropout import ConsistentDropout
 from dropkit.torch.methods.masksembles import Masksembles
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
+from dropkit.torch.recurrent import DropGRU, DropLSTM, DropRNN
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
 from dropkit.torch.streams import name_streams, under_key
@@ -38,7 +39,10 @@ __all__ = [
     "ConsistentDropout",
     "Drop",
     "DropBlock2d",
+    "DropGRU",
+    "DropLSTM",
     "DropPath",
+    "DropRNN",
     "Dropout",
     "Dropout1d",
     "Dropout2d",

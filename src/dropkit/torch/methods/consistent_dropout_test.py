@@ -11,7 +11,7 @@ import dropkit
 from dropkit import DropkitError, Key
 from dropkit.core.reference import mask
 from dropkit.methods.consistent_dropout import consistent_dropout
-from dropkit.testing import Declared, layer_subject, shapes_for
+from dropkit.testing import Declared, Subject, layer_subject, shapes_for
 from dropkit.torch import ConsistentDropout, under_key
 
 
@@ -21,15 +21,16 @@ class Pooled(ConsistentDropout):
     pooled = True
 
 
-SUBJECTS = [
-    layer_subject(
-        lambda p, channels=channels: Pooled(p, channels=channels),
-        f"channels={channels}",
-        declare=lambda rate, shape, channels=channels: Declared.of(consistent_dropout(rate, channels), shape),
-        shapes=shapes_for(consistent_dropout(0.5, channels).groups),
-    )
-    for channels in (False, True)
-]
+def subject(channels: bool) -> Subject:
+    def declare(rate: float, shape: tuple[int, ...]) -> Declared:
+        return Declared.of(consistent_dropout(rate, channels), shape)
+
+    shapes = shapes_for(consistent_dropout(0.5, channels).groups)
+    name = f"channels={channels}"
+    return layer_subject(lambda p: Pooled(p, channels=channels), name, declare=declare, shapes=shapes)
+
+
+SUBJECTS = [subject(channels) for channels in (False, True)]
 
 
 def model() -> nn.Module:
@@ -38,7 +39,7 @@ def model() -> nn.Module:
 
 def predict(net: nn.Module, points: torch.Tensor, key: Key, size: int) -> torch.Tensor:
     with dropkit.mode(net, "mc"), under_key(net, key), torch.no_grad():
-        return torch.cat([net(batch) for batch in points.split(size)])
+        return torch.cat([net(batch) for batch in torch.split(points, size)])
 
 
 @pytest.mark.parametrize("channels", [False, True])
