@@ -154,7 +154,7 @@ def take_out(model: nn.Module, name: str) -> nn.Module:
     if name not in held:
         rule = "is that of a module with a layer behind it"
         raise DropkitError("name", rule, name, suggest(name, held, "none has one"))
-    layer = held[name].get_submodule(_CHILD)
+    layer: nn.Module = held[name].get_submodule(_CHILD)
     delattr(held[name], _CHILD)
     # By the function and not by a handle: a copy of the model has the hook, and no handle for it.
     hooks = held[name]._forward_hooks

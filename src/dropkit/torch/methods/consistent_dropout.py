@@ -27,7 +27,6 @@ class ConsistentDropout(Layer):
 
     Args:
         p: the probability that an entry is dropped, in [0, 1], or a schedule.
-        inplace: overwrite the input.
         channels: drop whole channels of (N, C, ...).
 
     Raises:
@@ -41,9 +40,9 @@ class ConsistentDropout(Layer):
             [2., 0., 2., 2.]])
     """
 
-    def __init__(self, p: Rate = 0.5, inplace: bool = False, *, channels: bool = False) -> None:
+    def __init__(self, p: Rate = 0.5, *, channels: bool = False) -> None:
         self.channels = check_kind("channels", channels, bool, "write True or False")
-        super().__init__(core.Drop(rate_of(p), _OWN[channels]), inplace)
+        super().__init__(core.Drop(rate_of(p), _OWN[channels]))
 
     @property
     def pooled(self) -> bool:
