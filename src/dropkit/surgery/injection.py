@@ -13,7 +13,7 @@ from dropkit.core.check import RATE, DropkitError, Whole, check_each, check_name
 from dropkit.core.key import Key
 from dropkit.methods.dropout_injection import best_scale, negative_log_likelihood
 from dropkit.surgery.sites import find_sites, put, take_out
-from dropkit.torch.check import TensorError
+from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.layers import Dropout
 
 __all__ = ["Injection", "Prediction", "Trial", "inject"]
@@ -84,7 +84,7 @@ class Injection:
     """
 
     def __init__(self, model: nn.Module, names: tuple[str, ...], rate: float) -> None:
-        self.model, self.names, self.scale = model, names, 1.0
+        self.model, self.names, self.scale, self._rate = model, names, 1.0, rate
         self._layers: dict[str, Dropout] = {}
         try:
             for name in names:
@@ -99,13 +99,13 @@ class Injection:
     @property
     def rate(self) -> float:
         """The probability that an entry is dropped."""
-        return next(iter(self._layers.values())).p
+        return self._rate
 
     @rate.setter
     def rate(self, rate: float) -> None:
-        rate = RATE.check("rate", rate)
+        self._rate = RATE.check("rate", rate)
         for layer in self._layers.values():
-            layer.p = rate
+            layer.p = self._rate
 
     def predict(self, x: Tensor, passes: int = 50, key: int | Key | None = None) -> Prediction:
         """Return mean and scaled variance of the passes, in evaluation mode and without a gradient.
@@ -198,10 +198,11 @@ class Injection:
         with torch.no_grad(), _evaluating(self.model):
             for i in range(passes):
                 with self._drawing(None if key is None else Key.of(key).fold("pass", i)):
-                    y = self.model(x).double()
-                step = y - mean
+                    y = self.model(x)
+                check_tensor(y, "the model's output")
+                step = y.double() - mean
                 mean = mean + step / (i + 1)
-                squares = squares + step * (y - mean)
+                squares = squares + step * (y.double() - mean)
         return mean, squares / (passes - 1)
 
     @contextmanager

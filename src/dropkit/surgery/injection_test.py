@@ -29,6 +29,17 @@ def trained(seed: int = 0) -> nn.Sequential:
         ).eval()
 
 
+class Pair(nn.Module):
+    """A model that gives two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.act(x), x
+
+
 def test_the_model_computes_what_it_did_but_for_predictions_and_undo_leaves_no_trace() -> None:
     model = trained()
     before, outputs = repr(model), model(X)
@@ -162,6 +173,9 @@ class TestRefusals:
             injected.tune(X, torch.zeros(40))
         with pytest.raises(DropkitError, match=r"rates\[0\] must be a number in \[0, 1\]"):
             injected.tune(X, torch.zeros(40, 2), rates=(2.0,))
+        with pytest.raises(DropkitError, match="the model's output is a torch tensor, got <class 'tuple'>"):
+            inject(Pair(), X, only=["act"]).predict(X)
         injected.undo()
+        assert injected.rate == 0.1
         with pytest.raises(DropkitError, match="injection has its layers"):
             injected.predict(X)

@@ -61,13 +61,12 @@ class _Recurrent(nn.RNNBase):
         batch = read(input, self.input_size, self.batch_first)
         before = self._states(hx, batch)
         x, last = batch.x, []
-        lengths = None if batch.lengths is None else batch.lengths.to(x.device)
         for layer in range(self.num_layers):
             name = "between" if layer else "input"
             entering = self._factor(name, layer, x, x.shape[-1], source) if self._gated(name) else None
             if entering is None:
                 x = self._drop(name, layer, x, source)
-            x, state = self._layer(layer, x, self._of(before, layer), entering, lengths, source)
+            x, state = self._layer(layer, x, self._of(before, layer), entering, batch.lengths, source)
             last.append(state)
         x = self._drop("output", 0, x, source)
         after = tuple(torch.cat(parts) for parts in zip(*last, strict=True))
@@ -86,14 +85,14 @@ class _Recurrent(nn.RNNBase):
     ) -> tuple[Tensor, State]:
         if entering is None and not any(self._acts(name) for name in Factors._fields):
             return self._fused(layer, x, state, lengths)
+        ends = None if lengths is None else lengths.to(x.device)
         runs = []
         for direction in range(self._directions):
             own = tuple(part[direction] for part in state)
             factors = self._factors(f"{layer}.{direction}", x, source)
             weights = self._weights(layer * self._directions + direction)
-            runs.append(
-                recur(STEPS[self.mode], x, own, entering, factors, weights, lengths, reverse=direction == 1)
-            )
+            step, reverse = STEPS[self.mode], direction == 1
+            runs.append(recur(step, x, own, entering, factors, weights, ends, reverse))
         states = zip(*(last for _, last in runs), strict=True)
         return torch.cat([y for y, _ in runs], -1), tuple(torch.stack(parts) for parts in states)
 
@@ -104,7 +103,7 @@ class _Recurrent(nn.RNNBase):
         if lengths is None:
             y, *last = kernel(x, _told(state), *how, True)  # type: ignore[operator]  # it is untyped
             return y, tuple(last)
-        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         _, sizes, order, back = packed
         assert order is not None  # it was asked to sort
         assert back is not None
@@ -205,7 +204,10 @@ class DropLSTM(_Recurrent, nn.LSTM):
 
     Arguments, outputs, states and names of weights are those of `torch.nn.LSTM`: state_dicts load both ways,
     unless a site follows a schedule, whose step is kept too. `dropout` is torch's, fresh at each step between
-    layers. Presets of papers are keyword arguments, e.g. `**gal_dropout(0.3)`.
+    layers; it becomes the site "between". Presets of papers are keyword arguments, e.g. `**gal_dropout(0.3)`.
+
+    Noise at "input", "between" and "output" leaves each layer to torch's fused kernel; noise at the other
+    sites takes a loop over the steps while it acts.
 
     Args:
         input_size: features a step.

@@ -62,7 +62,7 @@ def write(x: Tensor, input: Any, batch_first: bool) -> Any:
     _, sizes, order, back = input
     rows = x if order is None else x.index_select(0, order)
     # How many sequences are longer than each step is what `sizes` says; these are their lengths, sorted.
-    lengths = (sizes > torch.arange(int(sizes[0]))[:, None]).sum(1)
+    lengths = (sizes > torch.arange(int(sizes[0]), device=sizes.device)[:, None]).sum(1)
     data = pack_padded_sequence(rows, lengths, batch_first=True).data
     return PackedSequence(data, sizes, order, back)
 
