@@ -34,7 +34,11 @@ def test_an_old_name_finds_the_method_and_is_explained() -> None:
 
 
 def test_filters_are_joined_by_and() -> None:
-    assert run("--site", "activation", "--field", "text", "--year", ">=2016") == ["locked_dropout"]
+    assert run("--site", "activation", "--field", "text", "--year", ">=2016") == [
+        name
+        for name, method in catalogue().items()
+        if method.site == "activation" and "text" in method.fields and method.paper.year >= 2016
+    ]
     assert run("--site", "head", "--field", "tabular") == []
 
 

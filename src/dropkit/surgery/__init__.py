@@ -1,5 +1,9 @@
-"""Changes to a model that exists already: each returns a new model and a list of what changed."""
+"""Changes to a model that exists already: each returns a new model and a list of what changed.
 
+`inject` alone works in place, and is undone.
+"""
+
+from dropkit.surgery.injection import Injection, inject
 from dropkit.surgery.scale import Rescaled, bake_scale, convert_scale
 
-__all__ = ["Rescaled", "bake_scale", "convert_scale"]
+__all__ = ["Injection", "Rescaled", "bake_scale", "convert_scale", "inject"]

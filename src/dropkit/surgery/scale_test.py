@@ -15,6 +15,7 @@ from dropkit.surgery import Rescaled, bake_scale, convert_scale
 from dropkit.torch import (
     AlphaDropout,
     Drop,
+    DropLSTM,
     Dropout,
     Dropout2d,
     DropPath,
@@ -336,3 +337,22 @@ def test_nothing_is_changed_in_place_where_one_layer_is_refused() -> None:
         convert_scale(model, "eval", inplace=True)
     assert repr(model) == shown
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+
+
+def test_a_recurrent_network_with_sites_is_one_step_of_the_graph() -> None:
+    model = Recurrent()
+    _, changed = convert_scale(model, "eval", only=["drop"])
+    assert [change.layer for change in changed] == ["drop"]
+    with pytest.raises(DropkitError, match=r"model calls 'lstm\.sites\.state' in its forward pass"):
+        convert_scale(model, "eval")
+
+
+class Recurrent(nn.Module):
+    """Dropout inside of a recurrent network, which cannot move into weights, and behind it, which can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.drop, self.head = DropLSTM(4, 5, state=0.3), Dropout(0.5), nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.head(self.drop(self.lstm(x)[0]))

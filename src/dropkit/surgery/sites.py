@@ -19,7 +19,7 @@ from dropkit.core.method import Method
 from dropkit.surgery.activation import is_activation
 from dropkit.surgery.trace import trace, twin
 
-__all__ = ["Place", "Site", "find_sites", "fits", "put"]
+__all__ = ["Place", "Site", "find_sites", "fits", "put", "take_out"]
 
 _SUMS = (operator.add, operator.iadd, torch.add)
 
@@ -130,6 +130,37 @@ def put(model: nn.Module, name: str, layer: nn.Module) -> None:
         raise DropkitError("name", "is that of no container", name, "name the last module in it")
     modules[name].add_module(_CHILD, layer)
     modules[name].register_forward_hook(_drop_output)
+
+
+def take_out(model: nn.Module, name: str) -> nn.Module:
+    """Take the layer behind a module away again and return it: the model is as it was before `put`.
+
+    Args:
+        model: the model, or a copy of it.
+        name: of the module.
+
+    Raises:
+        DropkitError: no layer was put there.
+
+    >>> from dropkit.torch import Dropout
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> put(model, "1", Dropout(0.5))
+    >>> take_out(model, "1")
+    Dropout(p=0.5, inplace=False)
+    >>> model[1]
+    ReLU()
+    """
+    held = {name: module for name, module in model.named_modules() if _CHILD in module._modules}
+    if name not in held:
+        rule = "is that of a module with a layer behind it"
+        raise DropkitError("name", rule, name, suggest(name, held, "none has one"))
+    layer: nn.Module = held[name].get_submodule(_CHILD)
+    delattr(held[name], _CHILD)
+    # By the function and not by a handle: a copy of the model has the hook, and no handle for it.
+    hooks = held[name]._forward_hooks
+    for number in [number for number, hook in hooks.items() if hook is _drop_output]:
+        del hooks[number]
+    return layer
 
 
 _CHILD = "dropkit_drop"

@@ -1,3 +1,4 @@
+import copy
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from dropkit.core.check import DropkitError
 from dropkit.methods import catalogue
-from dropkit.surgery.sites import Site, find_sites, fits, put
+from dropkit.surgery.sites import Site, find_sites, fits, put, take_out
 from dropkit.torch import Dropout, DropPath
 
 
@@ -115,7 +116,8 @@ def test_the_model_is_left_as_it_was() -> None:
     ],
 )
 def test_methods_fit_by_place_axes_and_noise(site: Site, methods: set[str]) -> None:
-    assert {name for name, method in catalogue().items() if fits(method, site)} == methods
+    studied = {name for name, method in catalogue().items() if method.study and fits(method, site)}
+    assert studied == methods
 
 
 def test_what_is_put_acts_in_training_and_goes_where_the_model_goes() -> None:
@@ -160,6 +162,27 @@ class Positions(nn.Module):
 
     def forward(self, ids: Tensor) -> Any:
         return self.head((self.words(ids.clone()) + self.places(torch.arange(ids.shape[1]))).mean(1))
+
+
+def test_what_was_put_is_taken_out_without_a_trace_also_from_a_copy() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    seen: list[Any] = []
+    model[1].register_forward_hook(lambda *_: seen.append(1))
+    before = repr(model)
+    put(model, "1", layer := Dropout(1.0))
+    for each in (copy.deepcopy(model), model):
+        taken = take_out(each, "1")
+        assert repr(each) == before
+        x = torch.ones(3, 4)
+        assert torch.equal(each(x), each.eval()(x))
+        assert len(each[1]._forward_hooks) == 1
+    assert taken is layer
+    assert seen
+
+
+def test_nothing_is_taken_out_where_nothing_was_put() -> None:
+    with pytest.raises(DropkitError, match=r"name is that of a module with a layer behind it, got '1'"):
+        take_out(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), "1")
 
 
 def test_a_token_is_what_an_embedding_gives_for_the_input_alone() -> None:

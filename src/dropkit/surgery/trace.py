@@ -34,7 +34,8 @@ class _Tracer(fx.Tracer):
         self.coarse = coarse
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        if isinstance(m, Stochastic) or super().is_leaf_module(m, module_qualified_name):
+        # A recurrent network is one step of the graph, torch's own or one with sites for dropout.
+        if isinstance(m, Stochastic | nn.RNNBase) or super().is_leaf_module(m, module_qualified_name):
             return True
         return self.coarse and not any(isinstance(part, Stochastic | _DropoutNd) for part in m.modules())
 

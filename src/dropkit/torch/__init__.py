@@ -27,7 +27,10 @@ from dropkit.torch.layers import (
 )
 from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.multihead import MultiheadAttention
+from dropkit.torch.methods.consistent_dropout import ConsistentDropout
+from dropkit.torch.methods.masksembles import Masksembles
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
+from dropkit.torch.recurrent import DropGRU, DropLSTM, DropRNN
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.skip import SkipBranch, Thinned
 from dropkit.torch.stochastic import Stochastic
@@ -37,9 +40,13 @@ from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
 __all__ = [
     "AlphaDropout",
     "Attention",
+    "ConsistentDropout",
     "Drop",
     "DropBlock2d",
+    "DropGRU",
+    "DropLSTM",
     "DropPath",
+    "DropRNN",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -52,6 +59,7 @@ __all__ = [
     "Layer",
     "LockedDropout",
     "MultiheadAttention",
+    "Masksembles",
     "PenaltyHook",
     "SkipBranch",
     "SpatialDropout",
