@@ -10,6 +10,7 @@ from dropkit.torch.layer import Drop, Layer
 from dropkit.torch.layers import (
     AlphaDropout,
     DropBlock2d,
+    DropBlock3d,
     Dropout,
     Dropout1d,
     Dropout2d,
@@ -35,6 +36,7 @@ __all__ = [
     "AlphaDropout",
     "Drop",
     "DropBlock2d",
+    "DropBlock3d",
     "DropPath",
     "Dropout",
     "Dropout1d",
