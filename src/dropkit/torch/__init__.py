@@ -26,6 +26,8 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.methods.shake_drop import ShakeDrop
+from dropkit.torch.methods.shake_shake import ShakeShake
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
@@ -50,6 +52,8 @@ __all__ = [
     "Layer",
     "LockedDropout",
     "PenaltyHook",
+    "ShakeDrop",
+    "ShakeShake",
     "SpatialDropout",
     "Stepper",
     "Stochastic",
