@@ -1,4 +1,4 @@
-"""Boxes on a grid: where one begins, and which places it covers.
+"""Boxes on a grid: where one begins, which places it covers, and a grid that is cut into tiles.
 
 Whole numbers alone, written with operators, so that every framework cuts the very same boxes.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["box", "pick", "span"]
+__all__ = ["box", "mosaic", "pick", "span", "tiles"]
 
 
 def pick(u: Any, n: Any) -> Any:
@@ -43,6 +43,31 @@ def box(rows: Any, columns: Any) -> Any:
     [[True, True], [False, False]]
     """
     return rows[..., :, None] & columns[..., None, :]
+
+
+def tiles(x: Any, side: int) -> Any:
+    """Cut the last two axes into squares: (..., height, width) to (..., rows, columns, side * side).
+
+    >>> import numpy
+    >>> tiles(numpy.arange(8).reshape(2, 4), 2).tolist()
+    [[[0, 1, 4, 5], [2, 3, 6, 7]]]
+    """
+    *others, height, width = x.shape
+    cut = x.reshape(*others, height // side, side, width // side, side).swapaxes(-3, -2)
+    return cut.reshape(*others, height // side, width // side, side * side)
+
+
+def mosaic(tiled: Any, side: int) -> Any:
+    """Put tiles together again.
+
+    >>> import numpy
+    >>> x = numpy.arange(24).reshape(4, 6)
+    >>> bool((mosaic(tiles(x, 2), 2) == x).all())
+    True
+    """
+    *others, rows, columns, _ = tiled.shape
+    cut = tiled.reshape(*others, rows, columns, side, side).swapaxes(-3, -2)
+    return cut.reshape(*others, rows * side, columns * side)
 
 
 def _last(length: Any) -> Any:

@@ -26,8 +26,10 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.methods.max_pooling_dropout import MaxPoolingDropout
 from dropkit.torch.methods.shake_drop import ShakeDrop
 from dropkit.torch.methods.shake_shake import ShakeShake
+from dropkit.torch.methods.stochastic_pooling import StochasticPooling
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
@@ -51,12 +53,14 @@ __all__ = [
     "InputDropout",
     "Layer",
     "LockedDropout",
+    "MaxPoolingDropout",
     "PenaltyHook",
     "ShakeDrop",
     "ShakeShake",
     "SpatialDropout",
     "Stepper",
     "Stochastic",
+    "StochasticPooling",
     "TokenDropout",
     "UniformDropout",
     "Zoneout",
