@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from dropkit.core.check import DropkitError, Interval, OneOf, check_each
+from dropkit.core.check import Interval, OneOf
 from dropkit.core.key import Key
 from dropkit.core.method import Array, Example, Method, Paper
 from dropkit.core.reference import draws, unit
 
-__all__ = ["COINS", "METHOD", "PER", "STRENGTHS", "between", "expected", "factor", "span_of"]
+__all__ = ["COINS", "FACTOR", "METHOD", "PER", "STRENGTHS", "between", "expected", "factor"]
 
 COINS = {"sample": "b ... -> b", "batch": "... ->", "channel": "b ... -> b", "element": "b ... -> b"}
 """Who shares the coin that says whether a branch is shaken."""
@@ -21,7 +21,7 @@ STRENGTHS = {"sample": "b ... -> b", "batch": "... ->", "channel": "b c ... -> b
 
 PER = OneOf(tuple(COINS))
 
-_FACTOR = Interval(-1e6, 1e6, "give a range of factors, e.g. (-1.0, 1.0)")
+FACTOR = Interval(-1e6, 1e6, "give a range of factors, e.g. (-1.0, 1.0)")
 _SHAPE, _RATE, _RANGE = (16, 8), 0.5, (-1.0, 1.0)
 
 
@@ -52,18 +52,6 @@ def expected(rate: float, low: float, high: float) -> float:
     (0.5, 0.75)
     """
     return (1 - rate) + rate * (low + high) / 2
-
-
-def span_of(argument: str, pair: Any) -> tuple[float, float]:
-    """Return a range of factors, (low, high) with low <= high.
-
-    >>> span_of("alpha", (-1, 1))
-    (-1.0, 1.0)
-    """
-    numbers = check_each(argument, pair, _FACTOR)
-    if len(numbers) != 2 or numbers[0] > numbers[1]:
-        raise DropkitError(argument, "is (low, high) with low <= high", pair, "write e.g. (-1.0, 1.0)")
-    return numbers[0], numbers[1]
 
 
 def _sketch(key: Key) -> Array:

@@ -3,8 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from dropkit.core.check import DropkitError
-from dropkit.methods.shake_drop import METHOD, between, expected, factor, span_of
+from dropkit.methods.shake_drop import METHOD, between, expected, factor
 
 
 def test_the_factor_is_the_papers_formula_for_both_sides_of_the_coin() -> None:
@@ -28,9 +27,3 @@ def test_the_picture_shakes_some_samples_whole_and_leaves_the_others() -> None:
     assert (drawn == drawn[:, :1]).all()
     assert 0 < (drawn == 1).mean() < 1
     assert drawn.min() < 0
-
-
-@pytest.mark.parametrize("pair", [(1, -1), (0,), (0, 1, 2), 1.0, "01", (0, float("nan")), (None, 1)])
-def test_what_is_no_range_is_refused(pair: object) -> None:
-    with pytest.raises(DropkitError, match="alpha"):
-        span_of("alpha", pair)

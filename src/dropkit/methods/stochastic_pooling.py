@@ -82,8 +82,8 @@ METHOD = Method(
     "on ImageNet found it behind max-pooling for that reason.",
     sketch=_sketch,
     evidence="The abstract reports the best results of its time on four image data sets without data "
-    "augmentation. A public comparison of pooling layers in an AlexNet on ImageNet at 128 pixels gives 43.8 % "
-    "accuracy against 47.0 % of max-pooling, and calls it underfitting.",
+    "augmentation. A public comparison of pooling layers in an AlexNet on ImageNet at 128 pixels gives "
+    "43.8 % accuracy against 47.0 % of max-pooling, and calls it underfitting.",
     example=Example(
         shape=_SHAPE,
         axes="b c h w",

@@ -26,7 +26,10 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.methods.cutout import Cutout
+from dropkit.torch.methods.hide_and_seek import HideAndSeek
 from dropkit.torch.methods.max_pooling_dropout import MaxPoolingDropout
+from dropkit.torch.methods.random_erasing import RandomErasing
 from dropkit.torch.methods.shake_drop import ShakeDrop
 from dropkit.torch.methods.shake_shake import ShakeShake
 from dropkit.torch.methods.stochastic_pooling import StochasticPooling
@@ -38,6 +41,7 @@ from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
 
 __all__ = [
     "AlphaDropout",
+    "Cutout",
     "Drop",
     "DropBlock2d",
     "DropBlock3d",
@@ -50,11 +54,13 @@ __all__ = [
     "FeatureAlphaDropout",
     "GaussianDropout",
     "HeadDropout",
+    "HideAndSeek",
     "InputDropout",
     "Layer",
     "LockedDropout",
     "MaxPoolingDropout",
     "PenaltyHook",
+    "RandomErasing",
     "ShakeDrop",
     "ShakeShake",
     "SpatialDropout",

@@ -6,9 +6,9 @@ from typing import Any, Literal, Unpack
 
 import torch
 
-from dropkit.core.check import RATE
+from dropkit.core.check import RATE, check_span
 from dropkit.core.rate import threshold
-from dropkit.methods.shake_drop import COINS, PER, STRENGTHS, between, expected, factor, span_of
+from dropkit.methods.shake_drop import COINS, FACTOR, PER, STRENGTHS, between, expected, factor
 from dropkit.torch.check import check_tensor
 from dropkit.torch.draws import fold, unit, words
 from dropkit.torch.functional import Source
@@ -55,7 +55,7 @@ class ShakeDrop(Stochastic):
     ) -> None:
         super().__init__()
         self.p = RATE.check("p", rate_of(p))
-        self.alpha, self.beta = span_of("alpha", alpha), span_of("beta", beta)
+        self.alpha, self.beta = check_span("alpha", alpha, FACTOR), check_span("beta", beta, FACTOR)
         self.per = PER.check("per", per)
 
     @property
