@@ -32,6 +32,7 @@ from dropkit.torch.methods.max_pooling_dropout import MaxPoolingDropout
 from dropkit.torch.methods.random_erasing import RandomErasing
 from dropkit.torch.methods.shake_drop import ShakeDrop
 from dropkit.torch.methods.shake_shake import ShakeShake
+from dropkit.torch.methods.spec_augment import SpecAugment
 from dropkit.torch.methods.stochastic_pooling import StochasticPooling
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
@@ -64,6 +65,7 @@ __all__ = [
     "ShakeDrop",
     "ShakeShake",
     "SpatialDropout",
+    "SpecAugment",
     "Stepper",
     "Stochastic",
     "StochasticPooling",
