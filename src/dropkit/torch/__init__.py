@@ -33,7 +33,9 @@ from dropkit.torch.methods.random_erasing import RandomErasing
 from dropkit.torch.methods.shake_drop import ShakeDrop
 from dropkit.torch.methods.shake_shake import ShakeShake
 from dropkit.torch.methods.spec_augment import SpecAugment
+from dropkit.torch.methods.spectral_dropout import SpectralDropout
 from dropkit.torch.methods.stochastic_pooling import StochasticPooling
+from dropkit.torch.methods.weighted_channel_dropout import WeightedChannelDropout
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
@@ -66,11 +68,13 @@ __all__ = [
     "ShakeShake",
     "SpatialDropout",
     "SpecAugment",
+    "SpectralDropout",
     "Stepper",
     "Stochastic",
     "StochasticPooling",
     "TokenDropout",
     "UniformDropout",
+    "WeightedChannelDropout",
     "Zoneout",
     "functional",
     "max_norm_",
