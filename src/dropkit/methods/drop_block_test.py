@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,7 +87,8 @@ MAPS = [
 def test_the_rate_that_is_asked_is_the_rate_of_every_entry(
     shape: tuple[int, ...], sides: tuple[int, ...], rate: float
 ) -> None:
-    drop: Drop = (drop_block if len(shape) == 2 else drop_block_3d)(rate, sides)
+    describe: Any = drop_block if len(shape) == 2 else drop_block_3d
+    drop = describe(rate, sides)
     seed = rates.threshold(rates.root(rate, math.prod(sides), np), np) / 2**32
     happens = 1 - (1 - seed) ** seeds_over(drop, shape, sides)
     # A seed's rate is kept to 2**-33, and so many seeds reach an entry.

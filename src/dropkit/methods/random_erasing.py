@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,13 @@ from dropkit.core.method import Array, Example, Method, Paper
 from dropkit.core.rate import threshold
 from dropkit.core.reference import draws, unit
 
-__all__ = ["ATTEMPTS", "METHOD", "erased", "first", "sides"]
+__all__ = ["ATTEMPTS", "METHOD", "NUMBERS", "WORDS", "erased", "first", "sides"]
 
 ATTEMPTS = 10
 """How often a rectangle is drawn that does not fit before the image is left as it is."""
+
+NUMBERS, WORDS = ("area", "aspect"), ("row", "column", "coin")
+"""What is drawn: uniform numbers for each attempt, and words for each image."""
 
 _SHAPE, _RATE = (4, 1, 16, 24), 0.5
 _AREA, _ASPECT = (0.02, 0.4), (0.3, 1 / 0.3)
@@ -55,33 +59,43 @@ def first(fits: Any, values: Any) -> Any:
     return (values * earliest).sum(-1)
 
 
-def erased(tall: Any, wide: Any, rows: Any, columns: Any, shape: tuple[int, int], coin: Any, xp: Any) -> Any:
+def erased(
+    drawn: Mapping[str, Any],
+    shape: tuple[int, int],
+    share: tuple[float, float],
+    ratio: tuple[float, float],
+    rate: float,
+    xp: Any,
+) -> Any:
     """Return which places of each image are erased: bool, (batch, height, width).
 
     A rectangle fits where both sides are smaller than those of the image, as in the authors' code; the first
     one of the attempts that fits is taken.
 
     Args:
-        tall: heights of the rectangles, whole numbers, (batch, attempts).
-        wide: their widths.
-        rows: a draw below 2**32 for the upper border, (batch,).
-        columns: the same for the left border.
+        drawn: uniform numbers in (0, 1) for `"area"` and `"aspect"`, (batch, attempts); draws below 2**32 for
+            `"row"`, `"column"` and `"coin"`, (batch,).
         shape: (height, width) of the images.
-        coin: whether an image is erased at all, (batch,).
+        share: the least and the largest share of the area.
+        ratio: the least and the largest quotient of height and width.
+        rate: the probability that an image is erased.
         xp: numpy or torch.
     """
+    found = sides(drawn["area"], drawn["aspect"], *shape, share, ratio)
+    tall, wide = (xp.asarray(xp.round(side), dtype=xp.int64) for side in found)
+    coin = drawn["coin"] < threshold(rate, xp)
     fits = (tall < shape[0]) & (wide < shape[1]) & coin[:, None]
     height, width = first(fits, tall), first(fits, wide)
-    top, left = pick(rows, shape[0] - height + 1), pick(columns, shape[1] - width + 1)
+    top = pick(drawn["row"], shape[0] - height + 1)
+    left = pick(drawn["column"], shape[1] - width + 1)
     return box(span(top, height, shape[0], xp), span(left, width, shape[1], xp))
 
 
 def _sketch(key: Key) -> Array:
-    batch, _, *shape = _SHAPE
-    numbers = (unit(key.fold(name), (batch, ATTEMPTS)) for name in ("area", "aspect"))
-    tall, wide = (np.round(side).astype(np.int64) for side in sides(*numbers, *shape, _AREA, _ASPECT))
-    rows, columns, coin = (draws(key.fold(name), (batch,)).u for name in ("row", "column", "coin"))
-    gone = erased(tall, wide, rows, columns, (shape[0], shape[1]), coin < threshold(_RATE, np), np)
+    batch, _, height, width = _SHAPE
+    drawn = {name: unit(key.fold(name), (batch, ATTEMPTS)) for name in NUMBERS}
+    drawn |= {name: draws(key.fold(name), (batch,)).u for name in WORDS}
+    gone = erased(drawn, (height, width), _AREA, _ASPECT, _RATE, np)
     return np.asarray(1.0 - gone[:, None])
 
 

@@ -19,12 +19,14 @@ def test_the_first_attempt_that_fits_is_taken() -> None:
     assert first(fits, np.arange(9).reshape(3, 3)).tolist() == [1, 3, 0]
 
 
-def rectangles(tall: int, wide: int, height: int, width: int, coin: bool = True) -> np.ndarray:
-    """What is erased for a grid of draws of the place, image by image."""
+def rectangles(tall: int, wide: int, height: int, width: int, rate: float = 1.0) -> np.ndarray:
+    """What is erased for a grid of draws of the place, image by image, where the sides are given."""
     steps = (2 * np.arange(60) + 1) * 2**32 // 120
     rows, columns = (side.flatten() for side in np.meshgrid(steps, steps, indexing="ij"))
-    size = np.full((3600, 1), tall), np.full((3600, 1), wide)
-    return np.asarray(erased(*size, rows, columns, (height, width), np.full(3600, coin), np))
+    half = np.full((3600, 1), 0.5)
+    drawn = {"area": half, "aspect": half, "row": rows, "column": columns, "coin": np.full(3600, 2**31)}
+    share, ratio = tall * wide / (height * width), tall / wide
+    return np.asarray(erased(drawn, (height, width), (share, share), (ratio, ratio), rate, np))
 
 
 def test_a_rectangle_lies_at_every_place_inside_equally_often() -> None:
@@ -42,7 +44,8 @@ def test_what_does_not_fit_erases_nothing(tall: int, wide: int) -> None:
 
 
 def test_an_image_is_left_alone_where_its_coin_says_so() -> None:
-    assert not rectangles(3, 2, 5, 6, coin=False).any()
+    assert not rectangles(3, 2, 5, 6, rate=0.5).any()
+    assert rectangles(3, 2, 5, 6, rate=0.51).any()
 
 
 def test_the_picture_has_one_rectangle_in_some_images() -> None:

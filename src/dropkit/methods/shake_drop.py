@@ -36,7 +36,7 @@ def factor(shaken: Any, strength: Any, xp: Any) -> Any:
     return xp.where(shaken, strength, 1.0)
 
 
-def between(u: Any, low: float, high: float) -> Any:
+def between(u: Any, low: Any, high: Any) -> Any:
     """Return uniform numbers in (low, high) from such in (0, 1).
 
     >>> between(0.25, -1.0, 1.0)

@@ -64,8 +64,8 @@ METHOD = Method(
     summary="Keeps a fixed share of the channels of each sample, drawn in proportion to their activation, so "
     "that quiet channels fall more often than active ones.",
     formula="score_i = mean of channel i; r_i ~ U(0, 1); the (1 - rate) C channels of the largest "
-    "r_i^(1 / score_i) are kept; y = alpha x where kept and a coin spares it, with alpha = sum of all scores / "
-    "sum of the kept ones; evaluation: x",
+    "r_i^(1 / score_i) are kept; y = alpha x where kept and a coin spares it, with alpha = sum of all "
+    "scores / sum of the kept ones; evaluation: x",
     paper=Paper(
         title="Weighted Channel Dropout for Regularization of Deep Convolutional Neural Network",
         authors=("Hou, Saihui", "Wang, Zilei"),

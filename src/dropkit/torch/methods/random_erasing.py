@@ -7,8 +7,7 @@ from typing import Literal
 import torch
 
 from dropkit.core.check import RATE, Interval, OneOf, check_span
-from dropkit.core.rate import threshold
-from dropkit.methods.random_erasing import ATTEMPTS, erased, sides
+from dropkit.methods.random_erasing import ATTEMPTS, NUMBERS, WORDS, erased
 from dropkit.torch.draws import fold, normal, unit, words
 from dropkit.torch.fill import Fill, ImageMask
 from dropkit.torch.functional import Source
@@ -67,14 +66,9 @@ class RandomErasing(ImageMask):
     def gone(self, input: Tensor, source: Source) -> Tensor:
         """Return which places are erased: bool, (batch, height, width)."""
         batch, _, height, width = input.shape
-        area, aspect = (unit(input, (batch, ATTEMPTS), **fold(name, source)) for name in ("area", "aspect"))
-        found = sides(area, aspect, height, width, self.area, self.ratio)
-        tall, wide = (side.round().to(torch.int64) for side in found)
-        rows, columns, coin = (
-            words(input, (batch,), **fold(name, source)) for name in ("row", "column", "coin")
-        )
-        chosen = coin < threshold(self.p, torch)
-        gone: Tensor = erased(tall, wide, rows, columns, (height, width), chosen, torch)
+        drawn = {name: unit(input, (batch, ATTEMPTS), **fold(name, source)) for name in NUMBERS}
+        drawn |= {name: words(input, (batch,), **fold(name, source)) for name in WORDS}
+        gone: Tensor = erased(drawn, (height, width), self.area, self.ratio, self.p, torch)
         return gone
 
     def paint(self, input: Tensor, gone: Tensor, source: Source) -> Tensor:

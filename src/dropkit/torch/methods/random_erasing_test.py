@@ -10,9 +10,8 @@ import torch
 import dropkit
 from dropkit.core.check import RATE, DropkitError
 from dropkit.core.key import Key
-from dropkit.core.rate import threshold
 from dropkit.core.reference import draws, unit
-from dropkit.methods.random_erasing import ATTEMPTS, erased, sides
+from dropkit.methods.random_erasing import ATTEMPTS, NUMBERS, WORDS, erased
 from dropkit.torch import RandomErasing
 from dropkit.torch.draws import normal
 from dropkit.torch.draws import unit as uniform
@@ -26,11 +25,9 @@ AREA, RATIO = (0.02, 0.4), (0.3, 1 / 0.3)
 def gone(rate: float = 0.5) -> torch.Tensor:
     """What is erased by the law on NumPy."""
     batch, _, height, width = SHAPE
-    numbers = (unit(KEY.fold(name), (batch, ATTEMPTS)) for name in ("area", "aspect"))
-    found = sides(*numbers, height, width, AREA, RATIO)
-    tall, wide = (np.round(side).astype(np.int64) for side in found)
-    rows, columns, coin = (draws(KEY.fold(name), (batch,)).u for name in ("row", "column", "coin"))
-    mask = erased(tall, wide, rows, columns, (height, width), coin < threshold(rate, np), np)
+    drawn = {name: unit(KEY.fold(name), (batch, ATTEMPTS)) for name in NUMBERS}
+    drawn |= {name: draws(KEY.fold(name), (batch,)).u for name in WORDS}
+    mask = erased(drawn, (height, width), AREA, RATIO, rate, np)
     return torch.from_numpy(mask)[:, None].expand(SHAPE)
 
 

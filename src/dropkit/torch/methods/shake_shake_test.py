@@ -113,7 +113,7 @@ def test_without_a_share_to_draw_there_is_nothing_for_mc() -> None:
         (lambda: ShakeShake()(FIRST, SECOND[:2]), r"second is like first, \(4, 3, 2\)"),
         (lambda: ShakeShake()(FIRST, SECOND.double()), "second is like first"),
         (lambda: ShakeShake()(FIRST, SECOND.long()), "second has a real floating type"),
-        (lambda: ShakeShake()(FIRST, 3), "second is a torch tensor"),  # type: ignore[arg-type]  # the point
+        (lambda: ShakeShake()(FIRST, 3), "second is a torch tensor"),
     ],
 )
 def test_bad_input_is_refused_by_name(build: Any, message: str) -> None:

@@ -115,19 +115,25 @@ class SpecAugment(Stochastic):
 
     def _gone(self, input: Tensor, valid: Tensor, source: Source) -> Tensor:
         """Return which entries are masked, in a shape that broadcasts to the input."""
-        frequencies, frames = input.shape[-2:] if self.freq_first else input.shape[-2:][::-1]
-        batch = input.shape[0]
-        gone = torch.zeros((batch, 1, 1), dtype=torch.bool, device=input.device)
+        frames, frequencies = input.shape[-2:][::-1] if self.freq_first else input.shape[-2:]
+        gone = torch.zeros((input.shape[0], 1, 1), dtype=torch.bool, device=input.device)
         if self._bands:
-            widest = min(self.freq_width, frequencies)
-            drawn = self._drawn("frequency", self.freq_masks, input, source)
-            gone = gone | covered(*drawn, widest, frequencies, frequencies, torch)[:, None, :]
+            gone = gone | self._banded(input, frequencies, source)[:, None, :]
         if self._stretches:
-            drawn = self._drawn("time", self.time_masks, input, source)
-            widest, count = self._widest(valid), self._count(valid)
-            gone = gone | covered(*drawn, widest, valid, frames, torch, count)[:, :, None]
-        gone = gone.mT if self.freq_first else gone
-        return gone.reshape(batch, *(1,) * (input.dim() - 3), *gone.shape[1:])
+            gone = gone | self._stretched(input, frames, valid, source)[:, :, None]
+        return _inserted(gone.mT if self.freq_first else gone, input)
+
+    def _banded(self, input: Tensor, frequencies: int, source: Source) -> Tensor:
+        lengths, starts = self._drawn("frequency", self.freq_masks, input, source)
+        widest = min(self.freq_width, frequencies)
+        bands: Tensor = covered(lengths, starts, widest, frequencies, frequencies, torch)
+        return bands
+
+    def _stretched(self, input: Tensor, frames: int, valid: Tensor, source: Source) -> Tensor:
+        lengths, starts = self._drawn("time", self.time_masks, input, source)
+        widest = self._widest(valid)
+        stretches: Tensor = covered(lengths, starts, widest, valid, frames, torch, self._count(valid))
+        return stretches
 
     def _drawn(self, axis: str, masks: int, input: Tensor, source: Source) -> tuple[Tensor, ...]:
         shape = (input.shape[0], masks)
@@ -151,7 +157,7 @@ class SpecAugment(Stochastic):
             return wide.mean(others, keepdim=True).to(input.dtype)
         inside = torch.arange(frames, device=input.device) < _valid(lengths, frames, input)
         inside = inside[:, None, :] if self.freq_first else inside[:, :, None]
-        inside = inside.reshape(len(inside), *(1,) * (input.dim() - 3), *inside.shape[1:]).expand_as(input)
+        inside = _inserted(inside, input).expand_as(input)
         total = torch.where(inside, wide, 0.0).sum(others, keepdim=True)
         return (total / inside.sum(others, keepdim=True).clip(min=1)).to(input.dtype)
 
@@ -159,6 +165,11 @@ class SpecAugment(Stochastic):
         """Show the masks."""
         names = "freq_masks", "freq_width", "time_masks", "time_width", "time_share", "masks_per_frame"
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in (*names, "fill", "freq_first"))
+
+
+def _inserted(mask: Tensor, like: Tensor) -> Tensor:
+    """Return a mask (batch, a, b) with axes of 1 where `like` has more."""
+    return mask.reshape(mask.shape[0], *(1,) * (like.dim() - 3), *mask.shape[1:])
 
 
 def _valid(lengths: Tensor | None, frames: int, like: Tensor) -> Tensor:

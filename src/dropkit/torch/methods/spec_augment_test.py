@@ -169,7 +169,7 @@ def test_a_wrong_share_is_refused(share: Any) -> None:
         (lambda: SpecAugment()(X[0]), "input has at least 3 axes"),
         (lambda: SpecAugment()(X, LENGTHS[:3]), "lengths has one number for each of the 8 samples"),
         (lambda: SpecAugment()(X, LENGTHS.float()), "lengths are whole numbers, got torch.float32"),
-        (lambda: SpecAugment()(X, 3), "lengths must be a Tensor"),  # type: ignore[arg-type]  # the point
+        (lambda: SpecAugment()(X, 3), "lengths must be a Tensor"),
     ],
 )
 def test_bad_input_is_refused_by_name(build: Any, message: str) -> None:

@@ -89,7 +89,7 @@ class SpectralDropout(Stochastic):
         for dim, matrix in zip(self.dims, matrices, strict=True):
             coefficients = along(coefficients, matrix, dim, torch)
         coin = below(input, self.p, **self.source(source))
-        y = pruned(coefficients, coin, self.threshold, self.p, self.weak, torch)
+        y: Tensor = pruned(coefficients, coin, self.threshold, self.p, self.weak, torch)
         for dim, matrix in zip(self.dims, matrices, strict=True):
             y = along(y, matrix.T, dim, torch)
         return y.to(input.dtype)

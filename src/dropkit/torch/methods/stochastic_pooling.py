@@ -57,7 +57,8 @@ class StochasticPooling(Pooling):
         regions = self.regions(input)
         if not self.drawing:
             wide = widen(regions)
-            return (wide.clip(0) * shares(wide)).sum(-1).to(input.dtype)
+            mean: Tensor = (wide.clip(0) * shares(wide)).sum(-1)
+            return mean.to(input.dtype)
         u = unit(input, regions.shape[:-1], **self.source(source))
         return _passed(regions, chosen(widen(regions.detach()), u))
 
