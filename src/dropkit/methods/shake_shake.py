@@ -84,7 +84,7 @@ METHOD = Method(
     sketch=_sketch,
     evidence="The author's readme gives CIFAR-10 error rates of a 26 2x64d network: 3.63 % with even shares, "
     "2.99 % with shares a batch, 2.82 % with shares an image. The abstract reports 2.86 % on CIFAR-10 and "
-    "15.85 % on CIFAR-100 for the largest networks.",
+    "15.85 % on CIFAR-100.",
     example=Example(
         shape=_SHAPE,
         axes="b branch d",

@@ -92,7 +92,7 @@ METHOD = Method(
     "channels are all needed; networks with few channels.",
     sketch=_sketch,
     evidence="The abstract reports consistent improvements over the baselines with VGGNet-16, ResNet-101 and "
-    "Inception-V3 on several small data sets.",
+    "Inception-V3 on multiple data sets.",
     example=Example(
         shape=_SHAPE,
         axes="b c",
@@ -104,10 +104,7 @@ METHOD = Method(
         },
     ),
     aliases=("wcd",),
-    old_names={
-        "wrs_ratio": "the share of the channels that the selection keeps, 1 - rate",
-        "q": "the probability that the coin spares a selected channel, 1 - extra_p",
-    },
+    old_names={"wrs_ratio": "in public code the share of the channels that the selection keeps, 1 - rate"},
     layers={"torch": "WeightedChannelDropout"},
     waived={
         "rate": "Hou and Wang 2019, weighted random selection: a channel falls by its activation",

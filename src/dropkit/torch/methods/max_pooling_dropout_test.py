@@ -31,6 +31,13 @@ def test_each_region_passes_what_the_law_says() -> None:
     assert (y == 0).any()
 
 
+def test_units_below_zero_are_compared_as_they_are() -> None:
+    x = X - 0.8
+    y = MaxPoolingDropout(0.5)(x, key=KEY)
+    assert np.array_equal(y.numpy(), strongest(tiles(x.numpy(), 2), tiles(gone(), 2)))
+    assert (y < 0).any()
+
+
 def test_overlapping_regions_lose_the_same_units() -> None:
     y = MaxPoolingDropout(0.5, 3, 1)(X, key=KEY).numpy()
     windows = (np.lib.stride_tricks.sliding_window_view(a, (3, 3), (2, 3)) for a in (X.numpy(), gone()))
