@@ -23,6 +23,7 @@ __all__ = [
     "check_each",
     "check_kind",
     "check_names",
+    "check_span",
     "is_real",
     "is_whole",
     "suggest",
@@ -180,6 +181,18 @@ def check_each(argument: str, values: Any, rule: Interval | Whole) -> tuple[Any,
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise DropkitError(argument, "must be a tuple of numbers", values, rule.mend)
     return tuple(rule.check(f"{argument}[{i}]", value) for i, value in enumerate(values))
+
+
+def check_span(argument: str, pair: Any, rule: Interval) -> tuple[float, float]:
+    """Return a pair of numbers (low, high) if both follow the rule and low <= high, or raise `DropkitError`.
+
+    >>> check_span("alpha", (0, 1), RATE)
+    (0.0, 1.0)
+    """
+    numbers = check_each(argument, pair, rule)
+    if len(numbers) != 2 or numbers[0] > numbers[1]:
+        raise DropkitError(argument, "is (low, high) with low <= high", pair, rule.mend)
+    return numbers[0], numbers[1]
 
 
 def check_names(argument: str, names: Any, known: Iterable[str]) -> list[str]:

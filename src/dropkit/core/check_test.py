@@ -1,4 +1,5 @@
 import fractions
+import math
 import pickle
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from dropkit.core.check import (
     Whole,
     check_each,
     check_kind,
+    check_span,
     suggest,
     try_import,
 )
@@ -145,3 +147,13 @@ def test_a_package_that_is_there_but_broken_speaks_for_itself(
 def test_a_number_too_large_for_a_float_is_refused_like_any_other() -> None:
     with pytest.raises(DropkitError, match="rate must be a number in"):
         RATE.check("rate", 10**400)
+
+
+@pytest.mark.parametrize("pair", [(1, 0), (0,), (0, 0.5, 1), 0.5, "01", (0, math.nan), (None, 1), (0, 2)])
+def test_what_is_no_span_is_refused(pair: object) -> None:
+    with pytest.raises(DropkitError, match=r"^alpha"):
+        check_span("alpha", pair, RATE)
+
+
+def test_a_span_may_be_one_point() -> None:
+    assert check_span("alpha", [0.5, 0.5], RATE) == (0.5, 0.5)

@@ -9,7 +9,7 @@ from dropkit.core.groups import Blocks
 from dropkit.core.method import Example, Method, Paper
 from dropkit.core.mode import Scale
 
-__all__ = ["METHOD", "drop_block"]
+__all__ = ["METHOD", "drop_block", "drop_block_3d"]
 
 
 def drop_block(
@@ -37,9 +37,29 @@ def drop_block(
     >>> drop_block(0.1, 3).groups.sides
     {'h': 3, 'w': 3}
     """
-    own = "b h w" if couple_channels else "b c h w"
-    blocks = Blocks(block_size, over="h w", pattern=f"b c h w -> {own}", published=published)
-    return Drop(rate, blocks, scale=scale)
+    return Drop(rate, _blocks(block_size, "h w", couple_channels, published), scale=scale)
+
+
+def drop_block_3d(
+    rate: Any,
+    block_size: int | tuple[int, int, int] = 7,
+    couple_channels: bool = False,
+    scale: Scale = "train",
+    published: bool = False,
+) -> Drop:
+    """Return DropBlock over the last three axes of a map `(batch, channels, depth, height, width)`.
+
+    Arguments as in `drop_block`, with a block of three sides.
+
+    >>> drop_block_3d(0.1, (2, 3, 3)).groups.sides
+    {'d': 2, 'h': 3, 'w': 3}
+    """
+    return Drop(rate, _blocks(block_size, "d h w", couple_channels, published), scale=scale)
+
+
+def _blocks(size: int | tuple[int, ...], over: str, couple_channels: bool, published: bool) -> Blocks:
+    own = f"b {over}" if couple_channels else f"b c {over}"
+    return Blocks(size, over=over, pattern=f"b c {over} -> {own}", published=published)
 
 
 METHOD = Method(
@@ -70,7 +90,7 @@ METHOD = Method(
     fields=("vision",),
     good_for="Convolutional networks that overfit although entry-wise dropout changes nothing: neighbours "
     "in a map say the same, and only a whole block takes information away. Start with a low rate and raise "
-    "it during training.",
+    "it during training. Volumes have DropBlock3d.",
     bad_for="Small maps (a block of 7 covers a 7 x 7 map whole), small models that underfit, dense layers.",
     describe=drop_block,
     example=Example(shape=(1, 1, 16, 32), axes="b c h w", arguments={"rate": 0.2, "block_size": 4}),

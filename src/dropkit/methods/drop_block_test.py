@@ -1,11 +1,15 @@
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 
 from dropkit.core import rate as rates
 from dropkit.core.address import Words
+from dropkit.core.drop import Drop
 from dropkit.core.groups import Draws, Groups
 from dropkit.core.reference import mask
-from dropkit.methods.drop_block import drop_block
+from dropkit.methods.drop_block import drop_block, drop_block_3d
 
 NEVER, ALWAYS = 2**32 - 1, 0
 
@@ -53,6 +57,42 @@ def test_corner_edge_and_centre_are_dropped_at_the_written_rate(
     height: int, width: int, sides: tuple[int, int]
 ) -> None:
     assert rate_by_place(height, width, sides, 0.3) == pytest.approx(np.full((height, width), 0.3), rel=1e-12)
+
+
+def seeds_over(drop: Drop, shape: tuple[int, ...], sides: tuple[int, ...]) -> np.ndarray:
+    """How many places of a seed drop each entry: every seed falls alone, one array of the batch for each."""
+    seeds = tuple(size + side - 1 for size, side in zip(shape, sides, strict=True))
+    u = np.full((math.prod(seeds), 1, *seeds), NEVER)
+    u.reshape(len(u), -1)[np.arange(len(u)), np.arange(len(u))] = ALWAYS
+    gone = drop.groups.decide(Chosen(drop.groups, (len(u), 1, *shape), u), 0.5)
+    return np.asarray(np.array(gone).sum((0, 1)))
+
+
+MAPS = [
+    pytest.param((14, 14), (7, 7), id="14 x 14, block 7"),
+    pytest.param((7, 7), (7, 7), id="7 x 7, block 7"),
+    pytest.param((28, 28), (7, 7), id="28 x 28, block 7"),
+    pytest.param((7, 7), (3, 3), id="7 x 7, block 3"),
+    pytest.param((14, 14), (4, 4), id="even block"),
+    pytest.param((6, 6), (7, 7), id="block = height + 1"),
+    pytest.param((3, 20), (5, 5), id="block taller than a long map"),
+    pytest.param((20, 3), (5, 5), id="block wider than a tall map"),
+    pytest.param((4, 5, 6), (2, 3, 4), id="three axes"),
+    pytest.param((3, 3, 3), (4, 4, 4), id="three axes, even block, depth + 1"),
+]
+
+
+@pytest.mark.parametrize(("shape", "sides"), MAPS)
+@pytest.mark.parametrize("rate", [0.01, 0.1, 0.3, 0.9])
+def test_the_rate_that_is_asked_is_the_rate_of_every_entry(
+    shape: tuple[int, ...], sides: tuple[int, ...], rate: float
+) -> None:
+    describe: Any = drop_block if len(shape) == 2 else drop_block_3d
+    drop = describe(rate, sides)
+    seed = rates.threshold(rates.root(rate, math.prod(sides), np), np) / 2**32
+    happens = 1 - (1 - seed) ** seeds_over(drop, shape, sides)
+    # A seed's rate is kept to 2**-33, and so many seeds reach an entry.
+    assert happens == pytest.approx(np.full(shape, rate), abs=math.prod(sides) * 2.0**-33)
 
 
 def decision(rate: float, side: int, shape: tuple[int, int], u: int, published: bool = False) -> np.ndarray:

@@ -11,6 +11,7 @@ from dropkit.torch.layer import Drop, Layer
 from dropkit.torch.layers import (
     AlphaDropout,
     DropBlock2d,
+    DropBlock3d,
     Dropout,
     Dropout1d,
     Dropout2d,
@@ -29,6 +30,16 @@ from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.multihead import MultiheadAttention
 from dropkit.torch.methods.consistent_dropout import ConsistentDropout
 from dropkit.torch.methods.masksembles import Masksembles
+from dropkit.torch.methods.cutout import Cutout
+from dropkit.torch.methods.hide_and_seek import HideAndSeek
+from dropkit.torch.methods.max_pooling_dropout import MaxPoolingDropout
+from dropkit.torch.methods.random_erasing import RandomErasing
+from dropkit.torch.methods.shake_drop import ShakeDrop
+from dropkit.torch.methods.shake_shake import ShakeShake
+from dropkit.torch.methods.spec_augment import SpecAugment
+from dropkit.torch.methods.spectral_dropout import SpectralDropout
+from dropkit.torch.methods.stochastic_pooling import StochasticPooling
+from dropkit.torch.methods.weighted_channel_dropout import WeightedChannelDropout
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.recurrent import DropGRU, DropLSTM, DropRNN
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
@@ -45,6 +56,10 @@ __all__ = [
     "DropBlock2d",
     "DropGRU",
     "DropLSTM",
+    "Cutout",
+    "Drop",
+    "DropBlock2d",
+    "DropBlock3d",
     "DropPath",
     "DropRNN",
     "Dropout",
@@ -55,6 +70,7 @@ __all__ = [
     "FeatureAlphaDropout",
     "GaussianDropout",
     "HeadDropout",
+    "HideAndSeek",
     "InputDropout",
     "Layer",
     "LockedDropout",
@@ -62,12 +78,21 @@ __all__ = [
     "Masksembles",
     "PenaltyHook",
     "SkipBranch",
+    "MaxPoolingDropout",
+    "PenaltyHook",
+    "RandomErasing",
+    "ShakeDrop",
+    "ShakeShake",
     "SpatialDropout",
+    "SpecAugment",
+    "SpectralDropout",
     "Stepper",
     "Stochastic",
     "Thinned",
+    "StochasticPooling",
     "TokenDropout",
     "UniformDropout",
+    "WeightedChannelDropout",
     "Zoneout",
     "attention",
     "functional",

@@ -13,7 +13,15 @@ from dropkit.core.pattern import PatternError
 from dropkit.torch.keys import AnyKey, check_key
 from dropkit.torch.run import describe
 
-__all__ = ["ShapeError", "TensorError", "check_fit", "check_shape", "check_source", "check_tensor"]
+__all__ = [
+    "ShapeError",
+    "TensorError",
+    "check_axes",
+    "check_fit",
+    "check_shape",
+    "check_source",
+    "check_tensor",
+]
 
 Tensor = torch.Tensor
 _FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
@@ -38,6 +46,15 @@ def check_tensor(input: Any, argument: str = "input") -> None:
     if input.layout is not torch.strided or input.is_nested:
         layout = "nested" if input.is_nested else input.layout
         raise TensorError(argument, "is a dense tensor", layout, "drop its values, or pad it first")
+
+
+def check_axes(input: Any, axes: str, argument: str = "input") -> None:
+    """Refuse what is no tensor of a floating type with these axes, e.g. `"b c h w"`."""
+    check_tensor(input, argument)
+    count = len(axes.split())
+    if input.dim() != count:
+        rule = f"has the {count} axes {axes!r}"
+        raise TensorError(argument, rule, tuple(input.shape), "add or drop axes, e.g. by unsqueeze(0)")
 
 
 @functools.lru_cache(maxsize=4096)

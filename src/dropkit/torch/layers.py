@@ -14,7 +14,7 @@ from dropkit.core.check import DropkitError, check_kind
 from dropkit.core.groups import Pattern
 from dropkit.core.mode import Scale
 from dropkit.methods.alpha_dropout import alpha_dropout
-from dropkit.methods.drop_block import drop_block
+from dropkit.methods.drop_block import drop_block, drop_block_3d
 from dropkit.methods.drop_path import drop_path
 from dropkit.methods.dropout import dropout
 from dropkit.methods.feature_alpha_dropout import feature_alpha_dropout
@@ -32,6 +32,7 @@ from dropkit.torch.run import law_of
 __all__ = [
     "AlphaDropout",
     "DropBlock2d",
+    "DropBlock3d",
     "DropPath",
     "Dropout",
     "Dropout1d",
@@ -207,7 +208,15 @@ class InputDropout(Layer):
         super().__init__(input_dropout(rate_of(p), scale), inplace)
 
 
-class DropBlock2d(Layer):
+class _DropBlock(Layer):
+    """What both have in common: what they show."""
+
+    def extra_repr(self) -> str:
+        """Show the block too."""
+        return f"{super().extra_repr()}, block_size={self.description.groups.size}"
+
+
+class DropBlock2d(_DropBlock):
     """Squares of neighbouring entries of (N, C, H, W) are dropped together, with rate p at every entry.
 
     Args:
@@ -231,9 +240,30 @@ class DropBlock2d(Layer):
     ) -> None:
         super().__init__(drop_block(rate_of(p), block_size, couple_channels, scale), inplace)
 
-    def extra_repr(self) -> str:
-        """Show the block too."""
-        return f"{super().extra_repr()}, block_size={self.description.groups.size}"
+
+class DropBlock3d(_DropBlock):
+    """Cubes of neighbouring entries of (N, C, D, H, W) are dropped together, with rate p at every entry.
+
+    Args:
+        p: the probability that an entry is dropped, in [0, 1], or a schedule.
+        block_size: side of a block in entries, or (depth, height, width).
+        inplace: overwrite the input.
+        couple_channels: whether the channels of a sample share their blocks.
+
+    >>> DropBlock3d(0.1, block_size=(3, 5, 5))
+    DropBlock3d(p=0.1, inplace=False, block_size=(3, 5, 5))
+    """
+
+    def __init__(
+        self,
+        p: Rate = 0.1,
+        block_size: int | tuple[int, int, int] = 7,
+        inplace: bool = False,
+        *,
+        couple_channels: bool = False,
+        scale: Scale = "train",
+    ) -> None:
+        super().__init__(drop_block_3d(rate_of(p), block_size, couple_channels, scale), inplace)
 
 
 class Zoneout(Layer):

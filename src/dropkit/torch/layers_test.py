@@ -14,6 +14,7 @@ from dropkit.methods import drop_block, drop_path, locked_dropout
 from dropkit.torch import (
     AlphaDropout,
     DropBlock2d,
+    DropBlock3d,
     Dropout,
     Dropout1d,
     Dropout2d,
@@ -29,6 +30,7 @@ from dropkit.torch import (
     TokenDropout,
     UniformDropout,
     Zoneout,
+    layers,
 )
 
 TWINS = [Dropout, Dropout1d, Dropout2d, Dropout3d, AlphaDropout, FeatureAlphaDropout]
@@ -68,6 +70,13 @@ NAMED: list[tuple[Layer, tuple[int, ...], dropkit.Drop]] = [
         DropBlock2d(0.3, 2, couple_channels=True),
         (2, 3, 5, 4),
         dropkit.Drop(0.3, dropkit.Blocks(2, pattern="b c h w -> b h w")),
+    ),
+    (DropBlock3d(0.3, 2), (2, 2, 3, 4, 5), dropkit.Drop(0.3, dropkit.Blocks(2, "d h w"))),
+    (DropBlock3d(0.3, (5, 1, 3)), (1, 2, 3, 2, 4), dropkit.Drop(0.3, dropkit.Blocks((5, 1, 3), "d h w"))),
+    (
+        DropBlock3d(0.3, 2, couple_channels=True),
+        (2, 3, 2, 3, 4),
+        dropkit.Drop(0.3, dropkit.Blocks(2, "d h w", "b c d h w -> b d h w")),
     ),
 ]
 
@@ -138,6 +147,7 @@ INPLACE: list[tuple[Callable[..., Layer], tuple[int, ...]]] = [
         (HeadDropout, (4, 5, 2)),
         (InputDropout, (4, 5)),
         (DropBlock2d, (4, 5, 6, 6)),
+        (DropBlock3d, (4, 5, 6, 6, 6)),
     )
 ]
 
@@ -154,12 +164,9 @@ def test_inplace_is_honoured_wherever_it_is_accepted(
 
 
 def test_inplace_belongs_to_every_layer_that_names_it() -> None:
-    accepting = {
-        cls for cls in Layer.__subclasses__() + TWINS if "inplace" in inspect.signature(cls).parameters
-    }
-    named = {cls for cls, _ in INPLACE} | {Zoneout, dropkit.torch.Drop}
-    public = {cls for cls in accepting if not cls.__name__.startswith("_")}
-    assert public == named
+    public = {getattr(layers, name) for name in layers.__all__}
+    accepting = {cls for cls in public if "inplace" in inspect.signature(cls).parameters}
+    assert accepting == {cls for cls, _ in INPLACE} | {Zoneout}
 
 
 @pytest.mark.parametrize("cls", sorted({type(layer) for layer, _, _ in NAMED} | {Zoneout}, key=str))
@@ -167,6 +174,49 @@ def test_inplace_belongs_to_every_layer_that_names_it() -> None:
 def test_a_wrong_rate_is_refused_at_construction(cls: Any, rate: Any) -> None:
     with pytest.raises(DropkitError, match="p must be a number in"):
         cls(rate)
+
+
+class TestBlocks:
+    """Blocks of every size on maps of every shape: what is kept is scaled, and nothing is NaN."""
+
+    @pytest.mark.parametrize("shape", [(14, 14), (3, 9), (9, 3), (1, 4), (2, 3, 5), (4, 1, 2)], ids=str)
+    @pytest.mark.parametrize("side", [1, 2, 4, 5, 14, 15])
+    def test_what_is_kept_grows_by_the_rate_forward_and_backward(
+        self, shape: tuple[int, ...], side: int
+    ) -> None:
+        layer = (DropBlock2d if len(shape) == 2 else DropBlock3d)(0.25, side)
+        x = torch.ones(3, 2, *shape).requires_grad_()
+        y = layer(x, key=KEY)
+        (through,) = torch.autograd.grad(y.sum(), x)
+        assert set(y.flatten().tolist()) <= {0.0, torch.tensor(1 / 0.75).item()}
+        assert torch.equal(through, y)
+        assert layer.eval()(x) is x
+
+    @pytest.mark.parametrize("rate", [0.0, 1.0])
+    def test_a_block_larger_than_the_map_is_finite_at_both_ends(self, rate: float) -> None:
+        assert torch.equal(DropBlock2d(rate, 9)(torch.ones(2, 1, 3, 4)), torch.full((2, 1, 3, 4), 1 - rate))
+        assert torch.equal(
+            DropBlock3d(rate, 9)(torch.ones(1, 1, 3, 4, 2)), torch.full((1, 1, 3, 4, 2), 1 - rate)
+        )
+
+    @pytest.mark.parametrize("shape", [(0, 2, 3, 3), (2, 0, 3, 3), (2, 1, 0, 3), (2, 1, 3, 0)], ids=str)
+    def test_an_empty_map_passes(self, shape: tuple[int, ...]) -> None:
+        assert DropBlock2d(0.5, 2)(torch.ones(shape)).shape == shape
+        assert DropBlock3d(0.5, 2)(torch.ones(*shape, 2)).shape == (*shape, 2)
+
+    def test_the_height_is_not_bounded_by_the_width(self) -> None:
+        """Blocks begin anywhere along the long side, also where the short one has ended."""
+        for shape in ((40, 4), (4, 40)):
+            gone = DropBlock2d(0.5, 4)(torch.ones(64, 1, *shape), key=KEY) == 0
+            assert gone.any(0).all()
+            assert not gone.all(0).any()
+
+
+def test_a_dropped_branch_leaves_its_mean() -> None:
+    y = DropPath(0.25)(torch.ones(512, 1), key=KEY)
+    assert set(y.flatten().tolist()) == {0.0, torch.tensor(1 / 0.75).item()}
+    x = torch.ones(4, 1)
+    assert DropPath(0.25).eval()(x) is x
 
 
 class TestZoneout:
@@ -215,6 +265,8 @@ def test_a_rate_in_a_tensor_is_taken_as_by_torch() -> None:
         ),
         (lambda: DropBlock2d(0.1, 0), "block_size must be a whole number of at least 1"),
         (lambda: DropBlock2d(0.1, (3, 3, 3)), "block_size has one side for each axis"),  # type: ignore[arg-type]  # the point
+        (lambda: DropBlock3d(0.1, (3, 3)), "block_size has one side for each axis"),  # type: ignore[arg-type]  # the point
+        (lambda: DropBlock3d(0.1)(torch.ones(2, 3, 3, 3)), "has 5 axes but the array has 4"),
         (lambda: DropPath(0.1, per="row"), "per must be one of"),  # type: ignore[arg-type]  # the point
         (lambda: Dropout(0.1, scale="test"), "scale must be one of"),  # type: ignore[arg-type]  # the point
         (lambda: Dropout(dropkit.Learned(0.1)), "rate is not learned by this layer"),
