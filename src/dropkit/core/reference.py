@@ -31,6 +31,7 @@ __all__ = [
     "entry_rate",
     "evaluate",
     "mask",
+    "masks",
     "multiplier",
     "transform",
     "unit",
@@ -140,6 +141,24 @@ def mask(
     rate = entry_rate(drop, shape)
     m = multiplier(drop, shape, Key.of(key).words, rate, window)
     return np.broadcast_to(m, shape).astype(dtype)
+
+
+def masks(key: int | Key, shape: Shape, drop: Drop, steps: int) -> np.ndarray[Any, Any]:
+    """Replay the masks of a description on a schedule, one for each of its first steps: `(steps, *shape)`.
+
+    Args:
+        key: the key of the run; each step folds it.
+        shape: the shape of the tensor that is dropped at each step.
+        drop: the description.
+        steps: how many steps are replayed.
+
+    >>> from dropkit.core.rate import Early
+    >>> masks(7, (3,), Drop(Early(1.0, 1)), 2)
+    array([[0., 0., 0.],
+           [1., 1., 1.]])
+    """
+    key = Key.of(key)
+    return np.stack([mask(key.fold("step", step), shape, drop.at(step)) for step in range(steps)])
 
 
 def draws(key: int | Key, shape: Shape, groups: Groups | str = "...") -> Draws:
