@@ -18,7 +18,7 @@ from dropkit.core.drop import Drop
 from dropkit.core.groups import Draws, Groups, Pattern
 from dropkit.core.key import Key
 from dropkit.core.mode import MODE, Mode, Scale
-from dropkit.core.noise import Continuous, Noise, TwoPoint
+from dropkit.core.noise import Continuous, Gaussian, Noise, TwoPoint
 from dropkit.core.rate import PerAxis
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "mask",
     "masks",
     "multiplier",
+    "normal",
     "transform",
     "unit",
 ]
@@ -183,6 +184,16 @@ def unit(key: int | Key, shape: Shape, groups: Groups | str = "...") -> np.ndarr
     [0.756, 0.846]
     """
     return np.asarray((draws(key, shape, groups).u + 0.5) / 2.0**32)
+
+
+def normal(key: int | Key, shape: Shape, groups: Groups | str = "...") -> np.ndarray[Any, Any]:
+    """Return standard normal draws, those of `dropkit.core.noise.Gaussian`, one for each group.
+
+    >>> normal(42, (2,)).round(3).tolist()
+    [-0.321, -0.033]
+    """
+    drawn = draws(key, shape, groups)
+    return np.asarray(Gaussian().standard(np, drawn.u, drawn.second))
 
 
 def _is_floating(dtype: Any) -> bool:

@@ -66,8 +66,8 @@ METHOD = Method(
     sketch=_sketch,
     variant_of="dropout",
     evidence="For: ImageNet accuracy of ViT-T 74.3 % against 73.9 % without dropout and 67.9 % with dropout "
-    "all along (README of facebookresearch/dropout). Against: arXiv 2505.24788 finds that it hurts single-epoch "
-    "language model pretraining.",
+    "all along (README of facebookresearch/dropout). Against: arXiv 2505.24788 finds that it hurts "
+    "single-epoch language model pretraining.",
     example=Example(
         shape=(16, 32),
         axes="step d",
