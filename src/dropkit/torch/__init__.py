@@ -25,6 +25,7 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.methods.concrete_dropout import ConcreteDropout
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
@@ -33,6 +34,7 @@ from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
 
 __all__ = [
     "AlphaDropout",
+    "ConcreteDropout",
     "Drop",
     "DropBlock2d",
     "DropPath",
