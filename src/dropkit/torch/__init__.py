@@ -26,6 +26,7 @@ from dropkit.torch.layers import (
 )
 from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.methods.concrete_dropout import ConcreteDropout
+from dropkit.torch.methods.variational_dropout import VariationalDropout, VariationalLinear
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
@@ -55,6 +56,8 @@ __all__ = [
     "Stochastic",
     "TokenDropout",
     "UniformDropout",
+    "VariationalDropout",
+    "VariationalLinear",
     "Zoneout",
     "functional",
     "max_norm_",
