@@ -31,4 +31,5 @@ def sample(mean: Tensor, variance: Tensor, **source: Unpack[Source]) -> Tensor:
     tensor([1., 1.])
     """
     z = draws.normal(mean, **source).to(variance.dtype)
-    return (widen(mean) + local.deviation(variance) * z).to(mean.dtype)
+    drawn: Tensor = widen(mean) + local.deviation(variance) * z
+    return drawn.to(mean.dtype)

@@ -105,7 +105,8 @@ class ConcreteDropout(Stochastic):
         u = draws.unit(input, None, self._groups(input), **self.source(source))
         wide = widen(input)
         m = law.factor(torch, u, self.logit.to(torch.float64), self.temperature)
-        return (wide * m.to(wide.dtype)).to(input.dtype)
+        y: Tensor = wide * m.to(wide.dtype)
+        return y.to(input.dtype)
 
     def rates(self) -> Iterator[nn.Parameter]:
         """Yield the logit of the rate."""

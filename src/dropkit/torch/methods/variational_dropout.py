@@ -112,7 +112,8 @@ class VariationalDropout(_Learned):
         wide = widen(input)
         z = draws.normal(input, **self.source(source))
         m = law.factor(self._along(input, self.alpha).to(torch.float64), z)
-        return (wide * m.to(wide.dtype)).to(input.dtype)
+        y: Tensor = wide * m.to(wide.dtype)
+        return y.to(input.dtype)
 
     def _along(self, input: Tensor, alpha: Tensor) -> Tensor:
         if alpha.dim() == 0:

@@ -92,6 +92,13 @@ def test_the_gradient_of_the_variance_is_that_of_the_law(make: Callable[[], Any]
     assert float(slope.sum()) == pytest.approx((loss(1e-6) - loss(-1e-6)) / 2e-6, rel=1e-6)
 
 
+def error(layer: Any, x: Tensor, target: float) -> Callable[[], Tensor]:
+    def mean() -> Tensor:
+        return (layer(x, key=6) - target).square().mean()  # type: ignore[no-any-return]  # a module's call is untyped
+
+    return mean
+
+
 def minimised(layer: Any, loss: Callable[[], Tensor]) -> float:
     optimizer = torch.optim.LBFGS(
         layer.rates(),
@@ -122,7 +129,7 @@ def test_the_variance_of_units_falls_to_the_best_one_as_data_grows() -> None:
     x, z, found = torch.ones(1000, 1).double(), normal(6, (1000, 1)), []
     for rows in (2, 20, 200):
         layer = VariationalDropout(1, rows, per="layer").double()
-        found.append(minimised(layer, lambda layer=layer: (layer(x, key=6) - 1).square().mean()))
+        found.append(minimised(layer, error(layer, x, 1.0)))
         wanted = best(lambda alpha: float(((law.factor(alpha, z) - 1) ** 2).mean()), 1 / rows)
         assert found[-1] == pytest.approx(wanted, rel=1e-4)
     assert found[0] > found[1] > found[2]
@@ -133,7 +140,7 @@ def test_the_variance_of_weights_falls_to_the_best_one_as_data_grows() -> None:
     for rows in (2, 20, 200):
         layer = VariationalLinear(nn.Linear(1, 1, bias=False), rows, per="layer").double()
         nn.init.constant_(layer.layer.weight, 2.0).requires_grad_(False)
-        found.append(minimised(layer, lambda layer=layer: (layer(x, key=6) - 2).square().mean()))
+        found.append(minimised(layer, error(layer, x, 2.0)))
         wanted = best(lambda alpha: float((4 * alpha * z**2).mean()), 1 / rows)
         assert found[-1] == pytest.approx(wanted, rel=1e-4)
     assert found[0] > found[1] > found[2]
