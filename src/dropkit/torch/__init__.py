@@ -27,6 +27,7 @@ from dropkit.torch.layers import (
 from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.methods.concrete_dropout import ConcreteDropout
 from dropkit.torch.methods.information_dropout import InformationDropout
+from dropkit.torch.methods.standout import Standout
 from dropkit.torch.methods.variational_dropout import VariationalDropout, VariationalLinear
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
@@ -54,6 +55,7 @@ __all__ = [
     "LockedDropout",
     "PenaltyHook",
     "SpatialDropout",
+    "Standout",
     "Stepper",
     "Stochastic",
     "TokenDropout",
