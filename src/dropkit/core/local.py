@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["deviation", "variance"]
+__all__ = ["carried", "deviation", "variance"]
 
 
 def variance(x: Any, weight: Any, alpha: Any) -> Any:
@@ -26,6 +26,16 @@ def variance(x: Any, weight: Any, alpha: Any) -> Any:
     array([[6.5]])
     """
     return (x * x) @ (alpha * weight * weight).T
+
+
+def carried(variance: Any, weight: Any) -> Any:
+    """Return the variance of each output whose inputs are independent and have variances of their own.
+
+    >>> import numpy
+    >>> carried(numpy.array([[1.0, 2.0]]), numpy.array([[3.0, 1.0]]))
+    array([[11.]])
+    """
+    return variance @ (weight * weight).T
 
 
 def deviation(variance: Any) -> Any:

@@ -26,6 +26,7 @@ from dropkit.torch.layers import (
 )
 from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.methods.concrete_dropout import ConcreteDropout
+from dropkit.torch.methods.fast_dropout import FastDropout, relu_moments, sigmoid_moments
 from dropkit.torch.methods.information_dropout import InformationDropout
 from dropkit.torch.methods.standout import Standout
 from dropkit.torch.methods.variational_dropout import VariationalDropout, VariationalLinear
@@ -46,6 +47,7 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "EmbeddingDropout",
+    "FastDropout",
     "FeatureAlphaDropout",
     "GaussianDropout",
     "HeadDropout",
@@ -68,7 +70,9 @@ __all__ = [
     "name_streams",
     "parameter_groups",
     "penalty",
+    "relu_moments",
     "set_depth_rates",
     "set_rates",
+    "sigmoid_moments",
     "under_key",
 ]

@@ -11,7 +11,7 @@ from dropkit.torch import draws
 from dropkit.torch.functional import Source
 from dropkit.torch.run import widen
 
-__all__ = ["sample", "variance"]
+__all__ = ["carried", "sample", "variance"]
 
 Tensor = torch.Tensor
 
@@ -21,6 +21,13 @@ def variance(x: Tensor, weight: Tensor, alpha: Any) -> Tensor:
     # Squares leave the range of float16 at 256.
     with torch.autocast(x.device.type, enabled=False):
         spread: Tensor = local.variance(widen(x), widen(weight), alpha)
+    return spread
+
+
+def carried(variance: Tensor, weight: Tensor) -> Tensor:
+    """Return the variance of each output for these of the inputs, in float32 at least; see `core.local`."""
+    with torch.autocast(variance.device.type, enabled=False):
+        spread: Tensor = local.carried(widen(variance), widen(weight))
     return spread
 
 
