@@ -108,13 +108,13 @@ METHOD = Method(
   pages     = {118--126},
   year      = {2013}
 }""",
-        checked="a university's page and two citing bibliographies for the reference; the first author's page "
-        "of errata for the sigmoid, and the public library breze for the moments of a dropped input",
+        checked="a university's page and two citing bibliographies for the reference; the first author's "
+        "page of errata for the sigmoid, and the public library breze for the moments of a dropped input",
     ),
     site="activation",
     fields=("text", "tabular"),
-    good_for="Wide linear layers and logistic regression on many features: one draw an output instead of one "
-    "an input, gradients of less variance, and at test time a mean over all masks in one pass.",
+    good_for="Wide linear layers and logistic regression on many features: one draw an output instead of "
+    "one an input, gradients of less variance, and at test time a mean over all masks in one pass.",
     bad_for="Layers of few inputs, whose sums are not nearly normal; layers whose inputs depend strongly on "
     "each other; convolutions and attention, for which there is no wrapper.",
     sketch=_sketch,

@@ -37,7 +37,7 @@ def penalty(model: nn.Module) -> torch.Tensor:
     if not terms:
         rule = "has a layer with a penalty"
         raise DropkitError("model", rule, type(model).__name__, "leave the penalty out")
-    return torch.stack([term.reshape(()) for term in terms]).sum()
+    return torch.stack([term.reshape(()).to(terms[0].device) for term in terms]).sum()
 
 
 def parameter_groups(model: nn.Module, **options: Any) -> list[dict[str, Any]]:
@@ -69,8 +69,8 @@ class PenaltyHook:
     """Adds the penalty of a model to the gradient before each step of an optimizer: for a loop of one's own.
 
     It is what `loss + weight * penalty(model)` would give, without touching the loss. Gradients that are
-    clipped by hand are clipped before it, and a gradient scaler has to unscale them before it too: call
-    `scaler.unscale_(optimizer)` before `scaler.step(optimizer)`.
+    clipped by hand are clipped before it. With a gradient scaler and a fused optimizer, which unscales inside
+    of its step, call `scaler.unscale_(optimizer)` first.
 
     Args:
         model: a module with layers that learn their rate.
@@ -89,7 +89,9 @@ class PenaltyHook:
     def add(self) -> None:
         """Add the gradient of the penalty to those that are there."""
         with torch.enable_grad():
-            (self.weight * penalty(self.model)).backward()  # type: ignore[no-untyped-call]  # it is untyped
+            term = self.weight * penalty(self.model)
+        if term.requires_grad:  # all may be frozen for a while
+            term.backward()  # type: ignore[no-untyped-call]  # it is untyped
 
     def follow(self, optimizer: torch.optim.Optimizer) -> RemovableHandle:
         """Act by itself before each `optimizer.step()`; `handle.remove()` ends it."""
