@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from dropkit.core.key import Key
+from dropkit.core.local import deviation
 from dropkit.core.method import Array, Example, Method, Paper
 from dropkit.core.reference import normal
 
@@ -25,7 +26,7 @@ def factor(alpha: Any, z: Any) -> Any:
     >>> factor(np.array([0.25, 1.0]), np.array([2.0, -1.0])).tolist()
     [2.0, 0.0]
     """
-    return 1 + alpha**0.5 * z
+    return 1 + deviation(alpha) * z
 
 
 def divergence(xp: Any, alpha: Any) -> Any:

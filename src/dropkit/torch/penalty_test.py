@@ -1,10 +1,12 @@
 import copy
+import re
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+import dropkit
 from dropkit import DropkitError
 from dropkit.torch import (
     ConcreteDropout,
@@ -169,6 +171,15 @@ def test_a_shared_layer_is_in_one_group_once() -> None:
 def test_a_model_without_learned_rates_has_one_group() -> None:
     (group,) = parameter_groups(nn.Sequential(nn.Linear(2, 2), Dropout(0.5)), lr=0.1)
     assert len(group["params"]) == 2
+
+
+def test_a_layer_that_cannot_learn_names_those_that_do() -> None:
+    with pytest.raises(DropkitError) as refused:
+        Dropout(dropkit.Learned(0.1))
+    named = re.findall(r"[A-Z]\w+(?:Dropout|Linear)", refused.value.mend)
+    assert len(named) == 4
+    for kind in (getattr(dropkit.torch, name) for name in named):
+        assert kind.penalty is not dropkit.torch.Stochastic.penalty
 
 
 def test_what_is_wrong_is_refused() -> None:

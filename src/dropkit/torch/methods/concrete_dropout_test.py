@@ -163,6 +163,15 @@ def test_the_rate_falls_to_the_best_one_as_data_grows() -> None:
     assert found[0] > found[1] > 2 * found[2]
 
 
+@pytest.mark.parametrize("logit", [-200.0, 200.0])
+def test_a_rate_at_an_end_has_finite_gradients(logit: float) -> None:
+    layer = ConcreteDropout(nn.Linear(3, 2), 10)
+    layer.logit.data.fill_(logit)
+    (layer(torch.ones(4, 3)).sum() + layer.layer.bias.sum()).backward()
+    assert layer.logit.grad is not None
+    assert torch.isfinite(layer.logit.grad)
+
+
 def test_a_rate_has_a_group_of_its_own_without_weight_decay() -> None:
     layer = ConcreteDropout(nn.Linear(2, 2), 10)
     groups = parameter_groups(layer, lr=0.1, weight_decay=0.01)

@@ -172,6 +172,15 @@ def test_half_precision_and_autocast_reach_the_variance(make: Callable[[], Any])
 
 
 @every
+def test_a_variance_that_fell_to_nothing_has_finite_gradients(make: Callable[[], Any]) -> None:
+    layer = make()
+    layer.logit.data.fill_(-200.0)
+    assert not layer.alpha.detach().any()
+    layer(torch.ones(2, 4)).sum().backward()
+    assert torch.isfinite(layer.logit.grad).all()
+
+
+@every
 def test_an_input_of_zeros_has_finite_gradients(make: Callable[[], Any]) -> None:
     layer = make()
     layer(torch.zeros(2, 4)).sum().backward()
