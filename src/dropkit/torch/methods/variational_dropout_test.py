@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
+from scipy.special import ndtr
 from torch import Tensor, nn
 
 import dropkit
 from dropkit import Drop, DropkitError
 from dropkit.core.reference import apply, normal
+from dropkit.methods import get
 from dropkit.methods import variational_dropout as law
+from dropkit.testing import Declared, Shapes, layer_subject
 from dropkit.torch import VariationalDropout, VariationalLinear, parameter_groups, penalty
 
 MAKE: dict[str, Callable[[], Any]] = {
@@ -24,6 +27,40 @@ MAKE: dict[str, Callable[[], Any]] = {
     "weights of a layer": lambda: VariationalLinear(nn.Linear(4, 3), 10, per="layer"),
 }
 every = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE.keys())
+
+
+def declare(rate: float, shape: tuple[int, ...]) -> Declared:
+    """The rate is no more than a name here: it is the variance."""
+
+    def below(m: np.ndarray) -> np.ndarray:
+        return np.asarray(ndtr((m - 1) / math.sqrt(rate)))
+
+    return Declared(rate, shape, (1,) * len(shape[:-1]) + (1 + 0 * shape[-1],), law=below)
+
+
+def of_variance(rate: float) -> Any:
+    alpha = min(max(rate, 1e-6), 1 - 1e-6)
+    layer = VariationalDropout(1, 1, per="layer").double().requires_grad_(False)
+    layer.logit.fill_(math.log(alpha / (1 - alpha)))
+    return layer
+
+
+def call(layer: VariationalDropout, x: Tensor, *, key: Any) -> Tensor:
+    layer.features = x.shape[-1]
+    y: Tensor = layer(x, key=key)
+    return y
+
+
+SUBJECTS = [
+    layer_subject(
+        of_variance,
+        "a variance that is given",
+        call,
+        Shapes((23, 23), ((66, 4), (4, 66))),
+        declare,
+        waived=dict(get("variational_dropout").waived),
+    )
+]
 
 
 @pytest.mark.parametrize("per", ["unit", "layer"])
