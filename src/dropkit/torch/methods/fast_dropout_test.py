@@ -14,7 +14,7 @@ from dropkit import DropkitError
 from dropkit.core.local import carried, deviation
 from dropkit.core.reference import normal
 from dropkit.methods import fast_dropout as law
-from dropkit.torch import FastDropout, relu_moments, sigmoid_moments
+from dropkit.torch import FastDropout, relu_moments, sigmoid_moments, under_key
 
 
 def dense(p: float = 0.4, inputs: int = 4, outputs: int = 3) -> Any:
@@ -49,11 +49,13 @@ def test_moments_are_carried_through_two_layers() -> None:
     assert torch.allclose(variance, spread)
 
 
-def test_evaluation_is_the_wrapped_layer_and_mode_mc_draws_in_it() -> None:
+def test_evaluation_is_the_wrapped_layer_and_mode_mc_draws_in_it_and_the_key_of_a_model_holds() -> None:
     model, x = nn.Sequential(dense()).eval(), torch.randn(5, 4)
     assert torch.equal(model(x), model[0].layer(x))  # type: ignore[operator]  # it is a layer
     with dropkit.mode(model, "mc"):
         assert not torch.equal(model(x), model(x))
+    with under_key(model.train(), 3):
+        assert torch.equal(model(x), model(x))
 
 
 def test_a_rate_of_0_draws_nothing_and_a_rate_of_1_leaves_the_bias() -> None:

@@ -17,7 +17,7 @@ from dropkit.core.reference import normal
 from dropkit.methods import get
 from dropkit.methods import information_dropout as law
 from dropkit.testing import Declared, Shapes, layer_subject
-from dropkit.torch import InformationDropout, PenaltyHook, penalty
+from dropkit.torch import InformationDropout, PenaltyHook, penalty, under_key
 
 
 class Level(nn.Module):
@@ -94,12 +94,14 @@ def test_the_penalty_is_the_mean_over_rows_of_the_sum_of_the_divergences(prior: 
         assert float(layer.penalty()) == pytest.approx(0.5 * each.sum() / 5, rel=1e-12)
 
 
-def test_evaluation_is_the_layer_itself_and_mode_mc_draws_in_it() -> None:
+def test_evaluation_is_the_layer_itself_and_mode_mc_draws_in_it_and_the_key_of_a_model_holds() -> None:
     layer, x = dense().eval(), torch.randn(5, 4)
     model = nn.Sequential(layer)
     assert torch.equal(model(x), layer.layer(x))
     with dropkit.mode(model, "mc"):
         assert not torch.equal(model(x), model(x))
+    with under_key(model.train(), 3):
+        assert torch.equal(model(x), model(x))
 
 
 def test_an_output_without_use_becomes_as_noisy_as_the_cap_allows() -> None:

@@ -16,7 +16,7 @@ from dropkit.core.reference import draws
 from dropkit.methods import get
 from dropkit.methods import standout as law
 from dropkit.testing import Declared, Shapes, layer_subject
-from dropkit.torch import Standout
+from dropkit.torch import Standout, under_key
 
 
 def declare(rate: float, shape: tuple[int, ...]) -> Declared:
@@ -74,11 +74,13 @@ def test_the_mean_over_all_masks_is_the_output_of_evaluation() -> None:
     assert layer.eval().gate(torch.tensor([3.0, 5.0]).double(), score).numpy() == pytest.approx(expected)
 
 
-def test_mode_mc_draws_in_evaluation() -> None:
+def test_mode_mc_draws_in_evaluation_and_a_key_of_the_model_repeats_its_draws() -> None:
     model, x = nn.Sequential(dense()).eval(), torch.randn(20, 4)
     assert torch.equal(model(x), model(x))
     with dropkit.mode(model, "mc"):
         assert not torch.equal(model(x), model(x))
+    with under_key(model.train(), 3):
+        assert torch.equal(model(x), model(x))
 
 
 def test_the_gradient_of_training_passes_through_the_kept_units_alone() -> None:

@@ -17,7 +17,7 @@ from dropkit.core.reference import apply, normal
 from dropkit.methods import get
 from dropkit.methods import variational_dropout as law
 from dropkit.testing import Declared, Shapes, layer_subject
-from dropkit.torch import VariationalDropout, VariationalLinear, parameter_groups, penalty
+from dropkit.torch import VariationalDropout, VariationalLinear, parameter_groups, penalty, under_key
 
 MAKE: dict[str, Callable[[], Any]] = {
     "units": lambda: VariationalDropout(4, 10),
@@ -109,11 +109,15 @@ def test_the_penalty_counts_everything_that_has_noise(make: Callable[[], Any]) -
 
 
 @every
-def test_mode_mc_draws_in_evaluation(make: Callable[[], Any]) -> None:
+def test_mode_mc_draws_in_evaluation_and_a_key_of_the_model_repeats_its_draws(
+    make: Callable[[], Any],
+) -> None:
     model, x = nn.Sequential(make()).eval(), torch.ones(2, 4)
     assert torch.equal(model(x), model(x))
     with dropkit.mode(model, "mc"):
         assert not torch.equal(model(x), model(x))
+    with under_key(model.train(), 3):
+        assert torch.equal(model(x), model(x))
 
 
 @every
