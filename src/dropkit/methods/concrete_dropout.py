@@ -102,7 +102,7 @@ METHOD = Method(
     bad_for="Models whose only aim is accuracy, where a constant rate does; training without a count of "
     "rows, e.g. an endless stream; weight decay on the same weights, which would count the prior twice.",
     sketch=_sketch,
-    evidence="For: Gal et al. 2017 report better calibrated uncertainty than hand-set rates (abstract). "
+    evidence="For: Gal et al. 2017 report improved performance and better calibrated uncertainty (abstract). "
     "Against: Hron et al. 2018 show that the objective is ill-defined as a variational one, since such a "
     "distribution is singular to the true posterior (abstract of arXiv 1807.01969).",
     example=Example(
