@@ -23,13 +23,15 @@ Tensor = torch.Tensor
 _CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _ROWS = Whole(1, "give the number of rows of the training data, e.g. len(dataset)")
 _START = Interval(0, 1, "begin e.g. at 0.1", open_low=True, open_high=True)
-_ABOVE = {
-    "length_scale": Interval(0, math.inf, "give that of the prior, e.g. 1e-4", open_low=True, open_high=True),
-    "precision": Interval(
-        0, math.inf, "give 1 / variance of the noise of the targets", open_low=True, open_high=True
-    ),
-    "temperature": Interval(0, math.inf, "take the paper's 0.1", open_low=True, open_high=True),
-}
+
+
+def _above(mend: str) -> Interval:
+    return Interval(0, math.inf, mend, open_low=True, open_high=True)
+
+
+_LENGTH = _above("give that of the prior, e.g. 1e-4")
+_PRECISION = _above("give 1 / variance of the noise of the targets")
+_TEMPERATURE = _above("take the paper's 0.1")
 
 
 class ConcreteDropout(Stochastic):
@@ -75,9 +77,9 @@ class ConcreteDropout(Stochastic):
             raise DropkitError("layer", rule, type(layer).__name__, "wrap the layer that takes the input")
         self.layer = layer
         self.rows = _ROWS.check("rows", rows)
-        self.length_scale = _ABOVE["length_scale"].check("length_scale", length_scale)
-        self.precision = None if precision is None else _ABOVE["precision"].check("precision", precision)
-        self.temperature = _ABOVE["temperature"].check("temperature", temperature)
+        self.length_scale = _LENGTH.check("length_scale", length_scale)
+        self.precision = None if precision is None else _PRECISION.check("precision", precision)
+        self.temperature = _TEMPERATURE.check("temperature", temperature)
         p = _START.check("p", p)
         logit = torch.tensor(math.log(p) - math.log1p(-p), device=layer.weight.device)
         self.logit = nn.Parameter(logit)
