@@ -205,7 +205,10 @@ class PerAxis:
 
 @dataclass(frozen=True)
 class Learned:
-    """A rate that training moves, kept as its logit; declared here, learned by the methods that say how.
+    """A rate that training moves, kept as its logit; declared here, learned by the layers that say how.
+
+    These are `dropkit.torch.ConcreteDropout`, `VariationalDropout`, `VariationalLinear` and
+    `InformationDropout`, which take the start as their own argument; every other layer refuses it.
 
     >>> Learned(0.1).start
     0.1

@@ -18,7 +18,7 @@ from dropkit.core.drop import Drop
 from dropkit.core.groups import Draws, Groups, Pattern
 from dropkit.core.key import Key
 from dropkit.core.mode import MODE, Mode, Scale
-from dropkit.core.noise import Continuous, Noise, TwoPoint
+from dropkit.core.noise import Continuous, Gaussian, Noise, TwoPoint
 from dropkit.core.rate import PerAxis
 
 __all__ = [
@@ -31,7 +31,9 @@ __all__ = [
     "entry_rate",
     "evaluate",
     "mask",
+    "masks",
     "multiplier",
+    "normal",
     "transform",
     "unit",
 ]
@@ -142,6 +144,24 @@ def mask(
     return np.broadcast_to(m, shape).astype(dtype)
 
 
+def masks(key: int | Key, shape: Shape, drop: Drop, steps: int) -> np.ndarray[Any, Any]:
+    """Replay the masks of a description on a schedule, one for each of its first steps: `(steps, *shape)`.
+
+    Args:
+        key: the key of the run; each step folds it.
+        shape: the shape of the tensor that is dropped at each step.
+        drop: the description.
+        steps: how many steps are replayed.
+
+    >>> from dropkit.core.rate import Early
+    >>> masks(7, (3,), Drop(Early(1.0, 1)), 2)
+    array([[0., 0., 0.],
+           [1., 1., 1.]])
+    """
+    key = Key.of(key)
+    return np.stack([mask(key.fold("step", step), shape, drop.at(step)) for step in range(steps)])
+
+
 def draws(key: int | Key, shape: Shape, groups: Groups | str = "...") -> Draws:
     """Return the draws of a call, for methods that decide by themselves: `.u`, `.second()`, `.below(rate)`.
 
@@ -164,6 +184,16 @@ def unit(key: int | Key, shape: Shape, groups: Groups | str = "...") -> np.ndarr
     [0.756, 0.846]
     """
     return np.asarray((draws(key, shape, groups).u + 0.5) / 2.0**32)
+
+
+def normal(key: int | Key, shape: Shape, groups: Groups | str = "...") -> np.ndarray[Any, Any]:
+    """Return standard normal draws, those of `dropkit.core.noise.Gaussian`, one for each group.
+
+    >>> normal(42, (2,)).round(3).tolist()
+    [-0.321, -0.033]
+    """
+    drawn = draws(key, shape, groups)
+    return np.asarray(Gaussian().standard(np, drawn.u, drawn.second))
 
 
 def _is_floating(dtype: Any) -> bool:

@@ -11,7 +11,7 @@ from dropkit.core.drop import Drop
 from dropkit.core.groups import Blocks, KofN
 from dropkit.core.key import Key
 from dropkit.core.rate import Learned, Linear, PerAxis
-from dropkit.core.reference import apply, entry_rate, mask, transform
+from dropkit.core.reference import apply, entry_rate, mask, masks, normal, transform
 
 Array = np.ndarray[Any, Any]
 SHAPE = (4, 6, 8, 9)
@@ -279,3 +279,15 @@ def test_masks_refuse(arguments: tuple[Any, ...], message: str) -> None:
 def test_a_mask_of_another_type_is_refused(dtype: Any) -> None:
     with pytest.raises(DropkitError, match="dtype is a real floating type of NumPy"):
         mask(1, (2,), Drop(0.5), dtype=dtype)
+
+
+def test_each_step_of_a_schedule_has_a_mask_of_its_own_at_its_own_rate() -> None:
+    drawn = masks(5, (40,), Drop(Linear(1.0, 0.0, 2)), steps=3)
+    assert np.array_equal(drawn[1], mask(Key(5).fold("step", 1), (40,), Drop(0.5)))
+    assert not drawn[0].any()
+    assert (drawn[2] == 1).all()
+
+
+def test_normal_draws_are_those_of_gaussian_noise() -> None:
+    drawn = mask(4, SHAPE, Drop(0.5, "b c ... -> b c", noise="gaussian"))
+    assert np.array_equal(np.broadcast_to(1 + normal(4, SHAPE, "b c ... -> b c"), SHAPE), drawn)

@@ -40,6 +40,11 @@ from dropkit.torch.methods.spec_augment import SpecAugment
 from dropkit.torch.methods.spectral_dropout import SpectralDropout
 from dropkit.torch.methods.stochastic_pooling import StochasticPooling
 from dropkit.torch.methods.weighted_channel_dropout import WeightedChannelDropout
+from dropkit.torch.methods.concrete_dropout import ConcreteDropout
+from dropkit.torch.methods.fast_dropout import FastDropout, relu_moments, sigmoid_moments
+from dropkit.torch.methods.information_dropout import InformationDropout
+from dropkit.torch.methods.standout import Standout
+from dropkit.torch.methods.variational_dropout import VariationalDropout, VariationalLinear
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.recurrent import DropGRU, DropLSTM, DropRNN
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
@@ -52,6 +57,7 @@ __all__ = [
     "AlphaDropout",
     "Attention",
     "ConsistentDropout",
+    "ConcreteDropout",
     "Drop",
     "DropBlock2d",
     "DropGRU",
@@ -67,10 +73,12 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "EmbeddingDropout",
+    "FastDropout",
     "FeatureAlphaDropout",
     "GaussianDropout",
     "HeadDropout",
     "HideAndSeek",
+    "InformationDropout",
     "InputDropout",
     "Layer",
     "LockedDropout",
@@ -86,6 +94,7 @@ __all__ = [
     "SpatialDropout",
     "SpecAugment",
     "SpectralDropout",
+    "Standout",
     "Stepper",
     "Stochastic",
     "Thinned",
@@ -93,6 +102,8 @@ __all__ = [
     "TokenDropout",
     "UniformDropout",
     "WeightedChannelDropout",
+    "VariationalDropout",
+    "VariationalLinear",
     "Zoneout",
     "attention",
     "functional",
@@ -100,7 +111,9 @@ __all__ = [
     "name_streams",
     "parameter_groups",
     "penalty",
+    "relu_moments",
     "set_depth_rates",
     "set_rates",
+    "sigmoid_moments",
     "under_key",
 ]

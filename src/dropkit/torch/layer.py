@@ -51,7 +51,9 @@ class Layer(Stochastic):
         Stochastic.__init__(self)  # torch's own dropout classes would take their p first
         rate = description.rate
         if isinstance(rate, Learned):
-            raise DropkitError("rate", "is not learned by this layer", rate, "give a number or a schedule")
+            mend = "give a number or a schedule; ConcreteDropout, VariationalDropout, VariationalLinear and "
+            mend += "InformationDropout of dropkit.torch learn theirs"
+            raise DropkitError("rate", "is not learned by this layer", rate, mend)
         self.describe(description)
         self.inplace = check_kind("inplace", inplace, bool, "write True or False")
         self._p = rate if isinstance(rate, float) else None

@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ from torch.utils.data import DataLoader
 
 import dropkit
 from dropkit import DropkitError
-from dropkit.torch import Dropout
-from dropkit.torch.lightning import MaxNormCallback, ScheduleCallback
+from dropkit.torch import ConcreteDropout, Dropout, InformationDropout, penalty
+from dropkit.torch.lightning import MaxNormCallback, PenaltyCallback, ScheduleCallback
 from dropkit.torch.schedule import Stepper
 
 # Lightning's advice on workers and short epochs, and what its own dependencies say of each other.
@@ -107,3 +108,52 @@ def test_max_norm_holds_at_every_batch(tmp_path: Path) -> None:
 def test_the_radius_is_checked_when_the_callback_is_made() -> None:
     with pytest.raises(DropkitError, match="c must be a number in"):
         MaxNormCallback(0.0)
+
+
+def learned() -> Model:
+    torch.manual_seed(0)
+    return Model(ConcreteDropout(nn.Linear(4, 4), rows=24, p=0.4, length_scale=1.0))
+
+
+class InTheLoss(Model):
+    """The same model, with the penalty where a loop of one's own has it."""
+
+    def training_step(self, batch: Tensor, index: int) -> Tensor:
+        return super().training_step(batch, index) + 0.5 * penalty(self)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_penalty_is_that_of_the_loss_however_many_batches_a_step_has(
+    tmp_path: Path, accumulate: int
+) -> None:
+    plain = learned()
+    by_loss, start = InTheLoss(plain.layer), plain.layer.p
+    by_loss.load_state_dict(plain.state_dict())
+    by_loss = copy.deepcopy(by_loss)
+    for model, callback in ((plain, PenaltyCallback(0.5)), (by_loss, pl.Callback())):
+        torch.manual_seed(1)
+        fit(
+            model,
+            tmp_path,
+            callback,
+            max_epochs=1,
+            accumulate_grad_batches=accumulate,
+            enable_checkpointing=False,
+        )
+    assert plain.layer.p != start
+    for name, value in by_loss.state_dict().items():
+        assert torch.allclose(plain.state_dict()[name], value, rtol=1e-5, atol=1e-7), name
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (Dropout(0.5), "model has a layer with a penalty"),
+        (InformationDropout(nn.Linear(4, 4), nn.Linear(4, 4), 1.0), "follow from parameters alone"),
+    ],
+)
+def test_a_model_whose_penalty_cannot_be_added_is_refused(
+    tmp_path: Path, layer: nn.Module, message: str
+) -> None:
+    with pytest.raises(DropkitError, match=message):
+        fit(Model(layer), tmp_path, PenaltyCallback(), max_epochs=1, enable_checkpointing=False)

@@ -37,7 +37,7 @@ def penalty(model: nn.Module) -> torch.Tensor:
     if not terms:
         rule = "has a layer with a penalty"
         raise DropkitError("model", rule, type(model).__name__, "leave the penalty out")
-    return torch.stack([term.reshape(()) for term in terms]).sum()
+    return torch.stack([term.reshape(()).to(terms[0].device) for term in terms]).sum()
 
 
 def parameter_groups(model: nn.Module, **options: Any) -> list[dict[str, Any]]:
@@ -69,25 +69,39 @@ class PenaltyHook:
     """Adds the penalty of a model to the gradient before each step of an optimizer: for a loop of one's own.
 
     It is what `loss + weight * penalty(model)` would give, without touching the loss. Gradients that are
-    clipped by hand are clipped before it.
+    clipped by hand are clipped before it. With a gradient scaler and a fused optimizer, which unscales inside
+    of its step, call `scaler.unscale_(optimizer)` first.
 
     Args:
         model: a module with layers that learn their rate.
         weight: the factor of the penalty, at least 0.
 
     Raises:
-        DropkitError: no layer of the model has a penalty.
+        DropkitError: no layer of the model has a penalty, or that of a layer follows from the batch, whose
+            graph is gone when the optimizer steps.
     """
 
     def __init__(self, model: nn.Module, weight: float = 1.0) -> None:
         penalty(model)
+        _refuse_batch(model)
         self.model, self.weight = model, _WEIGHT.check("weight", weight)
 
     def add(self) -> None:
         """Add the gradient of the penalty to those that are there."""
         with torch.enable_grad():
-            (self.weight * penalty(self.model)).backward()  # type: ignore[no-untyped-call]  # it is untyped
+            term = self.weight * penalty(self.model)
+        if term.requires_grad:  # all may be frozen for a while
+            term.backward()  # type: ignore[no-untyped-call]  # it is untyped
 
     def follow(self, optimizer: torch.optim.Optimizer) -> RemovableHandle:
         """Act by itself before each `optimizer.step()`; `handle.remove()` ends it."""
         return optimizer.register_step_pre_hook(lambda *_: self.add())
+
+
+def _refuse_batch(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, Stochastic) and module.penalty_of_batch:
+            rule = "has penalties that follow from parameters alone"
+            raise DropkitError(
+                "model", rule, type(module).__name__, "write loss + dropkit.torch.penalty(model)"
+            )

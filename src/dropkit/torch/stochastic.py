@@ -79,6 +79,11 @@ class Stochastic(nn.Module):
         """Yield the parameters that are rates: no weight decay for them; see `parameter_groups`."""
         return iter(())
 
+    @property
+    def penalty_of_batch(self) -> bool:
+        """Whether the penalty follows from the last batch, and so goes into its loss before `backward`."""
+        return False
+
     def penalty(self) -> torch.Tensor | None:
         """Return what the layer adds to the loss of the whole data set per row, or None."""
         return None

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 import dropkit
 from dropkit import DropkitError
-from dropkit.torch import Dropout
+from dropkit.torch import ConcreteDropout, Dropout, InformationDropout, penalty
 from dropkit.torch.schedule import Stepper
-from dropkit.torch.transformers import MaxNormCallback, ScheduleCallback
+from dropkit.torch.transformers import MaxNormCallback, PenaltyCallback, ScheduleCallback
 
 # What transformers and accelerate say of each other and of this machine.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -91,3 +91,50 @@ def test_max_norm_holds_at_every_batch(tmp_path: Path) -> None:
 def test_the_radius_is_checked_when_the_callback_is_made() -> None:
     with pytest.raises(DropkitError, match="c must be a number in"):
         MaxNormCallback(-1.0)
+
+
+class Learning(Model):
+    """A model that learns a rate, with the penalty in its loss or without."""
+
+    def __init__(self, weight: float) -> None:
+        torch.manual_seed(0)
+        super().__init__(ConcreteDropout(nn.Linear(4, 4), rows=24, p=0.4, length_scale=1.0))
+        self.weight = weight
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        found = super().forward(x)
+        return {"loss": found["loss"] + self.weight * penalty(self)} if self.weight else found
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_penalty_is_that_of_the_loss_however_many_batches_an_update_has(
+    tmp_path: Path, accumulate: int
+) -> None:
+    plain, by_loss = Learning(0.0), Learning(0.5)
+    for model, callback in ((plain, PenaltyCallback(0.5)), (by_loss, transformers.TrainerCallback())):
+        fit(
+            model,
+            tmp_path,
+            callback,
+            gradient_accumulation_steps=accumulate,
+            save_strategy="no",
+            optim="sgd",
+            max_grad_norm=0.0,
+        )
+    assert plain.layer.p != pytest.approx(0.4)
+    for name, value in by_loss.state_dict().items():
+        assert torch.allclose(plain.state_dict()[name], value, rtol=1e-5, atol=1e-7), name
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (Dropout(0.5), "model has a layer with a penalty"),
+        (InformationDropout(nn.Linear(4, 4), nn.Linear(4, 4), 1.0), "follow from parameters alone"),
+    ],
+)
+def test_a_model_whose_penalty_cannot_be_added_is_refused(
+    tmp_path: Path, layer: nn.Module, message: str
+) -> None:
+    with pytest.raises(DropkitError, match=message):
+        fit(Model(layer), tmp_path, PenaltyCallback(), save_strategy="no")
