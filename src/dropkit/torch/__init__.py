@@ -25,6 +25,7 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.methods.drop_key import DropKey
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
@@ -35,6 +36,7 @@ __all__ = [
     "AlphaDropout",
     "Drop",
     "DropBlock2d",
+    "DropKey",
     "DropPath",
     "Dropout",
     "Dropout1d",
