@@ -79,10 +79,11 @@ METHOD = Method(
   author    = {Li, Bonan and Hu, Yinhan and Nie, Xuecheng and Han, Congying and Jiang, Xiangjian and
                Guo, Tiande and Liu, Luoqi},
   booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition},
+  pages     = {22700--22709},
   year      = {2023}
 }""",
         checked="a public reading note with the equations and tables, and several public codes of the mask, "
-        "for the law and the falling rates; the authors beyond the third from memory",
+        "for the law and the falling rates; citing bibliographies for the reference",
     ),
     site="attention",
     fields=("vision", "text"),
