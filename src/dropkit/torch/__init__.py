@@ -25,6 +25,7 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.methods.drop_head import DropHead
 from dropkit.torch.methods.drop_key import DropKey
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
@@ -36,6 +37,7 @@ __all__ = [
     "AlphaDropout",
     "Drop",
     "DropBlock2d",
+    "DropHead",
     "DropKey",
     "DropPath",
     "Dropout",
