@@ -25,6 +25,7 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.methods.drop_attention import DropAttention
 from dropkit.torch.methods.drop_head import DropHead
 from dropkit.torch.methods.drop_key import DropKey
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
@@ -36,6 +37,7 @@ from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
 __all__ = [
     "AlphaDropout",
     "Drop",
+    "DropAttention",
     "DropBlock2d",
     "DropHead",
     "DropKey",
