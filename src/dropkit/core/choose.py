@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["fallen", "kept_count", "places", "ranks"]
+__all__ = ["fallen", "kept_count", "kept_places", "places", "ranks"]
 
 Array = Any
 
@@ -52,6 +52,25 @@ def places(kept: Array, count: int, xp: Any) -> Array:
     n = kept.shape[-1]
     first = xp.where(kept, 0, n) + xp.arange(n, device=kept.device)
     return xp.argsort(first, -1)[..., :count]
+
+
+def kept_places(u: Array, free: Array, removed: int, xp: Any) -> Array:
+    """Return where the tokens that stay stand, row by row, in their order.
+
+    Removed are the `removed` free tokens of the smallest draws; every choice of them is equally likely.
+
+    Args:
+        u: a draw for each token, whole numbers below 2**32 `(batch, tokens)`.
+        free: bool, which tokens may be removed; each row has `removed` or more of them.
+        removed: how many tokens of each row go.
+        xp: the module of the arrays, numpy or torch.
+
+    >>> import numpy as np
+    >>> u, free = np.array([[1, 5, 9, 7]]), np.array([[False, True, True, True]])
+    >>> kept_places(u, free, 1, np)
+    array([[0, 2, 3]])
+    """
+    return places(ranks(u, free, xp) >= removed, u.shape[-1] - removed, xp)
 
 
 def kept_count(rate: float, n: int) -> int:

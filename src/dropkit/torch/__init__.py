@@ -28,6 +28,7 @@ from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.methods.drop_attention import DropAttention
 from dropkit.torch.methods.drop_head import DropHead
 from dropkit.torch.methods.drop_key import DropKey
+from dropkit.torch.methods.patch_dropout import PatchDropout
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
@@ -53,6 +54,7 @@ __all__ = [
     "InputDropout",
     "Layer",
     "LockedDropout",
+    "PatchDropout",
     "PenaltyHook",
     "SpatialDropout",
     "Stepper",
