@@ -29,6 +29,7 @@ from dropkit.torch.methods.drop_attention import DropAttention
 from dropkit.torch.methods.drop_head import DropHead
 from dropkit.torch.methods.drop_key import DropKey
 from dropkit.torch.methods.patch_dropout import PatchDropout
+from dropkit.torch.methods.token_dropping import TokenDropping
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
@@ -60,6 +61,7 @@ __all__ = [
     "Stepper",
     "Stochastic",
     "TokenDropout",
+    "TokenDropping",
     "UniformDropout",
     "Zoneout",
     "functional",
