@@ -25,9 +25,11 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.methods.cutoff import Cutoff, jensen_shannon
 from dropkit.torch.methods.drop_attention import DropAttention
 from dropkit.torch.methods.drop_head import DropHead
 from dropkit.torch.methods.drop_key import DropKey
+from dropkit.torch.methods.forgetful_causal_mask import ForgetfulCausalMask
 from dropkit.torch.methods.patch_dropout import PatchDropout
 from dropkit.torch.methods.token_dropping import TokenDropping
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
@@ -38,6 +40,7 @@ from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
 
 __all__ = [
     "AlphaDropout",
+    "Cutoff",
     "Drop",
     "DropAttention",
     "DropBlock2d",
@@ -50,6 +53,7 @@ __all__ = [
     "Dropout3d",
     "EmbeddingDropout",
     "FeatureAlphaDropout",
+    "ForgetfulCausalMask",
     "GaussianDropout",
     "HeadDropout",
     "InputDropout",
@@ -65,6 +69,7 @@ __all__ = [
     "UniformDropout",
     "Zoneout",
     "functional",
+    "jensen_shannon",
     "max_norm_",
     "name_streams",
     "parameter_groups",

@@ -10,10 +10,31 @@ from dropkit import DropkitError
 from dropkit.core.rate import threshold
 from dropkit.core.reference import draws
 from dropkit.methods.drop_head import factors
+from dropkit.testing import Declared, Shapes, layer_subject
 from dropkit.torch import DropHead, Stepper
 
 SHAPE = (5, 8, 2, 3)
 X = torch.linspace(-1, 1, 240, dtype=torch.float64).reshape(SHAPE)
+
+
+def declared(rate: float, shape: tuple[int, ...]) -> Declared:
+    n = max(shape[1], 1)
+    return Declared(rate - rate**n / n, shape, (1, max(8, n), 0))
+
+
+SUBJECTS = [
+    layer_subject(
+        DropHead,
+        "drop_head",
+        shapes=Shapes((40, 8, 2), ((66, 8, 2),)),
+        declare=declared,
+        waived={
+            "moments": "the factor heads / heads that stay is the sample's own",
+            "mean": "kept values differ from sample to sample; that their mean is 1 is enumerated on NumPy",
+            "edges": "at rate 1 one head stays",
+        },
+    )
+]
 
 
 def law(p: float, key: int) -> torch.Tensor:
