@@ -25,6 +25,7 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.methods.bert_dropout import bert_dropout
 from dropkit.torch.methods.cutoff import Cutoff, jensen_shannon
 from dropkit.torch.methods.drop_attention import DropAttention
 from dropkit.torch.methods.drop_head import DropHead
@@ -32,6 +33,7 @@ from dropkit.torch.methods.drop_key import DropKey
 from dropkit.torch.methods.forgetful_causal_mask import ForgetfulCausalMask
 from dropkit.torch.methods.patch_dropout import PatchDropout
 from dropkit.torch.methods.token_dropping import TokenDropping
+from dropkit.torch.methods.uni_drop import DataDropout, uni_drop
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
@@ -41,6 +43,7 @@ from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
 __all__ = [
     "AlphaDropout",
     "Cutoff",
+    "DataDropout",
     "Drop",
     "DropAttention",
     "DropBlock2d",
@@ -68,6 +71,7 @@ __all__ = [
     "TokenDropping",
     "UniformDropout",
     "Zoneout",
+    "bert_dropout",
     "functional",
     "jensen_shannon",
     "max_norm_",
@@ -77,4 +81,5 @@ __all__ = [
     "set_depth_rates",
     "set_rates",
     "under_key",
+    "uni_drop",
 ]
