@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -20,7 +21,7 @@ def given_rates(rates: dict[str, Any]) -> dict[str, float]:
     return {name: RATE.check(name, rate) for name, rate in rates.items() if rate is not None}
 
 
-def set_fields(config: Any, rates: dict[str, float], fields: dict[str, tuple[str, ...]]) -> None:
+def set_fields(config: Any, rates: dict[str, float], fields: Mapping[str, tuple[str, ...]]) -> None:
     """Write each rate into those of its fields that a configuration has; change nothing if one has none.
 
     Args:

@@ -70,10 +70,11 @@ class Cutoff(Rated):
         u = draws.words(input, (batch, size), "b n -> b n", **source)
         if self.kind == "feature":
             every = torch.ones(batch, features, dtype=torch.bool, device=input.device)
-            return free[:, :, None] & cut(u, every, self.p, torch)[:, None, :]
+            columns: Tensor = cut(u, every, self.p, torch)
+            return free[:, :, None] & columns[:, None, :]
         erase = cut if self.kind == "token" else span
-        gone: Tensor = erase(u, free, self.p, torch)[:, :, None]
-        return gone
+        gone: Tensor = erase(u, free, self.p, torch)
+        return gone[:, :, None]
 
     def extra_repr(self) -> str:
         """Show the kind and the prefix too."""

@@ -65,7 +65,8 @@ class DropAttention(Rated):
         wide = widen(weights)
         ones = torch.ones_like(wide, requires_grad=False)
         kept = carry_out(ones, Call(self._law, self.p), "train", **self.source(source)) != 0
-        return renormalized(wide, kept, torch).to(weights.dtype)
+        y: Tensor = renormalized(wide, kept, torch).to(weights.dtype)
+        return y
 
     def extra_repr(self) -> str:
         """Show the unit and the window too."""

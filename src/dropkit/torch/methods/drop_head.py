@@ -81,7 +81,7 @@ class DropHead(Layer):
 
 
 def _times(x: Tensor, factor: Tensor, heads: int | None) -> Tensor:
-    apart = x if heads is None else x.unflatten(-1, (heads, -1))
+    apart = x if heads is None else x.reshape(*x.shape[:-1], heads, -1)
     ones: list[Any] = [1] * (apart.dim() - 2)
     shape = (*factor.shape, *ones) if heads is None else (factor.shape[0], *ones[1:], factor.shape[1], 1)
     m = factor.reshape(shape).to(torch.promote_types(x.dtype, torch.float32))

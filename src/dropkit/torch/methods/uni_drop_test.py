@@ -87,6 +87,7 @@ def test_the_rates_of_an_encoder_are_set_and_the_others_left() -> None:
     for each in model.layers:
         assert isinstance(each, SkippedLayer)
         assert each.p == 0.3
+        assert isinstance(each.layer, nn.TransformerEncoderLayer)
         assert each.layer.self_attn.dropout == 0.1
         assert [each.layer.dropout.p, each.layer.dropout1.p, each.layer.dropout2.p] == [0.2, 0.0, 0.0]
     uni_drop(model, layer=0.4)
