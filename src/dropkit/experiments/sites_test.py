@@ -67,7 +67,8 @@ def test_a_model_may_have_no_place(model: nn.Module) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, method in catalogue().items() if method.site in get_args(Place)]
+    "name",
+    [name for name, method in catalogue().items() if method.describe and method.site in get_args(Place)],
 )
 def test_every_method_that_can_fit_is_made_of_its_rate_alone(name: str) -> None:
     method = catalogue()[name]
