@@ -7,10 +7,12 @@ from typing import Any
 import torch
 
 from dropkit.core.check import DropkitError, Whole
-from dropkit.core.choose import kept_count
+from dropkit.core.choose import kept_count, kept_places
+from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor
+from dropkit.torch.functional import Source
 
-__all__ = ["check_prefix", "check_tokens", "count_removed", "free_tokens", "gather"]
+__all__ = ["check_prefix", "check_tokens", "chosen", "free_tokens", "gather"]
 
 Tensor = torch.Tensor
 _PREFIX = Whole(0, "give the number of leading positions, e.g. 1 for a class token")
@@ -50,13 +52,41 @@ def free_tokens(input: Tensor, prefix: int, protected: Tensor | None) -> Tensor:
     return free & ~protected
 
 
-def count_removed(free: Tensor, rate: float, prefix: int, protected: Tensor | None) -> int:
+def _count_removed(free: Tensor, rate: float, prefix: int, protected: Tensor | None) -> int:
     """Return how many tokens of each sequence go: what the sequence with the fewest free ones can give."""
     if free.shape[0] == 0:
         return 0
     # Without marks the number is known beforehand, and no device has to be waited for.
     n = max(free.shape[1] - prefix, 0) if protected is None else int(free.sum(-1).min())
     return n - kept_count(rate, n)
+
+
+def chosen(
+    input: Tensor, rate: float, prefix: int, protected: Tensor | None, source: Source
+) -> Tensor | None:
+    """Return where the tokens that stay stand, (batch, count) in their order; None where all do.
+
+    Args:
+        input: (batch, tokens, features).
+        rate: the share of the tokens that may go which goes.
+        prefix: how many leading positions are protected.
+        protected: further protected positions, bool (batch, tokens).
+        source: where the draws come from.
+
+    Raises:
+        DropkitError: the input has other axes, or `protected` does not fit.
+
+    >>> chosen(torch.ones(1, 5, 2), 0.5, 1, None, {"key": 1})
+    tensor([[0, 2, 3]])
+    """
+    check_tokens(input)
+    free = free_tokens(input, prefix, protected)
+    removed = _count_removed(free, rate, prefix, protected)
+    if not removed:
+        return None
+    u = draws.words(input, tuple(input.shape[:2]), "b t -> b t", **source)
+    places: Tensor = kept_places(u, free, removed, torch)
+    return places
 
 
 def gather(values: Tensor, places: Tensor) -> Tensor:

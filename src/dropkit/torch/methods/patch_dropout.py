@@ -6,11 +6,9 @@ from typing import Unpack
 
 import torch
 
-from dropkit.core.choose import kept_places
-from dropkit.torch import draws
 from dropkit.torch.functional import Source
 from dropkit.torch.rated import Rated
-from dropkit.torch.subsets import check_prefix, check_tokens, count_removed, free_tokens, gather
+from dropkit.torch.subsets import check_prefix, chosen, gather
 
 __all__ = ["PatchDropout"]
 
@@ -62,14 +60,7 @@ class PatchDropout(Rated):
         """
         if not (self.drawing and self.can_draw):
             return None
-        check_tokens(input)
-        free = free_tokens(input, self.prefix, protected)
-        removed = count_removed(free, self.p, self.prefix, protected)
-        if not removed:
-            return None
-        u = draws.words(input, tuple(input.shape[:2]), "b t -> b t", **self.source(source))
-        places: Tensor = kept_places(u, free, removed, torch)
-        return places
+        return chosen(input, self.p, self.prefix, protected, self.source(source))
 
     def extra_repr(self) -> str:
         """Show the prefix too."""

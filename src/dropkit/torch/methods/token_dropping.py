@@ -9,11 +9,8 @@ import torch
 from torch import nn
 
 from dropkit.core.check import DropkitError, check_kind
-from dropkit.core.choose import kept_places
-from dropkit.torch import draws
-from dropkit.torch.functional import Source
 from dropkit.torch.rated import Rated
-from dropkit.torch.subsets import check_prefix, check_tokens, count_removed, free_tokens, gather
+from dropkit.torch.subsets import check_prefix, chosen, gather
 
 __all__ = ["TokenDropping"]
 
@@ -82,7 +79,10 @@ class TokenDropping(Rated):
         Raises:
             DropkitError: the input has other axes, `protected` does not fit, or the layer changes the shape.
         """
-        places = self._places(input, protected, {"key": key, "generator": generator})
+        places = None
+        if self.drawing and self.can_draw:
+            source = self.source({"key": key, "generator": generator})
+            places = chosen(input, self.p, self.prefix, protected, source)
         if places is None:
             return self.layer(input, **arguments)
         part = gather(input, places)
@@ -90,18 +90,6 @@ class TokenDropping(Rated):
         first, *rest = y if isinstance(y, tuple) else (y,)
         whole = _put_back(input, first, places)
         return (whole, *rest) if isinstance(y, tuple) else whole
-
-    def _places(self, input: Tensor, protected: Tensor | None, source: Source) -> Tensor | None:
-        if not (self.drawing and self.can_draw):
-            return None
-        check_tokens(input)
-        free = free_tokens(input, self.prefix, protected)
-        removed = count_removed(free, self.p, self.prefix, protected)
-        if not removed:
-            return None
-        u = draws.words(input, tuple(input.shape[:2]), "b t -> b t", **self.source(source))
-        places: Tensor = kept_places(u, free, removed, torch)
-        return places
 
     def _cut(self, arguments: dict[str, Any], places: Tensor) -> dict[str, Any]:
         count = places.shape[1]
