@@ -76,8 +76,10 @@ class DropHead(Layer):
         return input.shape[0], self.heads
 
     def extra_repr(self) -> str:
-        """Show the heads too."""
-        return super().extra_repr() + (f", heads={self.heads}" if self.heads else "")
+        """Show the rate and the heads; neither scale nor memory is a choice here."""
+        rate = self.description.rate if self.scheduled else self.p
+        parts = [f"p={rate}"] + ([f"heads={self.heads}"] if self.heads else [])
+        return ", ".join(parts + ([f"mode={self.forced_mode!r}"] if self.forced_mode else []))
 
 
 def _times(x: Tensor, factor: Tensor, heads: int | None) -> Tensor:

@@ -90,6 +90,13 @@ def test_the_step_is_saved() -> None:
     assert copy.deepcopy(layer).p == 0.3
 
 
+def test_it_shows_its_rate_and_heads() -> None:
+    layer = DropHead(0.1, heads=2)
+    with dropkit.mode(layer, "mc"):
+        assert repr(layer) == "DropHead(p=0.1, heads=2, mode='mc')"
+    assert "Valley(start=0.6" in repr(DropHead(dropkit.valley_schedule(0.6, 0.4, turn=2, steps=4)))
+
+
 def test_half_types_are_computed_in_float32() -> None:
     x = torch.full((64, 3, 5), 1.01, dtype=torch.bfloat16)
     y = DropHead(0.5)(x, key=1)
