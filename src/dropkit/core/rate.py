@@ -22,6 +22,7 @@ __all__ = [
     "PerAxis",
     "Rate",
     "Schedule",
+    "Valley",
     "check",
     "constant_schedule",
     "cosine_schedule",
@@ -34,6 +35,7 @@ __all__ = [
     "root",
     "threshold",
     "to_json",
+    "valley_schedule",
 ]
 
 ONE = 2**32
@@ -185,6 +187,40 @@ class Curriculum(Schedule):
 
 
 @dataclass(frozen=True)
+class Valley(Schedule):
+    """rate(step) = start (1 - step / turn) while step < turn, then it rises to `end` at `steps`, and stays.
+
+    The V-shaped schedule of Zhou et al. 2020.
+
+    Args:
+        start: the rate at the first step.
+        end: the rate from `steps` on.
+        turn: the step at which the rate is 0.
+        steps: the step at which the rate has come to `end`, after `turn`.
+
+    >>> [Valley(0.4, 0.2, 50, 100)(step) for step in (0, 25, 50, 75, 100)]
+    [0.4, 0.2, 0.0, 0.1, 0.2]
+    """
+
+    kind: ClassVar[str] = "valley"
+    start: float
+    end: float
+    turn: int
+    steps: int
+
+    def __post_init__(self) -> None:
+        _check_fields(self)
+        if self.turn >= self.steps:
+            raise DropkitError("turn", f"comes before steps, {self.steps}", self.turn, "turn earlier")
+
+    def at(self, step: int) -> float:
+        """Return the rate at a step."""
+        if step < self.turn:
+            return self.start * (1 - step / self.turn)
+        return self.end * min((step - self.turn) / (self.steps - self.turn), 1.0)
+
+
+@dataclass(frozen=True)
 class PerAxis:
     """One rate for each place along an axis that has coins of its own, e.g. a rate for each channel.
 
@@ -224,13 +260,14 @@ class Learned:
 Rate = float | PerAxis | Schedule | Learned
 
 _SCHEDULES: dict[str, type[Schedule]] = {
-    cls.kind: cls for cls in (Constant, Linear, Cosine, Early, Late, Curriculum)
+    cls.kind: cls for cls in (Constant, Linear, Cosine, Early, Late, Curriculum, Valley)
 }
 _FIELDS: Mapping[str, Interval | Whole] = {
     "rate": RATE,
     "start": RATE,
     "end": RATE,
     "steps": _STEPS,
+    "turn": _STEPS,
     "gamma": _GAMMA,
 }
 
@@ -239,6 +276,7 @@ linear_schedule = Linear
 cosine_schedule = Cosine
 early_schedule = Early
 late_schedule = Late
+valley_schedule = Valley
 
 
 def curriculum_schedule(rate: float, steps: int) -> Curriculum:

@@ -29,6 +29,7 @@ from dropkit.core.rate import (
     root,
     threshold,
     to_json,
+    valley_schedule,
 )
 
 RATE = st.floats(0, 1)
@@ -74,6 +75,19 @@ def test_curriculum(rate: float, gamma: float, step: int) -> None:
     assert Curriculum(rate, gamma)(step) == pytest.approx(1 - kept, abs=1e-15)
 
 
+@given(RATE, RATE, STEPS, STEPS)
+def test_a_valley_falls_to_0_and_rises_to_its_end(start: float, end: float, down: int, up: int) -> None:
+    valley = valley_schedule(start, end, down, down + up)
+    assert [valley(step) for step in (0, down, down + up, down + 2 * up)] == [start, 0, end, end]
+    assert valley(down // 2) == pytest.approx(start * (1 - down // 2 / down))
+    assert valley(down + up // 2) == pytest.approx(end * (up // 2 / up))
+
+
+def test_a_valley_turns_before_it_ends() -> None:
+    with pytest.raises(DropkitError, match="turn comes before steps, 10, got 10"):
+        valley_schedule(0.1, 0.1, 10, 10)
+
+
 def test_the_papers_speed_of_a_curriculum() -> None:
     assert curriculum_schedule(0.5, 400) == Curriculum(0.5, 10 / 400)
 
@@ -96,6 +110,7 @@ def test_no_schedule_leaves_the_unit_interval(start: float, end: float, steps: i
         early_schedule(start, steps),
         late_schedule(start, steps),
         curriculum_schedule(start, steps),
+        valley_schedule(start, end, steps, 2 * steps),
     ]
     assert all(0 <= schedule(step) <= 1 for schedule in schedules)
 
@@ -180,6 +195,7 @@ KINDS: list[Any] = [
     early_schedule(0.1, 7),
     late_schedule(0.1, 7),
     curriculum_schedule(0.5, 1000),
+    valley_schedule(0.4, 0.2, 7, 9),
 ]
 
 

@@ -15,8 +15,8 @@ def head_dropout(rate: Any, scale: Scale = "train") -> Drop:
     """Return head dropout: one coin for each attention head of each sample, for `(batch, heads, ...)`.
 
     It fits the heads' outputs `(b, h, query, features)` and their weights `(b, h, query, key)` alike. Kept
-    heads grow by 1 / (1 - rate), which keeps the mean exactly; public code of DropHead divides by the share
-    of heads kept in the sample instead, which is undefined where all are dropped.
+    heads grow by 1 / (1 - rate), which keeps the mean exactly, and all heads of a sample may go at once;
+    DropHead, the published form, divides by the share of heads kept and always keeps one.
 
     Args:
         rate: the probability that a head is dropped, in [0, 1].
@@ -30,7 +30,7 @@ def head_dropout(rate: Any, scale: Scale = "train") -> Drop:
 
 METHOD = Method(
     name="head_dropout",
-    title="DropHead",
+    title="Head dropout",
     summary="Drops whole attention heads, so that a layer does not come to lean on a few of them.",
     formula="kept ~ Bernoulli(1 - rate) for each (b, h); y = head kept / (1 - rate)",
     paper=Paper(
@@ -60,6 +60,6 @@ METHOD = Method(
     evidence="Zhou et al. 2020 (DropHead) drop whole heads, on a schedule, so that none dominates; their "
     "gains are for translation and text classification.",
     study=True,
-    aliases=("drop_head", "drophead", "headdrop", "scheduled_drophead"),
+    aliases=("headdrop",),
     layers={"torch": "HeadDropout"},
 )

@@ -45,6 +45,15 @@ from dropkit.torch.methods.fast_dropout import FastDropout, relu_moments, sigmoi
 from dropkit.torch.methods.information_dropout import InformationDropout
 from dropkit.torch.methods.standout import Standout
 from dropkit.torch.methods.variational_dropout import VariationalDropout, VariationalLinear
+from dropkit.torch.methods.bert_dropout import bert_dropout
+from dropkit.torch.methods.cutoff import Cutoff, jensen_shannon
+from dropkit.torch.methods.drop_attention import DropAttention
+from dropkit.torch.methods.drop_head import DropHead
+from dropkit.torch.methods.drop_key import DropKey
+from dropkit.torch.methods.forgetful_causal_mask import ForgetfulCausalMask
+from dropkit.torch.methods.patch_dropout import PatchDropout
+from dropkit.torch.methods.token_dropping import TokenDropping
+from dropkit.torch.methods.uni_drop import DataDropout, uni_drop
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.recurrent import DropGRU, DropLSTM, DropRNN
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
@@ -58,7 +67,10 @@ __all__ = [
     "Attention",
     "ConsistentDropout",
     "ConcreteDropout",
+    "Cutoff",
+    "DataDropout",
     "Drop",
+    "DropAttention",
     "DropBlock2d",
     "DropGRU",
     "DropLSTM",
@@ -66,6 +78,8 @@ __all__ = [
     "Drop",
     "DropBlock2d",
     "DropBlock3d",
+    "DropHead",
+    "DropKey",
     "DropPath",
     "DropRNN",
     "Dropout",
@@ -75,6 +89,7 @@ __all__ = [
     "EmbeddingDropout",
     "FastDropout",
     "FeatureAlphaDropout",
+    "ForgetfulCausalMask",
     "GaussianDropout",
     "HeadDropout",
     "HideAndSeek",
@@ -84,6 +99,7 @@ __all__ = [
     "LockedDropout",
     "MultiheadAttention",
     "Masksembles",
+    "PatchDropout",
     "PenaltyHook",
     "SkipBranch",
     "MaxPoolingDropout",
@@ -100,13 +116,16 @@ __all__ = [
     "Thinned",
     "StochasticPooling",
     "TokenDropout",
+    "TokenDropping",
     "UniformDropout",
     "WeightedChannelDropout",
     "VariationalDropout",
     "VariationalLinear",
     "Zoneout",
     "attention",
+    "bert_dropout",
     "functional",
+    "jensen_shannon",
     "max_norm_",
     "name_streams",
     "parameter_groups",
@@ -116,4 +135,5 @@ __all__ = [
     "set_rates",
     "sigmoid_moments",
     "under_key",
+    "uni_drop",
 ]

@@ -20,7 +20,7 @@ from dropkit.core.rate import threshold
 from dropkit.torch.autograd import eager
 from dropkit.torch.check import check_source
 from dropkit.torch.functional import Source
-from dropkit.torch.keys import AnyKey, draw_tensor, draw_words, key_tensor, key_words, refuse_trace
+from dropkit.torch.keys import draw_tensor, draw_words, key_tensor, key_words, refuse_trace
 from dropkit.torch.run import constant, drawn
 
 __all__ = ["below", "fold", "normal", "unit", "words"]
@@ -115,7 +115,16 @@ def fold(name: str, source: Source, i: int = 0) -> Source:
     Key(word=1, call=0, stream=4064905952)
     """
     key = source.get("key")
-    return source if key is None else {"key": _key(key).fold(name, i)}
+    if key is None:
+        return source
+    return {"key": Key(*_folded(_key(key) if isinstance(key, Tensor) else key, name, i))}
+
+
+# The digest of a name cannot be traced, but where the key is a number it is a constant of the graph.
+@constant
+def _folded(key: int | Key, name: str, i: int) -> tuple[int, int, int]:
+    folded = Key.of(key).fold(name, i)
+    return folded.word, folded.call, folded.stream
 
 
 def _rule(groups: str | Groups) -> Groups:
@@ -128,9 +137,7 @@ def _text(groups: str | Groups) -> str:
     return json.dumps(_rule(groups).to_json())
 
 
-def _key(key: AnyKey) -> Key:
-    if not isinstance(key, Tensor):
-        return Key.of(key)
+def _key(key: Tensor) -> Key:
     if not _plain(key):
         mend = "give an int or a dropkit.Key, or no key at all"
         raise DropkitError(

@@ -64,6 +64,16 @@ def test_a_graph_has_the_draws_of_eager_mode(draw: Any) -> None:
     assert torch.equal(compiled(X), run(X))
 
 
+def test_a_key_is_folded_in_a_graph_too() -> None:
+    def run(x: torch.Tensor) -> Any:
+        first, second = (unit(x, **fold(name, {"key": 8})) for name in ("a", "b"))
+        return first - second
+
+    compiled: Any = torch.compile(run, backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(X), run(X))
+    assert run(X).all()
+
+
 def test_a_graph_draws_afresh_at_each_call() -> None:
     compiled: Any = torch.compile(unit, backend="aot_eager", fullgraph=True)
     assert not torch.equal(compiled(X), compiled(X))
