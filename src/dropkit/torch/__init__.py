@@ -6,7 +6,7 @@ from dropkit.core.check import try_import
 try_import("torch", extra="torch")
 
 from dropkit.torch import functional
-from dropkit.torch.attention import Attention, attention
+from dropkit.torch.attention import Attention, scaled_dot_product_attention
 from dropkit.torch.layer import Drop, Layer
 from dropkit.torch.layers import (
     AlphaDropout,
@@ -54,7 +54,7 @@ from dropkit.torch.methods.forgetful_causal_mask import ForgetfulCausalMask
 from dropkit.torch.methods.patch_dropout import PatchDropout
 from dropkit.torch.methods.token_dropping import TokenDropping
 from dropkit.torch.methods.uni_drop import DataDropout, uni_drop
-from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
+from dropkit.torch.penalties import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.recurrent import DropGRU, DropLSTM, DropRNN
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.skip import SkipBranch, Thinned
@@ -122,7 +122,6 @@ __all__ = [
     "VariationalDropout",
     "VariationalLinear",
     "Zoneout",
-    "attention",
     "bert_dropout",
     "functional",
     "jensen_shannon",
@@ -131,6 +130,7 @@ __all__ = [
     "parameter_groups",
     "penalty",
     "relu_moments",
+    "scaled_dot_product_attention",
     "set_depth_rates",
     "set_rates",
     "sigmoid_moments",

@@ -20,13 +20,13 @@ from dropkit.torch.keys import draw_words, key_words, refuse_trace
 from dropkit.torch.layer import rate_of
 from dropkit.torch.stochastic import Stochastic
 
-__all__ = ["Attention", "attention"]
+__all__ = ["Attention", "scaled_dot_product_attention"]
 
 Tensor = torch.Tensor
 _DEEPEST = 256  # the native kernel's line of a buffer
 
 
-def attention(
+def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -63,7 +63,7 @@ def attention(
         DropkitError: dropout_p lies outside [0, 1], or both masks are given.
 
     >>> q, k, v = torch.randn(3, 1, 2, 5, 8).unbind(0)
-    >>> attention(q, k, v, dropout_p=0.1, source={"key": 7}).shape
+    >>> scaled_dot_product_attention(q, k, v, dropout_p=0.1, source={"key": 7}).shape
     torch.Size([1, 2, 5, 8])
     """
     rate = RATE.check("dropout_p", dropout_p)
@@ -95,7 +95,7 @@ def attention(
 
 
 class Attention(Stochastic):
-    """`attention` as a layer that follows `train()`, `eval()` and `dropkit.mode`.
+    """`scaled_dot_product_attention` as a layer that follows `train()`, `eval()` and `dropkit.mode`.
 
     Args:
         p: the probability that a probability is dropped, in [0, 1].
@@ -133,8 +133,8 @@ class Attention(Stochastic):
         *,
         source: Source | None = None,
     ) -> Tensor:
-        """Return the attended values; arguments as in `attention`."""
-        return attention(
+        """Return the attended values; arguments as in `scaled_dot_product_attention`."""
+        return scaled_dot_product_attention(
             query,
             key,
             value,

@@ -15,7 +15,7 @@ from dropkit.core.reference import mask as mask_of
 from dropkit.torch import Attention, native
 
 RATE, KEY = 0.3, 5
-attention: Any = dropkit.torch.attention
+attention: Any = dropkit.torch.scaled_dot_product_attention
 KERNEL: Any = vars(native)["_native"]
 SETS = ["twin", *(KERNEL.attention_sets() if native.AVAILABLE else [])]
 

@@ -17,9 +17,7 @@ def test_a_rate_goes_into_every_field_that_is_there() -> None:
 
 def test_nothing_is_written_where_one_rate_has_no_field() -> None:
     config = SimpleNamespace(attention_dropout=0.1)
-    with pytest.raises(
-        DropkitError, match="layer has a field for it, one of layerdrop"
-    ):
+    with pytest.raises(DropkitError, match="layer has a field for it, one of layerdrop"):
         set_fields(config, {"attention": 0.3, "layer": 0.3}, FIELDS)
     assert config.attention_dropout == 0.1
 

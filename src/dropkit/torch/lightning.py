@@ -9,7 +9,7 @@ from torch import nn
 
 from dropkit.core.check import try_import
 from dropkit.torch.max_norm import RADIUS, max_norm_
-from dropkit.torch.penalty import PenaltyHook
+from dropkit.torch.penalties import PenaltyHook
 from dropkit.torch.schedule import Stepper
 
 __all__ = ["MaxNormCallback", "PenaltyCallback", "ScheduleCallback"]

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dropkit.torch import functional
-from dropkit.torch.attention import attention
+from dropkit.torch.attention import scaled_dot_product_attention
 from dropkit.torch.functional import Source
 from dropkit.torch.stochastic import Stochastic
 
@@ -137,7 +137,7 @@ def _attend(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, rate: float, weights: bool, **source: Unpack[Source]
 ) -> tuple[Tensor, Tensor | None]:
     if not weights:
-        return attention(q, k, v, mask, rate, source=source), None
+        return scaled_dot_product_attention(q, k, v, mask, rate, source=source), None
     logits = q @ k.mT / math.sqrt(q.shape[-1])
     p = torch.softmax(logits if mask is None else logits + mask, -1)
     p = functional.dropout(p, rate, **source)
