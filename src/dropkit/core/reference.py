@@ -32,6 +32,7 @@ __all__ = [
     "evaluate",
     "mask",
     "multiplier",
+    "passes",
     "transform",
     "unit",
 ]
@@ -140,6 +141,15 @@ def mask(
     rate = entry_rate(drop, shape)
     m = multiplier(drop, shape, Key.of(key).words, rate, window)
     return np.broadcast_to(m, shape).astype(dtype)
+
+
+def passes(key: int | Key, count: int, shape: Shape, drop: Drop) -> np.ndarray[Any, Any]:
+    """Return the masks of several passes of one batch, stacked: the i-th under `key.fold("pass", i)`.
+
+    >>> passes(7, 2, (3,), Drop(0.5)).shape
+    (2, 3)
+    """
+    return np.stack([mask(Key.of(key).fold("pass", i), shape, drop) for i in range(count)])
 
 
 def draws(key: int | Key, shape: Shape, groups: Groups | str = "...") -> Draws:

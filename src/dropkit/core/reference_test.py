@@ -11,7 +11,7 @@ from dropkit.core.drop import Drop
 from dropkit.core.groups import Blocks, KofN
 from dropkit.core.key import Key
 from dropkit.core.rate import Learned, Linear, PerAxis
-from dropkit.core.reference import apply, entry_rate, mask, transform
+from dropkit.core.reference import apply, entry_rate, mask, passes, transform
 
 Array = np.ndarray[Any, Any]
 SHAPE = (4, 6, 8, 9)
@@ -279,3 +279,10 @@ def test_masks_refuse(arguments: tuple[Any, ...], message: str) -> None:
 def test_a_mask_of_another_type_is_refused(dtype: Any) -> None:
     with pytest.raises(DropkitError, match="dtype is a real floating type of NumPy"):
         mask(1, (2,), Drop(0.5), dtype=dtype)
+
+
+def test_each_pass_has_the_mask_of_its_folded_key() -> None:
+    drawn = passes(5, 3, (4, 6), Drop(0.5))
+    expected = [mask(Key(5).fold("pass", i), (4, 6), Drop(0.5)) for i in range(3)]
+    assert np.array_equal(drawn, np.stack(expected))
+    assert len({each.tobytes() for each in drawn}) == 3
