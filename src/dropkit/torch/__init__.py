@@ -25,11 +25,14 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.methods.fraternal_dropout import fraternal_dropout, squared_difference
+from dropkit.torch.methods.r_drop import r_drop, symmetric_kl
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
 from dropkit.torch.streams import name_streams, under_key
 from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
+from dropkit.torch.two_passes import passes, two_passes
 
 __all__ = [
     "AlphaDropout",
@@ -54,12 +57,18 @@ __all__ = [
     "TokenDropout",
     "UniformDropout",
     "Zoneout",
+    "fraternal_dropout",
     "functional",
     "max_norm_",
     "name_streams",
     "parameter_groups",
+    "passes",
     "penalty",
+    "r_drop",
     "set_depth_rates",
     "set_rates",
+    "squared_difference",
+    "symmetric_kl",
+    "two_passes",
     "under_key",
 ]
