@@ -26,6 +26,8 @@ from dropkit.torch.layers import (
 )
 from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.methods.fraternal_dropout import fraternal_dropout, squared_difference
+from dropkit.torch.methods.nested_dropout import NestedDropout
+from dropkit.torch.methods.ordered_dropout import OrderedDropout
 from dropkit.torch.methods.r_drop import r_drop, symmetric_kl
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
@@ -50,6 +52,8 @@ __all__ = [
     "InputDropout",
     "Layer",
     "LockedDropout",
+    "NestedDropout",
+    "OrderedDropout",
     "PenaltyHook",
     "SpatialDropout",
     "Stepper",
