@@ -60,8 +60,8 @@ METHOD = Method(
   year      = {2014}
 }""",
         checked="the first page for the reference; fbnn's NestedDropout.lua, which cites it, for the "
-        "geometric law (its parameter is 1 - rate; its rescaling is left out). Unit sweeping was seen in later "
-        "code alone; that its gradient stops at fixed units could not be checked against the paper",
+        "geometric law (its parameter is 1 - rate; its rescaling is left out). Unit sweeping was seen in "
+        "later code alone; that its gradient stops at fixed units could not be checked against the paper",
     ),
     site="activation",
     fields=("vision", "text"),

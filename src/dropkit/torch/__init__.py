@@ -25,7 +25,9 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.methods.dro_q import dro_q
 from dropkit.torch.methods.fraternal_dropout import fraternal_dropout, squared_difference
+from dropkit.torch.methods.multi_sample_dropout import MultiSampleDropout
 from dropkit.torch.methods.nested_dropout import NestedDropout
 from dropkit.torch.methods.ordered_dropout import OrderedDropout
 from dropkit.torch.methods.r_drop import r_drop, symmetric_kl
@@ -52,6 +54,7 @@ __all__ = [
     "InputDropout",
     "Layer",
     "LockedDropout",
+    "MultiSampleDropout",
     "NestedDropout",
     "OrderedDropout",
     "PenaltyHook",
@@ -61,6 +64,7 @@ __all__ = [
     "TokenDropout",
     "UniformDropout",
     "Zoneout",
+    "dro_q",
     "fraternal_dropout",
     "functional",
     "max_norm_",
