@@ -26,6 +26,7 @@ from dropkit.torch.layers import (
 )
 from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.methods.dro_q import dro_q
+from dropkit.torch.methods.drop_max import DropMax
 from dropkit.torch.methods.fraternal_dropout import fraternal_dropout, squared_difference
 from dropkit.torch.methods.multi_sample_dropout import MultiSampleDropout
 from dropkit.torch.methods.nested_dropout import NestedDropout
@@ -42,6 +43,7 @@ __all__ = [
     "AlphaDropout",
     "Drop",
     "DropBlock2d",
+    "DropMax",
     "DropPath",
     "Dropout",
     "Dropout1d",
