@@ -25,8 +25,10 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.methods.ct_gan import ct_gan
 from dropkit.torch.methods.dro_q import dro_q
 from dropkit.torch.methods.drop_max import DropMax
+from dropkit.torch.methods.dropout_distillation import dropout_distillation
 from dropkit.torch.methods.fraternal_dropout import fraternal_dropout, squared_difference
 from dropkit.torch.methods.multi_sample_dropout import MultiSampleDropout
 from dropkit.torch.methods.nested_dropout import NestedDropout
@@ -66,7 +68,9 @@ __all__ = [
     "TokenDropout",
     "UniformDropout",
     "Zoneout",
+    "ct_gan",
     "dro_q",
+    "dropout_distillation",
     "fraternal_dropout",
     "functional",
     "max_norm_",

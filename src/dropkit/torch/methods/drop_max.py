@@ -35,9 +35,10 @@ class _Parts(NamedTuple):
 class DropMax(Stochastic):
     """A linear classifier that drops classes from its softmax (Lee et al. 2018).
 
-    The rates are learned for each input. In training a class is kept with probability q = sigmoid(prior + residual), by a gate z that is relaxed
-    with a temperature, and the class of the label always; without labels, as in mode "mc", with the prior
-    probability p. In evaluation z = p. The gates need `loss`: cross-entropy alone does not teach them.
+    The rates are learned for each input. In training a class is kept with probability q =
+    sigmoid(prior + residual), by a gate z that is relaxed with a temperature, and the class of the label
+    always; without labels, as in mode "mc", with the prior probability p. In evaluation z = p. The gates
+    need `loss`: cross-entropy alone does not teach them.
 
     Args:
         features: how many numbers an input has.
