@@ -25,11 +25,13 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.methods.condition_dropout import ConditionDropout, guided
 from dropkit.torch.methods.ct_gan import ct_gan
 from dropkit.torch.methods.dro_q import dro_q
 from dropkit.torch.methods.drop_max import DropMax
 from dropkit.torch.methods.dropout_distillation import dropout_distillation
 from dropkit.torch.methods.fraternal_dropout import fraternal_dropout, squared_difference
+from dropkit.torch.methods.modality_dropout import ModalityDropout
 from dropkit.torch.methods.multi_sample_dropout import MultiSampleDropout
 from dropkit.torch.methods.nested_dropout import NestedDropout
 from dropkit.torch.methods.ordered_dropout import OrderedDropout
@@ -43,6 +45,7 @@ from dropkit.torch.two_passes import passes, two_passes
 
 __all__ = [
     "AlphaDropout",
+    "ConditionDropout",
     "Drop",
     "DropBlock2d",
     "DropMax",
@@ -58,6 +61,7 @@ __all__ = [
     "InputDropout",
     "Layer",
     "LockedDropout",
+    "ModalityDropout",
     "MultiSampleDropout",
     "NestedDropout",
     "OrderedDropout",
@@ -73,6 +77,7 @@ __all__ = [
     "dropout_distillation",
     "fraternal_dropout",
     "functional",
+    "guided",
     "max_norm_",
     "name_streams",
     "parameter_groups",
