@@ -10,7 +10,7 @@ PLACES = np.arange(float(UNITS))
 def chances(swept: int = 0) -> np.ndarray:
     """The probability that exactly b units are kept, b = 1 ... K."""
     kept = 1 - unit_rates(RATE, PLACES, swept)
-    return kept - np.append(kept[1:], 0.0)
+    return np.asarray(kept - np.append(kept[1:], 0.0))
 
 
 def test_the_index_is_geometric_and_cut_off_at_the_last_unit() -> None:

@@ -26,7 +26,7 @@ def chosen_width(u: int, widths: Sequence[float]) -> float:
     >>> chosen_width(0, (0.5, 1.0)), chosen_width(2**31, (0.5, 1.0))
     (0.5, 1.0)
     """
-    return widths[sum(u >= threshold((i + 1) / len(widths), np) for i in range(len(widths) - 1))]
+    return widths[sum(int(u >= threshold((i + 1) / len(widths), np)) for i in range(len(widths) - 1))]
 
 
 def kept_units(units: int, width: float) -> int:

@@ -127,7 +127,7 @@ class Counted(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
-def once(model: Counted, folder: Path, callback: Any) -> None:
+def once(model: Any, folder: Path, callback: Any) -> None:
     fit(model, folder, callback, max_epochs=1, limit_train_batches=1, enable_checkpointing=False)
 
 

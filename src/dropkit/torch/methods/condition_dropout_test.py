@@ -88,10 +88,15 @@ def test_copies_and_checkpoints_carry_the_null_condition() -> None:
         assert torch.equal(each(X, key=2), layer(X, key=2))
 
 
-def test_a_graph_replaces_as_eager_mode_does() -> None:
-    for layer, condition in ((ConditionDropout(NULL, 0.4), X), (ConditionDropout(99, 0.4), torch.arange(8))):
-        compiled: Any = torch.compile(lambda c, f=layer: f(c, key=8), backend="aot_eager", fullgraph=True)
-        assert torch.equal(compiled(condition), layer(condition, key=8))
+@pytest.mark.parametrize(("null", "condition"), [(NULL, X), (99, torch.arange(8))], ids=["floats", "labels"])
+def test_a_graph_replaces_as_eager_mode_does(null: Any, condition: torch.Tensor) -> None:
+    layer = ConditionDropout(null, 0.4)
+
+    def run(condition: torch.Tensor) -> Any:
+        return layer(condition, key=8)
+
+    compiled: Any = torch.compile(run, backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(condition), run(condition))
 
 
 def test_guidance_is_that_of_numpy_and_half_is_computed_in_float32() -> None:

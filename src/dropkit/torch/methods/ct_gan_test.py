@@ -52,8 +52,8 @@ def test_term_and_gradient_are_those_of_numpys_masks(features: bool, bound: floa
     rows = by_hand(critic, bound)
     assert bool((rows == 0).any()) == (bound > 0)
     assert torch.allclose(found, 2 * rows.mean(), rtol=1e-12)
-    grads = [torch.autograd.grad(term, critic.last.weight)[0] for term in (found, 2 * rows.mean())]
-    assert torch.allclose(*grads, rtol=1e-10)
+    one, other = (torch.autograd.grad(each, critic.last.weight)[0] for each in (found, 2 * rows.mean()))
+    assert torch.allclose(one, other, rtol=1e-10)
 
 
 def test_without_dropout_it_is_nothing_and_mc_draws() -> None:

@@ -59,7 +59,7 @@ def test_evaluation_weighs_classes_by_the_prior() -> None:
 
 def test_the_posterior_does_not_move_the_prior_through_the_cross_entropy() -> None:
     head = small()
-    gradient = torch.autograd.grad(
+    gradient: Any = torch.autograd.grad(
         F.cross_entropy(head(X, Y, key=7), Y), [head.prior.weight, head.residual.weight], allow_unused=True
     )
     assert gradient[0] is None

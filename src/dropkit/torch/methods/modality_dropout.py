@@ -71,13 +71,16 @@ class ModalityDropout(Stochastic):
         if not (self.drawing and self.can_draw):
             return inputs
         check_source(**source)
-        names = list(inputs) if isinstance(inputs, Mapping) else list(range(len(inputs)))
-        tensors = [inputs[name] for name in names]
+        given: Any = inputs
+        names = list(given) if isinstance(inputs, Mapping) else list(range(len(given)))
+        tensors = [given[name] for name in names]
         _check_batch(names, tensors)
         gone = self._gone(names, tensors[0], self.source(source))
         kept = [torch.where(_column(gone, i, x), 0.0, x) for i, x in enumerate(tensors)]
         result: Any = dict(zip(names, kept, strict=True)) if isinstance(inputs, Mapping) else kept
-        return tuple(result) if isinstance(inputs, tuple) else result
+        if isinstance(inputs, tuple):
+            result = tuple(result)
+        return result  # type: ignore[no-any-return]  # of the kind of the inputs
 
     def _gone(self, names: list[Any], like: Tensor, source: Source) -> Tensor:
         """Which modalities of which samples are dropped: (batch, modalities)."""

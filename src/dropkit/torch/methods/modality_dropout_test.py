@@ -99,7 +99,11 @@ def test_seeds_and_graphs_repeat_what_falls() -> None:
     first = layer(INPUTS)
     torch.manual_seed(0)
     assert torch.equal(first["audio"], layer(INPUTS)["audio"])
-    compiled: Any = torch.compile(lambda x: layer(x, key=5), backend="aot_eager", fullgraph=True)
+
+    def run(x: Any) -> Any:
+        return layer(x, key=5)
+
+    compiled: Any = torch.compile(run, backend="aot_eager", fullgraph=True)
     assert torch.equal(compiled(INPUTS)["audio"], layer(INPUTS, key=5)["audio"])
 
 

@@ -75,7 +75,7 @@ class MultiSampleDropout(Stochastic):
         copies = input.expand(self.samples, *input.shape)
         dropped = functional.drop(copies, self._description, **self.source(source))
         out: Tensor = self.head(dropped.flatten(0, 1))
-        return out.unflatten(0, (self.samples, len(input)))
+        return out.reshape(self.samples, len(input), *out.shape[1:])
 
     def loss(
         self,

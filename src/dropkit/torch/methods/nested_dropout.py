@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 import torch
 
-from dropkit.core.check import RATE, DropkitError, Whole, check_kind
+from dropkit.core.check import RATE, DropkitError, Whole, is_whole
 from dropkit.methods.nested_dropout import unit_rates
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_source, check_tensor
@@ -42,11 +42,11 @@ class NestedDropout(Stochastic):
 
     def __init__(self, p: float = 0.1, axis: int = -1) -> None:
         super().__init__()
-        self.p, self.axis = RATE.check("p", p), check_kind("axis", axis, int, "write e.g. -1")
-        self.swept = 0
+        self.p, self.axis, self.swept = RATE.check("p", p), axis, 0
         self.register_buffer("done", torch.zeros((), dtype=torch.int64))
-        if axis == 0:
-            raise DropkitError("axis", "is not the first, which counts samples", axis, "write e.g. 1 or -1")
+        if not is_whole(axis) or axis == 0:
+            rule = "is a whole number other than 0, the axis of samples"
+            raise DropkitError("axis", rule, axis, "write e.g. 1 or -1")
 
     @property
     def can_draw(self) -> bool:

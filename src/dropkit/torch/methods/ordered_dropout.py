@@ -53,7 +53,7 @@ class OrderedDropout(Stochastic):
     @property
     def can_draw(self) -> bool:
         """Whether a call that draws could change anything."""
-        return min(self.widths) < 1
+        return bool(min(self.widths) < 1)
 
     def forward(self, input: Tensor, *, width: float | None = None, **source: Unpack[Source]) -> Tensor:
         """Run the layers at a random width in training, at full width otherwise.
@@ -136,8 +136,9 @@ def _chain(layers: nn.Sequential) -> nn.Sequential:
         if layer.out_features != following.in_features:
             rule = f"of {name!r} is the number of units before it, {layer.out_features}"
             raise DropkitError("in_features", rule, following.in_features, "leave out what lies between")
-    for name, layer in layers.named_children():
-        if not isinstance(layer, nn.Linear) and list(layer.parameters()):
+    for name, module in layers.named_children():
+        if not isinstance(module, nn.Linear) and list(module.parameters()):
             rule = "have no parameters but those of linear layers"
-            raise DropkitError("layers", rule, f"{name}: {type(layer).__name__}", "wrap the layers around it")
+            mend = "wrap the layers around it"
+            raise DropkitError("layers", rule, f"{name}: {type(module).__name__}", mend)
     return layers
