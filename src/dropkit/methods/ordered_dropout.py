@@ -35,7 +35,7 @@ def kept_units(units: int, width: float) -> int:
     >>> kept_units(10, 0.25), kept_units(10, 0.3)
     (3, 3)
     """
-    # 0.1 * 30 is a little more than 3 in floating numbers, and would be rounded up to 4.
+    # 0.55 * 100 is a little more than 55 in floating numbers, and would be rounded up to 56.
     return max(math.ceil(round(units * width, 9)), 1)
 
 
