@@ -69,7 +69,7 @@ class OrderedDropout(Stochastic):
         check_source(**source)
         if width is None:
             width = self._drawn(input, **self.source(source)) if self.drawing else 1.0
-        elif self.drawing or width != 1:
+        else:
             width = _WIDTH.check("width", width)
         if width == 1:
             y: Tensor = self.layers(input)
