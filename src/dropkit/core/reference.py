@@ -34,6 +34,7 @@ __all__ = [
     "masks",
     "multiplier",
     "normal",
+    "passes",
     "transform",
     "unit",
 ]
@@ -160,6 +161,13 @@ def masks(key: int | Key, shape: Shape, drop: Drop, steps: int) -> np.ndarray[An
     """
     key = Key.of(key)
     return np.stack([mask(key.fold("step", step), shape, drop.at(step)) for step in range(steps)])
+def passes(key: int | Key, count: int, shape: Shape, drop: Drop) -> np.ndarray[Any, Any]:
+    """Return the masks of several passes of one batch, stacked: the i-th under `key.fold("pass", i)`.
+
+    >>> passes(7, 2, (3,), Drop(0.5)).shape
+    (2, 3)
+    """
+    return np.stack([mask(Key.of(key).fold("pass", i), shape, drop) for i in range(count)])
 
 
 def draws(key: int | Key, shape: Shape, groups: Groups | str = "...") -> Draws:

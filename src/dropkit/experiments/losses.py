@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from dropkit.experiments.dataset import REGRESSION
 from dropkit.experiments.recipe import Batch, Recipe, Step
 from dropkit.report.plan import Arm
+from dropkit.torch import symmetric_kl, two_passes
 
 __all__ = ["Loss", "balanced", "disagreement", "make_loss", "make_step"]
 
@@ -57,8 +58,7 @@ def disagreement(p: Tensor, q: Tensor, task: str) -> Tensor:
     """
     if task == REGRESSION:
         return F.mse_loss(p, q)
-    log_p, log_q = p.log_softmax(1), q.log_softmax(1)
-    return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(1).mean() / 2
+    return symmetric_kl(p, q).mean()
 
 
 def make_step(task: str, arm: Arm, recipe: Recipe, weight: Tensor | None = None) -> Step:
@@ -80,8 +80,10 @@ def make_step(task: str, arm: Arm, recipe: Recipe, weight: Tensor | None = None)
         return outputs.squeeze(1) if task == REGRESSION else outputs
 
     def _twice(model: nn.Module, batch: Batch) -> Tensor:
-        p, q = (_outputs(model, batch[0].clone()) for _ in range(2))
-        mean = (loss(p, batch[1]) + loss(q, batch[1])) / 2
-        return mean + arm.r_drop * disagreement(p, q, task)
+        def run() -> tuple[Tensor, Tensor]:
+            outputs = _outputs(model, batch[0].clone())
+            return loss(outputs, batch[1]), outputs
+
+        return two_passes(model, run, lambda p, q: disagreement(p, q, task), arm.r_drop)
 
     return step

@@ -56,11 +56,24 @@ from dropkit.torch.methods.token_dropping import TokenDropping
 from dropkit.torch.methods.uni_drop import DataDropout, uni_drop
 from dropkit.torch.penalties import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.recurrent import DropGRU, DropLSTM, DropRNN
+from dropkit.torch.methods.condition_dropout import ConditionDropout, guided
+from dropkit.torch.methods.ct_gan import ct_gan
+from dropkit.torch.methods.dro_q import dro_q
+from dropkit.torch.methods.drop_max import DropMax
+from dropkit.torch.methods.dropout_distillation import dropout_distillation
+from dropkit.torch.methods.fraternal_dropout import fraternal_dropout, squared_difference
+from dropkit.torch.methods.modality_dropout import ModalityDropout
+from dropkit.torch.methods.multi_sample_dropout import MultiSampleDropout
+from dropkit.torch.methods.nested_dropout import NestedDropout
+from dropkit.torch.methods.ordered_dropout import OrderedDropout
+from dropkit.torch.methods.r_drop import r_drop, symmetric_kl
+from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.skip import SkipBranch, Thinned
 from dropkit.torch.stochastic import Stochastic
 from dropkit.torch.streams import name_streams, under_key
 from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
+from dropkit.torch.two_passes import passes, two_passes
 
 __all__ = [
     "AlphaDropout",
@@ -80,6 +93,10 @@ __all__ = [
     "DropBlock3d",
     "DropHead",
     "DropKey",
+    "ConditionDropout",
+    "Drop",
+    "DropBlock2d",
+    "DropMax",
     "DropPath",
     "DropRNN",
     "Dropout",
@@ -100,6 +117,10 @@ __all__ = [
     "MultiheadAttention",
     "Masksembles",
     "PatchDropout",
+    "ModalityDropout",
+    "MultiSampleDropout",
+    "NestedDropout",
+    "OrderedDropout",
     "PenaltyHook",
     "SkipBranch",
     "MaxPoolingDropout",
@@ -125,15 +146,28 @@ __all__ = [
     "bert_dropout",
     "functional",
     "jensen_shannon",
+    "ct_gan",
+    "dro_q",
+    "dropout_distillation",
+    "fraternal_dropout",
+    "functional",
+    "guided",
     "max_norm_",
     "name_streams",
     "parameter_groups",
+    "passes",
     "penalty",
     "relu_moments",
     "scaled_dot_product_attention",
     "set_depth_rates",
     "set_rates",
     "sigmoid_moments",
+    "r_drop",
+    "set_depth_rates",
+    "set_rates",
+    "squared_difference",
+    "symmetric_kl",
+    "two_passes",
     "under_key",
     "uni_drop",
 ]

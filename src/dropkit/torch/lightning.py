@@ -1,18 +1,21 @@
-"""Schedules, max-norm and penalties in Lightning: callbacks that act once an optimizer step."""
+"""Schedules, max-norm, penalties and losses of two passes in Lightning, as callbacks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch import nn
 
-from dropkit.core.check import try_import
+from dropkit.core.check import DropkitError, try_import
 from dropkit.torch.max_norm import RADIUS, max_norm_
 from dropkit.torch.penalties import PenaltyHook
 from dropkit.torch.schedule import Stepper
+from dropkit.torch.two_passes import WEIGHT, Distance, two_passes
 
-__all__ = ["MaxNormCallback", "PenaltyCallback", "ScheduleCallback"]
+__all__ = ["MaxNormCallback", "PenaltyCallback", "ScheduleCallback", "TwoPassesCallback"]
 
 _Callback: Any = try_import("lightning.pytorch", extra="lightning").Callback
 
@@ -87,3 +90,71 @@ class PenaltyCallback(_Callback):  # type: ignore[misc]  # as above
     def on_before_optimizer_step(self, trainer: Any, pl_module: nn.Module, *_: Any) -> None:
         """Add the gradient of the penalty."""
         self._hook.add()
+
+
+class TwoPassesCallback(_Callback):  # type: ignore[misc]  # as above
+    """Runs `training_step` twice for each batch and adds how far the outputs lie apart: R-Drop and its kin.
+
+    The loss becomes (loss + loss') / 2 + weight mean(distance(outputs, outputs')). `training_step` returns a
+    dict with "loss" and the outputs; what it logs is logged by both passes. It must not overwrite the batch.
+    Until training ends the method of the module is replaced by one that calls it twice.
+
+    Args:
+        distance: how far two outputs lie apart, a number a row, e.g. `dropkit.torch.symmetric_kl`.
+        weight: the factor of the distance, at least 0.
+        outputs: the key under which `training_step` returns the outputs.
+        mask: the key under which it returns which rows count; None where all do.
+
+    Raises:
+        DropkitError: the weight is out of range. When training starts: the module optimizes by hand; at the
+            first step: a key is missing.
+
+    >>> import lightning.pytorch as pl
+    >>> from dropkit.torch import symmetric_kl
+    >>> trainer = pl.Trainer(callbacks=[TwoPassesCallback(symmetric_kl, 1.0)], logger=False)
+    """
+
+    def __init__(
+        self, distance: Distance, weight: float = 1.0, outputs: str = "outputs", mask: str | None = None
+    ) -> None:
+        super().__init__()
+        self.distance, self.weight = distance, WEIGHT.check("weight", weight)
+        self.outputs, self.mask = outputs, mask
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Put the step that runs twice before that of the module."""
+        if stage != "fit":
+            return
+        if not pl_module.automatic_optimization:
+            rule, mend = "lets Lightning optimize", "call dropkit.torch.two_passes in training_step itself"
+            raise DropkitError("pl_module", rule, "automatic_optimization=False", mend)
+        pl_module.training_step = functools.partial(self._step, pl_module, pl_module.training_step)
+
+    def teardown(self, trainer: Any, pl_module: nn.Module, stage: str) -> None:
+        """Give the module its own step back."""
+        vars(pl_module).pop("training_step", None)
+
+    def on_exception(self, trainer: Any, pl_module: nn.Module, exception: BaseException) -> None:
+        """Give the module its own step back, too, where training breaks off."""
+        self.teardown(trainer, pl_module, "fit")
+
+    def _step(self, module: nn.Module, step: Callable[..., Any], *batch: Any, **rest: Any) -> Any:
+        results: list[dict[str, Any]] = []
+
+        def run() -> tuple[torch.Tensor, torch.Tensor]:
+            results.append(step(*batch, **rest))
+            return self._look(results[-1], "loss"), self._look(results[-1], self.outputs)
+
+        def distance(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+            rows = self.distance(p, q)
+            return rows if self.mask is None else rows[self._look(results[0], self.mask)]
+
+        loss = two_passes(module, run, distance, self.weight)
+        return {**results[0], "loss": loss}
+
+    def _look(self, result: Any, key: str) -> Any:
+        if not isinstance(result, dict) or key not in result:
+            rule = f"returns a dict with {key!r}"
+            found = sorted(result) if isinstance(result, dict) else type(result).__name__
+            raise DropkitError("training_step", rule, found, "return {'loss': loss, 'outputs': logits}")
+        return result[key]

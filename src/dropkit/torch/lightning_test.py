@@ -12,6 +12,8 @@ import dropkit
 from dropkit import DropkitError
 from dropkit.torch import ConcreteDropout, Dropout, InformationDropout, penalty
 from dropkit.torch.lightning import MaxNormCallback, PenaltyCallback, ScheduleCallback
+from dropkit.torch import Dropout, squared_difference
+from dropkit.torch.lightning import MaxNormCallback, ScheduleCallback, TwoPassesCallback
 from dropkit.torch.schedule import Stepper
 
 # Lightning's advice on workers and short epochs, and what its own dependencies say of each other.
@@ -157,3 +159,61 @@ def test_a_model_whose_penalty_cannot_be_added_is_refused(
 ) -> None:
     with pytest.raises(DropkitError, match=message):
         fit(Model(layer), tmp_path, PenaltyCallback(), max_epochs=1, enable_checkpointing=False)
+class Counted(pl.LightningModule):
+    """Gives 1 w, 2 w, ... as outputs, pass by pass."""
+
+    def __init__(self, result: Any = None, automatic: bool = True) -> None:
+        super().__init__()
+        self.w, self.calls, self.result = nn.Parameter(torch.ones(())), 0, result
+        self.automatic_optimization = automatic
+
+    def training_step(self, batch: Tensor, _: int) -> Any:
+        self.calls += 1
+        outputs = self.calls * self.w.expand(len(batch), 1)
+        counts = torch.arange(len(batch)) < 1
+        return self.result or {"loss": outputs.mean(), "outputs": outputs, "counts": counts}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+def once(model: Any, folder: Path, callback: Any) -> None:
+    fit(model, folder, callback, max_epochs=1, limit_train_batches=1, enable_checkpointing=False)
+
+
+@pytest.mark.parametrize("mask", [None, "counts"])
+def test_each_batch_runs_twice_and_their_difference_counts(tmp_path: Path, mask: str | None) -> None:
+    model = Counted()
+    once(model, tmp_path, TwoPassesCallback(squared_difference, 10.0, mask=mask))
+    gradient = (1 + 2) / 2 + 10 * 2  # of (w + 2 w) / 2 + 10 (w - 2 w)^2 at w = 1
+    assert model.calls == 2
+    assert float(model.w) == pytest.approx(1 - 0.01 * gradient)
+    assert "training_step" not in vars(model)
+
+
+def test_rows_that_do_not_count_are_left_out(tmp_path: Path) -> None:
+    def far(p: Tensor, q: Tensor) -> Tensor:
+        return torch.tensor([0.0, 1.0, 1.0, 1.0]) * squared_difference(p, q)
+
+    model = Counted()
+    once(model, tmp_path, TwoPassesCallback(far, 10.0, mask="counts"))
+    assert float(model.w) == pytest.approx(1 - 0.01 * 1.5)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Counted(result=torch.ones((), requires_grad=True)), "returns a dict with 'loss', got 'Tensor'"),
+        (Counted(result={"loss": torch.ones((), requires_grad=True)}), r"a dict with 'outputs', got \['loss"),
+        (Counted(automatic=False), "pl_module lets Lightning optimize"),
+    ],
+)
+def test_a_step_that_cannot_run_twice_is_refused(tmp_path: Path, model: Counted, message: str) -> None:
+    with pytest.raises(DropkitError, match=message):
+        once(model, tmp_path, TwoPassesCallback(squared_difference))
+    assert "training_step" not in vars(model)
+
+
+def test_the_weight_is_checked_when_the_callback_is_made() -> None:
+    with pytest.raises(DropkitError, match="weight must be a number in"):
+        TwoPassesCallback(squared_difference, -1.0)

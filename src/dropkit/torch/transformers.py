@@ -1,20 +1,24 @@
-"""Schedules, max-norm and penalties in transformers' Trainer: callbacks that act once an optimizer step."""
+"""Schedules, max-norm, penalties and losses of two passes in transformers' Trainer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
+import torch
 from torch import nn
 
-from dropkit.core.check import try_import
+from dropkit.core.check import DropkitError, try_import
 from dropkit.torch.max_norm import RADIUS, max_norm_
 from dropkit.torch.penalties import PenaltyHook
 from dropkit.torch.schedule import Stepper
+from dropkit.torch.two_passes import WEIGHT, Distance, two_passes
 
-__all__ = ["MaxNormCallback", "PenaltyCallback", "ScheduleCallback"]
+__all__ = ["MaxNormCallback", "PenaltyCallback", "ScheduleCallback", "two_passes_trainer"]
 
 _Callback: Any = try_import("transformers", extra="transformers").TrainerCallback
+_IGNORED = -100
+"""The label of a place that no loss of transformers counts."""
 
 
 class ScheduleCallback(_Callback):  # type: ignore[misc]  # an optional base is not known to mypy
@@ -76,3 +80,76 @@ class PenaltyCallback(_Callback):  # type: ignore[misc]  # as above
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         """Add the gradient of the penalty."""
         self._hook.add()
+
+
+def two_passes_trainer(distance: Distance, weight: float = 1.0, base: Any = None) -> Any:
+    """Return a `transformers.Trainer` that runs each batch twice and adds how far the logits lie apart.
+
+    The loss becomes (loss + loss') / 2 + weight mean(distance(logits, logits')): R-Drop with `symmetric_kl`,
+    fraternal dropout with `squared_difference`. Where the labels have one number for each row of the logits,
+    rows that are labelled -100 do not count in the mean. Evaluation runs once.
+
+    Args:
+        distance: how far two outputs lie apart, a number a row, e.g. `dropkit.torch.symmetric_kl`.
+        weight: the factor of the distance, at least 0.
+        base: the class to extend; by default `transformers.Trainer`.
+
+    Raises:
+        DropkitError: the weight is out of range; at the first step: the model returns no logits.
+
+    >>> from dropkit.torch import symmetric_kl
+    >>> two_passes_trainer(symmetric_kl, 1.0).__name__
+    'TwoPassesTrainer'
+    """
+    weight = WEIGHT.check("weight", weight)
+    parent: Any = base or try_import("transformers", extra="transformers").Trainer
+
+    class TwoPassesTrainer(parent):  # type: ignore[misc]  # as above
+        def compute_loss(
+            self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **rest: Any
+        ) -> Any:
+            if not model.training:
+                return super().compute_loss(model, inputs, return_outputs=return_outputs, **rest)
+            found: list[Any] = []
+
+            def run() -> tuple[torch.Tensor, torch.Tensor]:
+                # The trainer takes the labels out of what it is given.
+                loss, outputs = super(TwoPassesTrainer, self).compute_loss(
+                    model, dict(inputs), return_outputs=True, **rest
+                )
+                found.append(outputs)
+                return loss, _logits(outputs)
+
+            share = weight / _micro_batches(self, rest)
+            loss = two_passes(model, run, _counted(distance, inputs.get("labels")), share)
+            return (loss, found[0]) if return_outputs else loss
+
+    return TwoPassesTrainer
+
+
+def _logits(outputs: Any) -> Any:
+    if not isinstance(outputs, dict) or "logits" not in outputs:
+        found = sorted(outputs) if isinstance(outputs, dict) else type(outputs).__name__
+        raise DropkitError(
+            "model", "returns a dict with 'logits'", found, "return {'loss': ..., 'logits': ...}"
+        )
+    return outputs["logits"]
+
+
+def _counted(distance: Distance, labels: Any) -> Distance:
+    def rows(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+        each = distance(p, q)
+        if not isinstance(labels, torch.Tensor) or labels.shape != each.shape or labels.is_floating_point():
+            return each
+        return each[labels != _IGNORED]
+
+    return rows
+
+
+def _micro_batches(trainer: Any, rest: dict[str, Any]) -> int:
+    """By how many the distance is divided: the trainer itself divides a loss that is a mean of one batch."""
+    scaled: bool | None = trainer.loss_is_scaled_for_ga
+    if scaled is None:
+        counted = trainer.model_accepts_loss_kwargs and rest.get("num_items_in_batch") is not None
+        scaled = counted or trainer.compute_loss_func is not None
+    return int(trainer.current_gradient_accumulation_steps) if scaled else 1

@@ -11,6 +11,9 @@ from dropkit import DropkitError
 from dropkit.torch import ConcreteDropout, Dropout, InformationDropout, penalty
 from dropkit.torch.schedule import Stepper
 from dropkit.torch.transformers import MaxNormCallback, PenaltyCallback, ScheduleCallback
+from dropkit.torch import Dropout, squared_difference
+from dropkit.torch.schedule import Stepper
+from dropkit.torch.transformers import MaxNormCallback, ScheduleCallback, two_passes_trainer
 
 # What transformers and accelerate say of each other and of this machine.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -138,3 +141,82 @@ def test_a_model_whose_penalty_cannot_be_added_is_refused(
 ) -> None:
     with pytest.raises(DropkitError, match=message):
         fit(Model(layer), tmp_path, PenaltyCallback(), save_strategy="no")
+class Counted(nn.Module):
+    """Gives 1 w, 2 w as logits, pass by pass, twice for each batch."""
+
+    def __init__(self, silent: bool = False) -> None:
+        super().__init__()
+        self.w, self.calls, self.silent = nn.Parameter(torch.ones(())), 0, silent
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        self.calls += 1
+        logits = (1 + (self.calls - 1) % 2) * self.w.expand(len(x), 1)
+        return {"loss": logits.mean()} | ({} if self.silent else {"logits": logits})
+
+
+def train_twice(model: nn.Module, folder: Path, distance: Any, steps: int = 1, **arguments: Any) -> None:
+    settings = transformers.TrainingArguments(
+        output_dir=str(folder),
+        max_steps=1,
+        per_device_train_batch_size=4,
+        gradient_accumulation_steps=steps,
+        learning_rate=0.01,
+        lr_scheduler_type="constant",
+        optim="sgd",
+        max_grad_norm=0.0,
+        use_cpu=True,
+        report_to=[],
+        disable_tqdm=True,
+        save_strategy="no",
+    )
+    data = [{"x": torch.ones(4), "labels": torch.tensor(-100 * (i % 4 > 0))} for i in range(8)]
+    kind = two_passes_trainer(distance, 10.0)
+    kind(model, settings, train_dataset=data, **arguments).train()
+
+
+def own_loss(outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
+    """A loss that is divided over the whole update already."""
+    loss: Tensor = outputs["loss"] / 2
+    return loss
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"steps": 2}, {"steps": 2, "compute_loss_func": own_loss}], ids=["one", "two", "own"]
+)
+def test_each_batch_runs_twice_and_their_difference_counts(tmp_path: Path, arguments: dict[str, Any]) -> None:
+    model = Counted()
+    train_twice(model, tmp_path, squared_difference, **arguments)
+    gradient = (1 + 2) / 2 + 10 * 2  # of (w + 2 w) / 2 + 10 (w - 2 w)^2 at w = 1
+    assert model.calls == 2 * arguments.get("steps", 1)
+    assert float(model.w) == pytest.approx(1 - 0.01 * gradient)
+
+
+def test_rows_without_a_label_are_left_out(tmp_path: Path) -> None:
+    def unlabelled(p: Tensor, q: Tensor) -> Tensor:
+        return (labels != 0) * squared_difference(p, q)
+
+    model, labels = Counted(), torch.tensor([0, -100, -100, -100])
+    kind = two_passes_trainer(unlabelled, 10.0)
+    settings = transformers.TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=[])
+    loss = kind(model, settings).compute_loss(model.train(), {"x": torch.ones(4, 4), "labels": labels})
+    assert float(loss) == 1.5
+
+
+def test_evaluation_runs_once_and_outputs_are_those_of_one_pass(tmp_path: Path) -> None:
+    settings = transformers.TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=[])
+    model = Counted()
+    trainer = two_passes_trainer(squared_difference, 10.0)(model, settings)
+    loss, outputs = trainer.compute_loss(model.eval(), {"x": torch.ones(4, 4)}, return_outputs=True)
+    assert model.calls == 1
+    assert loss == outputs["loss"]
+    model.calls = 0
+    loss, outputs = trainer.compute_loss(model.train(), {"x": torch.ones(4, 4)}, return_outputs=True)
+    assert float(loss) == 11.5
+    assert float(outputs["logits"].detach().max()) == 1.0
+
+
+def test_a_model_without_logits_and_a_bad_weight_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DropkitError, match=r"model returns a dict with 'logits', got \['loss'\]"):
+        train_twice(Counted(silent=True), tmp_path, squared_difference)
+    with pytest.raises(DropkitError, match="weight must be a number in"):
+        two_passes_trainer(squared_difference, -1.0)

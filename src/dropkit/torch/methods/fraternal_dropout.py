@@ -1,0 +1,73 @@
+"""Fraternal dropout as a loss: two passes whose outputs must agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from dropkit.methods.fraternal_dropout import difference
+from dropkit.torch.check import check_tensor
+from dropkit.torch.run import widen
+from dropkit.torch.two_passes import WEIGHT, supervised, two_passes
+
+__all__ = ["fraternal_dropout", "squared_difference"]
+
+Tensor = torch.Tensor
+
+
+def squared_difference(p: Tensor, q: Tensor) -> Tensor:
+    """Return the mean of (p - q)^2 along the last axis: a number a row, in float32 at least.
+
+    Args:
+        p: outputs (..., outputs), before any softmax.
+        q: those of the other pass, of the same shape.
+
+    Raises:
+        DropkitError: one of them is not a tensor of a floating type.
+
+    >>> squared_difference(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 4.0]]))
+    tensor([2.])
+    """
+    for name, outputs in (("p", p), ("q", q)):
+        check_tensor(outputs, name)
+    rows: Tensor = difference(widen(p), widen(q))
+    return rows
+
+
+def fraternal_dropout(
+    model: nn.Module,
+    inputs: Any,
+    targets: Any,
+    criterion: Callable[[Any, Any], Tensor] = F.cross_entropy,
+    kappa: float = 0.15,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Return the loss of a batch with fraternal dropout (Zolna et al. 2018).
+
+    (loss(p) + loss(q)) / 2 + kappa mean((p - q)^2), where p and q are the outputs of two passes under two
+    masks, before any softmax. The model runs twice: it must not overwrite its inputs. For Lightning and
+    transformers there are `dropkit.torch.lightning.TwoPassesCallback(squared_difference, kappa)` and
+    `dropkit.torch.transformers.two_passes_trainer(squared_difference, kappa)`.
+
+    Args:
+        model: a model with dropout that returns a tensor (..., outputs).
+        inputs: what it takes: a tensor, a tuple of arguments, or a mapping of them by name.
+        targets: what `criterion` takes.
+        criterion: the loss of (outputs, targets), a number.
+        kappa: the factor of the difference, at least 0.
+        mask: which rows count in the difference, true there; None counts all.
+
+    Raises:
+        DropkitError: kappa is out of range, the outputs are no tensor, or the mask does not fit.
+
+    >>> model = nn.Linear(3, 2)  # without dropout both passes agree
+    >>> x, y = torch.ones(4, 3), torch.tensor([0, 1, 1, 0])
+    >>> torch.allclose(fraternal_dropout(model, x, y), F.cross_entropy(model(x), y))
+    True
+    """
+    kappa = WEIGHT.check("kappa", kappa)
+    return two_passes(model, supervised(model, inputs, targets, criterion), squared_difference, kappa, mask)

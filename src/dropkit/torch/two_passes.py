@@ -1,0 +1,119 @@
+"""Several passes of one batch under masks of their own: losses averaged, what lies between added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from dropkit.core.check import DropkitError, Interval, Whole, check_kind
+from dropkit.torch.stochastic import Stochastic
+
+__all__ = ["WEIGHT", "Distance", "call", "passes", "supervised", "two_passes"]
+
+T = TypeVar("T")
+Tensor = torch.Tensor
+Distance = Callable[[Tensor, Tensor], Tensor]
+"""How far two outputs lie apart: a number a row."""
+
+WEIGHT = Interval(0, float("inf"), "give a factor of the term, e.g. 1.0", open_high=True)
+_COUNT = Whole(1, "give a number of passes, e.g. 2")
+
+
+def passes(model: nn.Module, run: Callable[[], T], count: int = 2) -> list[T]:
+    """Return what several passes give, each under masks of its own.
+
+    Under `under_key` the i-th pass draws from the key of each layer, folded by "pass" and i; else each pass
+    draws on from torch's generator.
+
+    Args:
+        model: the module whose dropout draws.
+        run: makes one pass.
+        count: how many.
+
+    >>> import dropkit
+    >>> model = dropkit.torch.Dropout(0.5)
+    >>> with dropkit.torch.under_key(model, 7):
+    ...     one, other = passes(model, lambda: model(torch.ones(64)))
+    >>> torch.equal(one, other)
+    False
+    """
+    results = []
+    for i in range(_COUNT.check("count", count)):
+        with _apart(model, i):
+            results.append(run())
+    return results
+
+
+def two_passes(
+    model: nn.Module,
+    run: Callable[[], tuple[Tensor, Tensor]],
+    distance: Distance,
+    weight: float = 1.0,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Return the loss of two passes of one batch, and what it costs that they differ.
+
+    (loss + loss') / 2 + weight mean(distance(outputs, outputs')). Under `under_key`, layers whose activations
+    are computed again in backward would draw under the key of one pass alone: do without such checkpoints.
+
+    Args:
+        model: the module whose dropout draws.
+        run: makes one pass and returns its loss, a number, and its outputs.
+        distance: how far two outputs lie apart, a number a row, e.g. `symmetric_kl`.
+        weight: the factor of the distance, at least 0.
+        mask: which rows count, of the shape that `distance` returns; None counts all.
+
+    Raises:
+        DropkitError: the weight is out of range, or the mask has another shape than the rows.
+    """
+    weight = WEIGHT.check("weight", weight)
+    (loss, outputs), (other_loss, other) = passes(model, run)
+    return (loss + other_loss) / 2 + weight * _mean(distance(outputs, other), mask)
+
+
+def supervised(
+    model: nn.Module, inputs: Any, targets: Any, criterion: Callable[[Any, Any], Tensor]
+) -> Callable[[], tuple[Tensor, Tensor]]:
+    """Return what makes one pass: the loss `criterion(outputs, targets)` and the outputs."""
+    check_kind("model", model, nn.Module, "give the torch.nn.Module itself")
+
+    def run() -> tuple[Tensor, Tensor]:
+        outputs = call(model, inputs)
+        return criterion(outputs, targets), outputs
+
+    return run
+
+
+def call(model: Callable[..., Any], inputs: Any) -> Any:
+    """Return the outputs of a model: a mapping is given by name, a tuple in order, anything else as it is."""
+    if isinstance(inputs, Mapping):
+        return model(**inputs)
+    return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
+
+
+@contextmanager
+def _apart(model: nn.Module, i: int) -> Iterator[None]:
+    keyed = [m for m in model.modules() if isinstance(m, Stochastic) and m.stream_key is not None]
+    before = [layer.stream_key for layer in keyed]
+    for layer in keyed:
+        assert layer.stream_key is not None
+        layer.stream_key = layer.stream_key.fold("pass", i)
+    try:
+        yield
+    finally:
+        for layer, key in zip(keyed, before, strict=True):
+            layer.stream_key = key
+
+
+def _mean(rows: Tensor, mask: Tensor | None) -> Tensor:
+    if mask is None:
+        return rows.sum() / max(rows.numel(), 1)
+    if mask.shape != rows.shape:
+        rule = f"has the shape of the rows, {tuple(rows.shape)}"
+        raise DropkitError("mask", rule, tuple(mask.shape), "mark each row that counts")
+    counts = mask.bool()
+    return torch.where(counts, rows, 0.0).sum() / counts.sum().clamp(min=1)
