@@ -25,6 +25,8 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.methods.drop_connect import DropConnect
+from dropkit.torch.noisy import NoisyWeights, unwrap_weights, wrap_weights
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
@@ -35,6 +37,7 @@ __all__ = [
     "AlphaDropout",
     "Drop",
     "DropBlock2d",
+    "DropConnect",
     "DropPath",
     "Dropout",
     "Dropout1d",
@@ -47,6 +50,7 @@ __all__ = [
     "InputDropout",
     "Layer",
     "LockedDropout",
+    "NoisyWeights",
     "PenaltyHook",
     "SpatialDropout",
     "Stepper",
@@ -62,4 +66,6 @@ __all__ = [
     "set_depth_rates",
     "set_rates",
     "under_key",
+    "unwrap_weights",
+    "wrap_weights",
 ]
