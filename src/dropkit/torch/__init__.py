@@ -26,6 +26,8 @@ from dropkit.torch.layers import (
 )
 from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.methods.drop_connect import DropConnect
+from dropkit.torch.methods.mixout import Mixout
+from dropkit.torch.methods.weight_drop_lstm import WeightDrop
 from dropkit.torch.noisy import NoisyWeights, unwrap_weights, wrap_weights
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
@@ -50,6 +52,7 @@ __all__ = [
     "InputDropout",
     "Layer",
     "LockedDropout",
+    "Mixout",
     "NoisyWeights",
     "PenaltyHook",
     "SpatialDropout",
@@ -57,6 +60,7 @@ __all__ = [
     "Stochastic",
     "TokenDropout",
     "UniformDropout",
+    "WeightDrop",
     "Zoneout",
     "functional",
     "max_norm_",
