@@ -27,6 +27,8 @@ from dropkit.torch.layers import (
 from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.methods.drop_connect import DropConnect
 from dropkit.torch.methods.mixout import Mixout
+from dropkit.torch.methods.quant_noise import QuantNoise
+from dropkit.torch.methods.targeted_weight_dropout import TargetedWeightDropout
 from dropkit.torch.methods.weight_drop_lstm import WeightDrop
 from dropkit.torch.noisy import NoisyWeights, unwrap_weights, wrap_weights
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
@@ -55,9 +57,11 @@ __all__ = [
     "Mixout",
     "NoisyWeights",
     "PenaltyHook",
+    "QuantNoise",
     "SpatialDropout",
     "Stepper",
     "Stochastic",
+    "TargetedWeightDropout",
     "TokenDropout",
     "UniformDropout",
     "WeightDrop",

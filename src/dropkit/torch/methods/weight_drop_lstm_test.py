@@ -48,7 +48,7 @@ def masked(module: nn.Module, key: Key, whole_rows: bool = False) -> nn.Module:
         own, weight = key if len(names) == 1 else key.fold(name), other.get_parameter(name)
         m = dropkit.mask(own, tuple(weight.shape), drop)
         with torch.no_grad():
-            weight *= torch.from_numpy(m).float()
+            weight.mul_(torch.from_numpy(m).float())
     return other
 
 
