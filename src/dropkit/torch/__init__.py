@@ -26,6 +26,7 @@ from dropkit.torch.layers import (
 )
 from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.methods.drop_connect import DropConnect
+from dropkit.torch.methods.l0_gates import L0Gates, L0Weights
 from dropkit.torch.methods.mixout import Mixout
 from dropkit.torch.methods.quant_noise import QuantNoise
 from dropkit.torch.methods.targeted_weight_dropout import TargetedWeightDropout
@@ -52,6 +53,8 @@ __all__ = [
     "GaussianDropout",
     "HeadDropout",
     "InputDropout",
+    "L0Gates",
+    "L0Weights",
     "Layer",
     "LockedDropout",
     "Mixout",
