@@ -29,6 +29,7 @@ from dropkit.torch.methods.drop_connect import DropConnect
 from dropkit.torch.methods.l0_gates import L0Gates, L0Weights
 from dropkit.torch.methods.mixout import Mixout
 from dropkit.torch.methods.quant_noise import QuantNoise
+from dropkit.torch.methods.sparse_variational_dropout import SparseVariationalDropout
 from dropkit.torch.methods.targeted_weight_dropout import TargetedWeightDropout
 from dropkit.torch.methods.weight_drop_lstm import WeightDrop
 from dropkit.torch.noisy import NoisyWeights, unwrap_weights, wrap_weights
@@ -61,6 +62,7 @@ __all__ = [
     "NoisyWeights",
     "PenaltyHook",
     "QuantNoise",
+    "SparseVariationalDropout",
     "SpatialDropout",
     "Stepper",
     "Stochastic",
