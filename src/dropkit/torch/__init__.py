@@ -30,6 +30,7 @@ from dropkit.torch.methods.l0_gates import L0Gates, L0Weights
 from dropkit.torch.methods.mixout import Mixout
 from dropkit.torch.methods.quant_noise import QuantNoise
 from dropkit.torch.methods.sparse_variational_dropout import SparseVariationalDropout
+from dropkit.torch.methods.structured_bayesian_pruning import StructuredBayesianPruning
 from dropkit.torch.methods.targeted_weight_dropout import TargetedWeightDropout
 from dropkit.torch.methods.weight_drop_lstm import WeightDrop
 from dropkit.torch.noisy import NoisyWeights, unwrap_weights, wrap_weights
@@ -66,6 +67,7 @@ __all__ = [
     "SpatialDropout",
     "Stepper",
     "Stochastic",
+    "StructuredBayesianPruning",
     "TargetedWeightDropout",
     "TokenDropout",
     "UniformDropout",

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal, Unpack
+from typing import Unpack
 
 import torch
 from torch import nn
 
-from dropkit.core.check import Interval, OneOf, Whole, check_each, is_whole
+from dropkit.core.check import Interval
 from dropkit.methods.l0_gates import BETA, chance_open, hard_concrete, settled_gate
 from dropkit.torch import draws
-from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source
 from dropkit.torch.noisy import NoisyWeights
 from dropkit.torch.run import widen
 from dropkit.torch.stochastic import Stochastic
+from dropkit.torch.units import PER, Per, check_units, draw_shape, unit_sizes
 
 __all__ = ["L0Gates", "L0Weights"]
 
 Tensor = torch.Tensor
-_SIZE = Whole(1, "give the number of gates along each axis, e.g. 32 or (32, 1, 1)")
 _START = Interval(0, 1, "give a probability, e.g. 0.5", open_low=True, open_high=True)
 _WEIGHT = Interval(0, math.inf, "give the price of an open gate, e.g. 0.001", open_high=True)
 _BETA = Interval(0, math.inf, "give a temperature; the paper has 2/3", open_low=True, open_high=True)
-_PER = OneOf(("batch", "sample"))
 
 
 class L0Gates(Stochastic):
@@ -61,15 +59,15 @@ class L0Gates(Stochastic):
         p: float = 0.5,
         *,
         weight: float = 1.0,
-        per: Literal["batch", "sample"] = "batch",
+        per: Per = "batch",
         beta: float = BETA,
     ) -> None:
         super().__init__()
-        shape = check_each("size", (size,) if is_whole(size) else size, _SIZE)
+        shape, self.per = unit_sizes(size), per
+        PER.check("per", per)
         start = _START.check("p", p)
         self.log_alpha = nn.Parameter(torch.full(shape, math.log((1 - start) / start)))
         self.weight, self.beta = _WEIGHT.check("weight", weight), _BETA.check("beta", beta)
-        self.per = _PER.check("per", per)
         self.stand_out()
 
     @property
@@ -101,8 +99,7 @@ class L0Gates(Stochastic):
             input: (N, ...), whose last axes the gates fit.
             **source: `key` and `generator` as in every layer.
         """
-        check_tensor(input)
-        self._check_fit(input)
+        check_units(input, tuple(self.log_alpha.shape), self.per)
         gate = self._drawn(input, **self.source(source)) if self.drawing else self.settled
         return torch.where(gate == 0, 0.0, widen(input) * gate).to(input.dtype)
 
@@ -120,20 +117,10 @@ class L0Gates(Stochastic):
 
     def _drawn(self, input: Tensor, **source: Unpack[Source]) -> Tensor:
         log_alpha = widen(self.log_alpha)
-        lead = input.shape[:1] if self.per == "sample" else ()
-        shape = (*lead, *(1,) * (input.dim() - len(lead) - log_alpha.dim()), *log_alpha.shape)
+        shape = draw_shape(input, tuple(log_alpha.shape), self.per)
         u = draws.unit(input, shape, **source).reshape(shape).to(torch.float64)
         gate: Tensor = hard_concrete(log_alpha.to(torch.float64), u, torch, self.beta)
         return gate.to(torch.promote_types(input.dtype, log_alpha.dtype))
-
-    def _check_fit(self, input: Tensor) -> None:
-        own, samples = self.log_alpha.dim(), self.per == "sample"
-        last = input.shape[input.dim() - own :] if input.dim() >= own + samples else None
-        if last is None or any(
-            size not in (1, n) for size, n in zip(self.log_alpha.shape, last, strict=True)
-        ):
-            rule = f"ends in axes that gates of shape {tuple(self.log_alpha.shape)} fit"
-            raise TensorError("input", rule, tuple(input.shape), "give the gates the size of the input")
 
 
 class L0Weights(NoisyWeights):

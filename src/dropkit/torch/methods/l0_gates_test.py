@@ -155,7 +155,7 @@ def test_what_is_wrong_is_said_at_construction(arguments: Any, message: str) -> 
 
 @pytest.mark.parametrize("shape", [(5, 7), (8, 5), ()])
 def test_an_input_that_does_not_fit_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(DropkitError, match=r"input ends in axes that gates of shape \(8,\) fit"):
+    with pytest.raises(DropkitError, match=r"input ends in axes that units of shape \(8,\) fit"):
         L0Gates(8)(torch.ones(shape))
     with pytest.raises(DropkitError, match="did you mean 'weight'"):
         L0Weights(nn.Linear(2, 2), name="wieght")
