@@ -25,8 +25,10 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.methods.channel_drop_back import ChannelDropBack
 from dropkit.torch.methods.drop_connect import DropConnect
 from dropkit.torch.methods.l0_gates import L0Gates, L0Weights
+from dropkit.torch.methods.lora_dropout import LoRALinear
 from dropkit.torch.methods.mixout import Mixout
 from dropkit.torch.methods.quant_noise import QuantNoise
 from dropkit.torch.methods.sparse_variational_dropout import SparseVariationalDropout
@@ -42,6 +44,7 @@ from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
 
 __all__ = [
     "AlphaDropout",
+    "ChannelDropBack",
     "Drop",
     "DropBlock2d",
     "DropConnect",
@@ -58,6 +61,7 @@ __all__ = [
     "L0Gates",
     "L0Weights",
     "Layer",
+    "LoRALinear",
     "LockedDropout",
     "Mixout",
     "NoisyWeights",
