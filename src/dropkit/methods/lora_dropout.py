@@ -34,7 +34,7 @@ def lora_dropout(rate: Any, scale: Scale = "train") -> tuple[Drop, Drop]:
 def _sketch(key: Key) -> np.ndarray[Any, Any]:
     columns, rows = lora_dropout(0.3)
     a, b = mask(key.fold("lora_A"), (1, 32), columns), mask(key.fold("lora_B"), (16, 1), rows)
-    return np.multiply(b, a)
+    return np.asarray(b * a)
 
 
 METHOD = Method(

@@ -19,7 +19,7 @@ from dropkit.torch.draws import fold
 from dropkit.torch.functional import Source
 from dropkit.torch.stochastic import Stochastic
 
-__all__ = ["LINEAR", "NoisyWeights", "call_with", "unwrap_weights", "wrap_weights"]
+__all__ = ["LINEAR", "NoisyWeights", "Wrapper", "call_with", "unwrap_weights", "wrap_weights"]
 
 Tensor = torch.Tensor
 
@@ -35,11 +35,51 @@ LINEAR = (
 """Modules that are linear in their weight."""
 
 
-class NoisyWeights(Stochastic):
+class Wrapper(Stochastic):
+    """What stands around one module and computes with it: `wrap_weights` puts it there, and it can go again.
+
+    Attributes that a wrapper has not are those of the module, e.g. `in_features`.
+
+    Args:
+        module: the module; it keeps its weights, its options and its hooks.
+        kinds: the classes that it may have.
+        mend: what to do with a module of another class.
+
+    Raises:
+        DropkitError: the module is of another class, or there is a wrapper around it or inside of it already.
+    """
+
+    module: Any
+
+    def __init__(
+        self,
+        module: nn.Module,
+        kinds: tuple[type[nn.Module], ...] = (nn.Module,),
+        mend: str = "give the module whose weights shall be noisy",
+    ) -> None:
+        super().__init__()
+        if not isinstance(module, kinds):
+            names = ", ".join(f"nn.{kind.__name__}" for kind in kinds)
+            raise DropkitError("module", f"is one of {names}", type(module).__name__, mend)
+        if any(isinstance(part, Wrapper) for part in module.modules()):
+            rule = "has no wrapper of its weights yet"
+            raise DropkitError("module", rule, type(module).__name__, "wrap each layer once")
+        self.module = module
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            module = self.__dict__.get("_modules", {}).get("module")
+            if module is None or name.startswith("__"):
+                raise
+            return getattr(module, name)
+
+
+class NoisyWeights(Wrapper):
     """A module that computes with noisy weights in each pass that draws, and as it is in every other pass.
 
-    The module stands under `module`, the layer that makes the noise under `noise`. Attributes that this class
-    has not are those of the module, e.g. `weight` or `in_features`.
+    The module stands under `module`, the layer that makes the noise under `noise`.
 
     Args:
         module: the module; it keeps its weights, its options and its hooks.
@@ -55,17 +95,12 @@ class NoisyWeights(Stochastic):
     (3, ['module.bias', 'module.weight'])
     """
 
-    module: Any
     noise: Any
 
     def __init__(self, module: nn.Module, noise: Stochastic, names: Iterable[str] = ("weight",)) -> None:
-        super().__init__()
-        check_kind("module", module, nn.Module, "give the module whose weights shall be noisy")
-        if any(isinstance(part, NoisyWeights) for part in module.modules()):
-            rule = "has no noisy weights yet"
-            raise DropkitError("module", rule, type(module).__name__, "wrap each layer once")
+        super().__init__(module)
         self.names = tuple(check_names("names", names, _parameters(module)))
-        self.module, self.noise = module, noise
+        self.noise = noise
 
     @property
     def drawing(self) -> bool:
@@ -118,15 +153,6 @@ class NoisyWeights(Stochastic):
         """Show which weights are noisy."""
         return f"names={self.names}"
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            module = self.__dict__.get("_modules", {}).get("module")
-            if module is None or name.startswith("__"):
-                raise
-            return getattr(module, name)
-
 
 def call_with(
     module: nn.Module, weights: Mapping[str, Tensor], args: tuple[Any, ...] = (), kwargs: Any = None
@@ -162,11 +188,11 @@ def _call_recurrent(module: nn.RNNBase, others: dict[str, Tensor], args: Any, kw
 
 def wrap_weights(
     model: nn.Module,
-    make: Callable[[Any], NoisyWeights],
+    make: Callable[[Any], Wrapper],
     kinds: tuple[type[nn.Module], ...] = LINEAR,
     skip: Iterable[str] = (),
 ) -> int:
-    """Put noise on the weights of the layers of a model, in place; `unwrap_weights` takes it off again.
+    """Put a wrapper around each of the layers of a model, in place; `unwrap_weights` takes them off again.
 
     The layers themselves stay: trained weights, stride, groups, padding, bias, hooks and the optimizer's hold
     on them. A layer that stands in several places is wrapped once. Subclasses of `kinds` are left alone: they
@@ -174,7 +200,8 @@ def wrap_weights(
 
     Args:
         model: a module with layers of these kinds inside.
-        make: makes the wrapper of one layer, e.g. `lambda layer: DropConnect(layer, 0.1)`.
+        make: makes the wrapper of one layer, e.g. `lambda layer: DropConnect(layer, 0.1)`, or one of
+            `SparseVariationalDropout`, `LoRALinear` and the other classes that stand around a layer.
         kinds: the classes of layers that are wrapped.
         skip: names of submodules that are left alone with all they hold, e.g. `["head"]`.
 
@@ -198,7 +225,7 @@ def wrap_weights(
     places = [
         (parent, name, layer)
         for parent, name, layer in _places(model)
-        if type(layer) in kinds and id(layer) not in left_alone and not isinstance(parent, NoisyWeights)
+        if type(layer) in kinds and id(layer) not in left_alone and not isinstance(parent, Wrapper)
     ]
     if not places:
         mend = "name other kinds; a layer that is no part of a model is wrapped by hand"
@@ -211,7 +238,10 @@ def wrap_weights(
 
 
 def unwrap_weights(model: nn.Module) -> int:
-    """Take the noise off the weights of a model, in place: every layer is back under its own name.
+    """Take the wrappers off the layers of a model, in place: every layer is back under its own name.
+
+    A layer comes back as it is now: with the weights that it was trained to, without what its wrapper learned
+    beside them; prune or merge before, where the wrapper can.
 
     Args:
         model: a module; one that is a wrapper itself is not inside of anything, take its `.module`.
@@ -220,7 +250,7 @@ def unwrap_weights(model: nn.Module) -> int:
         the number of layers that were unwrapped, 0 where there were none.
     """
     check_kind("model", model, nn.Module, "give the torch.nn.Module itself")
-    found = [place for place in _places(model) if isinstance(place[2], NoisyWeights)]
+    found = [place for place in _places(model) if isinstance(place[2], Wrapper)]
     for parent, name, wrapper in found:
         parent._modules[name] = wrapper.module
     return len({id(wrapper) for _, _, wrapper in found})

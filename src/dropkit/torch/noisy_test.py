@@ -8,7 +8,19 @@ from torch import nn
 
 import dropkit
 from dropkit import Drop, DropkitError, Key
-from dropkit.torch import DropConnect, Dropout, NoisyWeights, Stepper, under_key, unwrap_weights, wrap_weights
+from dropkit.torch import (
+    DropConnect,
+    Dropout,
+    LoRALinear,
+    NoisyWeights,
+    QuantNoise,
+    SparseVariationalDropout,
+    Stepper,
+    TargetedWeightDropout,
+    under_key,
+    unwrap_weights,
+    wrap_weights,
+)
 from dropkit.torch.noisy import call_with
 
 X = torch.randn(4, 6, generator=torch.Generator().manual_seed(1))
@@ -179,6 +191,31 @@ def test_an_encoder_layer_computes_with_wrapped_weights() -> None:
         assert torch.equal(layer(x), settled)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda layer: LoRALinear(layer, 2),
+        lambda layer: SparseVariationalDropout(layer, 10, start=9.0),
+        lambda layer: DropConnect(layer, 0.5, inference="gaussian"),
+        lambda layer: QuantNoise(layer, 0.5, bits=1, inference="quantized"),
+        lambda layer: TargetedWeightDropout(layer, 0.5, prune_in_eval=True),
+    ],
+    ids=["lora", "variational", "gaussian", "quantized", "pruned"],
+)
+def test_what_acts_in_evaluation_does_so_in_an_encoder_layer(make: Any) -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True).eval()
+    x = torch.randn(2, 5, 8)
+    with torch.no_grad():
+        before = layer(x)
+        assert wrap_weights(layer, make) == 2
+        for part in layer.modules():
+            if isinstance(part, LoRALinear):
+                nn.init.normal_(part.lora_B)
+        assert not torch.allclose(layer(x), before)
+        assert unwrap_weights(layer) == 2
+        torch.testing.assert_close(layer(x), before)
+
+
 def test_a_call_with_its_own_weights_is_a_plain_call() -> None:
     layer = nn.Linear(6, 3)
     assert torch.equal(call_with(layer, {"weight": layer.weight}, (X,)), layer(X))
@@ -188,8 +225,8 @@ def test_a_call_with_its_own_weights_is_a_plain_call() -> None:
     ("act", "message"),
     [
         (lambda: NoisyWeights(nn.Linear(2, 2), Dropout(0.5), ["wieght"]), "did you mean 'weight'"),
-        (lambda: NoisyWeights("linear", Dropout(0.5)), "module must be a Module"),  # type: ignore[arg-type]
-        (lambda: noisy(noisy(nn.Linear(2, 2))), "module has no noisy weights yet"),
+        (lambda: NoisyWeights("linear", Dropout(0.5)), "module is one of nn.Module"),  # type: ignore[arg-type]
+        (lambda: noisy(noisy(nn.Linear(2, 2))), "module has no wrapper of its weights yet"),
         (lambda: wrap_weights(nn.Sequential(nn.ReLU()), noisy), "holds layers of the given kinds"),
         (lambda: wrap_weights(nn.Linear(2, 2), noisy), "holds layers of the given kinds"),
         (lambda: wrap_weights(nn.Sequential(nn.Linear(2, 2)), noisy, skip=["1"]), "skip must be one of"),

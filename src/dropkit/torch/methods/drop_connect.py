@@ -68,12 +68,18 @@ class DropConnect(NoisyWeights):
         self.samples, self.activation = _SAMPLES.check("samples", samples), activation
         if inference == "mean" and samples != 1:
             raise DropkitError("samples", "is 1 where nothing is drawn", samples, "take inference='gaussian'")
+        self.stand_out()
 
     @property
     def p(self) -> float:
         """The probability that a weight is dropped, now."""
         rate: float = self.noise.p
         return rate
+
+    @property
+    def acts_in_eval(self) -> bool:
+        """Whether evaluation is not simply the module."""
+        return self.inference == "gaussian" or self.activation is not None
 
     def forward(  # type: ignore[override]  # it takes one tensor
         self, input: Tensor, **source: Unpack[Source]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any, Unpack
+from typing import Unpack
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dropkit.core.check import DropkitError, Interval, Whole
+from dropkit.core.check import Interval, Whole
 from dropkit.core.mode import Mode, Scale
 from dropkit.methods.lora_dropout import lora_dropout
 from dropkit.torch.draws import fold
 from dropkit.torch.functional import Source
 from dropkit.torch.layer import Drop, Rate, rate_of
 from dropkit.torch.layers import Dropout
+from dropkit.torch.noisy import Wrapper
 from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["LoRALinear"]
@@ -26,7 +27,7 @@ _RANK = Whole(1, "give the rank of the update, e.g. 8")
 _ALPHA = Interval(0, math.inf, "give the numerator of alpha / rank, e.g. 16", open_low=True, open_high=True)
 
 
-class LoRALinear(Stochastic):
+class LoRALinear(Wrapper):
     """A frozen linear layer with an update of low rank, and dropout of the update.
 
     y = W x + b + (alpha / rank) B' A' x with A' = A diag(m_A), B' = diag(m_B) B: whole inputs and outputs of
@@ -67,18 +68,17 @@ class LoRALinear(Stochastic):
         input_p: Rate = 0.0,
         scale: Scale = "train",
     ) -> None:
-        super().__init__()
-        if not isinstance(module, nn.Linear):
-            raise DropkitError("module", "is an nn.Linear", type(module).__name__, "wrap linear layers alone")
+        super().__init__(module, (nn.Linear,), "wrap linear layers alone")
         self.rank = _RANK.check("rank", rank)
         self.alpha = _ALPHA.check("alpha", self.rank if alpha is None else alpha)
         columns, rows = lora_dropout(rate_of(p), scale)
         self.columns, self.rows = Drop(columns), Drop(rows)
         self.input_drop = Dropout(input_p, scale=scale)
-        self.module: Any = module.requires_grad_(False)
+        module.requires_grad_(False)
         self.lora_A = nn.Parameter(module.weight.new_empty(self.rank, module.in_features))
         self.lora_B = nn.Parameter(module.weight.new_zeros(module.out_features, self.rank))
         nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
+        self.stand_out()
 
     @property
     def p(self) -> float:
@@ -94,6 +94,11 @@ class LoRALinear(Stochastic):
     def can_draw(self) -> bool:
         """Whether a call that draws could change anything."""
         return any(part.can_draw for part in self._drops)
+
+    @property
+    def acts_in_eval(self) -> bool:
+        """Whether evaluation differs from the module's own: it has the update."""
+        return True
 
     def force(self, mode: Mode | None) -> None:
         """Draw or do not draw whatever `train()` and `eval()` say; None follows them again."""

@@ -123,7 +123,7 @@ def test_a_graph_draws_afresh_at_each_call_and_evaluates_alike() -> None:
 @pytest.mark.parametrize(
     ("module", "arguments", "message"),
     [
-        (nn.Conv2d(2, 2, 1), {}, "module is an nn.Linear, got 'Conv2d'"),
+        (nn.Conv2d(2, 2, 1), {}, "module is one of nn.Linear, got 'Conv2d'"),
         (nn.Linear(2, 2), {"rank": 0}, "rank must be a whole number"),
         (nn.Linear(2, 2), {"alpha": 0.0}, r"alpha must be a number in \(0, inf\)"),
         (nn.Linear(2, 2), {"input_p": 1.5}, "p must be a number"),

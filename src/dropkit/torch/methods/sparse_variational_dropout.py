@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Unpack
+from typing import Unpack
 
 import torch
 from torch import nn
 
-from dropkit.core.check import DropkitError, Interval, Whole
+from dropkit.core.check import Interval, Whole
 from dropkit.methods.sparse_variational_dropout import THRESHOLD, divergence, log_ratio
 from dropkit.torch import draws
 from dropkit.torch.functional import Source
-from dropkit.torch.noisy import LINEAR, call_with
+from dropkit.torch.noisy import LINEAR, Wrapper, call_with
 from dropkit.torch.run import widen
-from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["SparseVariationalDropout"]
 
@@ -26,7 +25,7 @@ _WEIGHT = Interval(0, math.inf, "give a factor of the divergence, e.g. 1.0", ope
 _FLOOR = 1e-16
 
 
-class SparseVariationalDropout(Stochastic):
+class SparseVariationalDropout(Wrapper):
     """A layer whose weights learn a noise of their own; those that are all noise are pruned.
 
     Drawing: y ~ N(W x + b, sigma^2 x^2), the local reparameterisation of w ~ N(theta, sigma^2). Evaluation:
@@ -63,14 +62,10 @@ class SparseVariationalDropout(Stochastic):
         threshold: float = THRESHOLD,
         weight: float = 1.0,
     ) -> None:
-        super().__init__()
-        if not isinstance(module, LINEAR):
-            rule = "is an nn.Linear or a convolution"
-            raise DropkitError("module", rule, type(module).__name__, "wrap the layers inside one by one")
-        self.module: Any = module
+        super().__init__(module, LINEAR, "wrap the layers inside one by one")
         self.rows, self.threshold = _ROWS.check("rows", rows), _REAL.check("threshold", threshold)
         self.weight = _WEIGHT.check("weight", weight)
-        self.log_variance = nn.Parameter(torch.full_like(module.weight, _REAL.check("start", start)))
+        self.log_variance = nn.Parameter(torch.full_like(self.module.weight, _REAL.check("start", start)))
         self.stand_out()
 
     @property

@@ -137,7 +137,11 @@ def test_weights_of_inputs_that_do_not_matter_are_pruned_and_the_others_stay() -
 @pytest.mark.parametrize(
     ("module", "arguments", "message"),
     [
-        (nn.LSTM(2, 2), {"rows": 10}, "module is an nn.Linear or a convolution, got 'LSTM'"),
+        (
+            nn.LSTM(2, 2),
+            {"rows": 10},
+            "module is one of nn.Linear, nn.Conv1d.*got 'LSTM'; wrap the layers inside",
+        ),
         (nn.Linear(2, 2), {"rows": 0}, "rows must be a whole number of at least 1"),
         (nn.Linear(2, 2), {"rows": 10, "start": float("nan")}, "start must be a number"),
         (nn.Linear(2, 2), {"rows": 10, "threshold": "3"}, "threshold must be a number"),
