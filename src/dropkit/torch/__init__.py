@@ -67,6 +67,17 @@ from dropkit.torch.methods.multi_sample_dropout import MultiSampleDropout
 from dropkit.torch.methods.nested_dropout import NestedDropout
 from dropkit.torch.methods.ordered_dropout import OrderedDropout
 from dropkit.torch.methods.r_drop import r_drop, symmetric_kl
+from dropkit.torch.methods.channel_drop_back import ChannelDropBack
+from dropkit.torch.methods.drop_connect import DropConnect
+from dropkit.torch.methods.l0_gates import L0Gates, L0Weights
+from dropkit.torch.methods.lora_dropout import LoRALinear
+from dropkit.torch.methods.mixout import Mixout
+from dropkit.torch.methods.quant_noise import QuantNoise
+from dropkit.torch.methods.sparse_variational_dropout import SparseVariationalDropout
+from dropkit.torch.methods.structured_bayesian_pruning import StructuredBayesianPruning
+from dropkit.torch.methods.targeted_weight_dropout import TargetedWeightDropout
+from dropkit.torch.methods.weight_drop_lstm import WeightDrop
+from dropkit.torch.noisy import NoisyWeights, unwrap_weights, wrap_weights
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.skip import SkipBranch, Thinned
@@ -97,6 +108,10 @@ __all__ = [
     "Drop",
     "DropBlock2d",
     "DropMax",
+    "ChannelDropBack",
+    "Drop",
+    "DropBlock2d",
+    "DropConnect",
     "DropPath",
     "DropRNN",
     "Dropout",
@@ -112,7 +127,10 @@ __all__ = [
     "HideAndSeek",
     "InformationDropout",
     "InputDropout",
+    "L0Gates",
+    "L0Weights",
     "Layer",
+    "LoRALinear",
     "LockedDropout",
     "MultiheadAttention",
     "Masksembles",
@@ -128,6 +146,11 @@ __all__ = [
     "RandomErasing",
     "ShakeDrop",
     "ShakeShake",
+    "Mixout",
+    "NoisyWeights",
+    "PenaltyHook",
+    "QuantNoise",
+    "SparseVariationalDropout",
     "SpatialDropout",
     "SpecAugment",
     "SpectralDropout",
@@ -136,12 +159,15 @@ __all__ = [
     "Stochastic",
     "Thinned",
     "StochasticPooling",
+    "StructuredBayesianPruning",
+    "TargetedWeightDropout",
     "TokenDropout",
     "TokenDropping",
     "UniformDropout",
     "WeightedChannelDropout",
     "VariationalDropout",
     "VariationalLinear",
+    "WeightDrop",
     "Zoneout",
     "bert_dropout",
     "functional",
@@ -170,4 +196,6 @@ __all__ = [
     "two_passes",
     "under_key",
     "uni_drop",
+    "unwrap_weights",
+    "wrap_weights",
 ]

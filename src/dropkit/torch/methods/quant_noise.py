@@ -1,0 +1,130 @@
+"""Quantization noise for PyTorch: around any linear layer, convolution or table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, Unpack
+
+import torch
+from torch import nn
+
+from dropkit.core.check import DropkitError, OneOf
+from dropkit.methods.quant_noise import quant_noise, quantized
+from dropkit.torch.functional import Source
+from dropkit.torch.layer import Layer, Rate, rate_of
+from dropkit.torch.noisy import NoisyWeights
+from dropkit.torch.run import widen
+
+__all__ = ["QuantNoise"]
+
+Tensor = torch.Tensor
+_INFERENCE = OneOf(("weights", "quantized"))
+
+
+class _Quantize(Layer):
+    """Quantizes the blocks that are hit, or drops them where there are no bits."""
+
+    def __init__(self, p: Any, block_size: int | None, bits: int | None, in_eval: bool) -> None:
+        self.bits, self.in_eval = bits, in_eval
+        super().__init__(quant_noise(p, block_size, "none" if bits else "train"))
+
+    @property
+    def acts_in_eval(self) -> bool:
+        """Whether evaluation changes the weight."""
+        return self.in_eval
+
+    def forward(  # type: ignore[override]  # a weight is no part of a larger one
+        self, input: Tensor, **source: Unpack[Source]
+    ) -> Tensor:
+        """Return the weight of a pass, with the gradient of the weight itself."""
+        if not self.drawing:
+            return _straight(input, self._whole(input)) if self.in_eval else input
+        weight = input.detach()
+        if self.bits is None:
+            return _straight(input, super().forward(weight, **source))
+        hit = super().forward(torch.ones_like(weight), **source) == 0
+        return _straight(input, torch.where(hit, self._whole(weight), weight))
+
+    def _whole(self, weight: Tensor) -> Tensor:
+        assert self.bits is not None
+        return quantized(widen(weight.detach()), self.bits, torch).to(weight.dtype)  # type: ignore[no-any-return]  # it serves any array
+
+
+class QuantNoise(NoisyWeights):
+    """A layer of whose weight random blocks are quantized in each pass (Fan et al. 2021).
+
+    w' = q(w) in the blocks that are hit, each with probability p, and w elsewhere; the gradient is that of w
+    everywhere (straight through).
+
+    Args:
+        module: an `nn.Linear`, a convolution, an `nn.Embedding` or any module whose weights have an output a
+            row and their inputs along the second axis.
+        p: the probability that a block is hit, in [0, 1], or a schedule.
+        block_size: how many neighbouring inputs of one output make a block, with whole kernels in a
+            convolution; None hits every weight by itself, as the authors do for fixed-point numbers.
+        bits: q writes fixed-point numbers of so many bits, 1 to 16. None takes the proxy q = 0 with the other
+            weights grown by 1 / (1 - p), which prepares for product quantization.
+        names: which weights.
+        inference: evaluation has the `"weights"` as they are, or `"quantized"` as the authors' fixed-point
+            layers have them.
+
+    Shapes:
+        those of the module.
+
+    Raises:
+        DropkitError: p lies outside [0, 1], a number is no size, a weight cannot be cut into such blocks, or
+            `inference` is unknown, or "quantized" without bits.
+
+    >>> QuantNoise(nn.Linear(16, 4), 0.1, block_size=8)(torch.ones(2, 16)).shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        p: Rate = 0.1,
+        block_size: int | None = 8,
+        bits: int | None = 8,
+        names: Iterable[str] = ("weight",),
+        *,
+        inference: Literal["weights", "quantized"] = "weights",
+    ) -> None:
+        in_eval = _INFERENCE.check("inference", inference) == "quantized"
+        if bits is None and in_eval:
+            rule = "is 'weights' where bits is None"
+            raise DropkitError("inference", rule, inference, "give the number of bits, e.g. 8")
+        if bits is not None:
+            quantized(torch.zeros(1), bits, torch)
+        super().__init__(module, _Quantize(rate_of(p), block_size, bits, in_eval), names)
+        if block_size is not None:
+            for name in self.names:
+                _check_blocks(name, module.get_parameter(name), block_size)
+
+    @property
+    def p(self) -> float:
+        """The probability that a block is hit, now."""
+        return float(self.noise.p)
+
+    @torch.no_grad()
+    def quantize_(self) -> None:
+        """Quantize the weights for good, in place: what evaluation has where `inference="quantized"`.
+
+        Raises:
+            DropkitError: the layer has no bits.
+        """
+        if self.noise.bits is None:
+            raise DropkitError("bits", "is given where weights are quantized", None, "write e.g. bits=8")
+        for name in self.names:
+            weight = self.module.get_parameter(name)
+            weight.copy_(self.noise._whole(weight))
+
+
+def _straight(weight: Tensor, noisy: Tensor) -> Tensor:
+    """Return the noisy weight with the gradient of the weight; what is added is 0, so no digit is lost."""
+    return noisy.detach() + (weight - weight.detach())
+
+
+def _check_blocks(name: str, weight: Tensor, block_size: int) -> None:
+    if weight.dim() < 2 or weight.shape[1] % block_size:
+        rule = f"has inputs along its second axis that are a multiple of {block_size}"
+        raise DropkitError(name, rule, tuple(weight.shape), "take another block_size, or block_size=None")
