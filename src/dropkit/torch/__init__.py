@@ -6,6 +6,7 @@ from dropkit.core.check import try_import
 try_import("torch", extra="torch")
 
 from dropkit.torch import functional
+from dropkit.torch.graph import gcn_norm
 from dropkit.torch.layer import Drop, Layer
 from dropkit.torch.layers import (
     AlphaDropout,
@@ -25,6 +26,7 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.methods.drop_edge import DropEdge
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
@@ -35,6 +37,7 @@ __all__ = [
     "AlphaDropout",
     "Drop",
     "DropBlock2d",
+    "DropEdge",
     "DropPath",
     "Dropout",
     "Dropout1d",
@@ -55,6 +58,7 @@ __all__ = [
     "UniformDropout",
     "Zoneout",
     "functional",
+    "gcn_norm",
     "max_norm_",
     "name_streams",
     "parameter_groups",
