@@ -27,6 +27,9 @@ from dropkit.torch.layers import (
 )
 from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.methods.drop_edge import DropEdge
+from dropkit.torch.methods.drop_node import DropNode
+from dropkit.torch.methods.feature_mask import FeatureMask
+from dropkit.torch.methods.graph_drop_connect import GraphDropConnect
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
@@ -38,6 +41,7 @@ __all__ = [
     "Drop",
     "DropBlock2d",
     "DropEdge",
+    "DropNode",
     "DropPath",
     "Dropout",
     "Dropout1d",
@@ -45,7 +49,9 @@ __all__ = [
     "Dropout3d",
     "EmbeddingDropout",
     "FeatureAlphaDropout",
+    "FeatureMask",
     "GaussianDropout",
+    "GraphDropConnect",
     "HeadDropout",
     "InputDropout",
     "Layer",
