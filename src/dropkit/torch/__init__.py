@@ -27,8 +27,10 @@ from dropkit.torch.layers import (
 )
 from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.methods.drop_edge import DropEdge
+from dropkit.torch.methods.drop_gnn import DropGNN
 from dropkit.torch.methods.drop_node import DropNode
 from dropkit.torch.methods.feature_mask import FeatureMask
+from dropkit.torch.methods.grand import RandomPropagation, grand_consistency
 from dropkit.torch.methods.graph_drop_connect import GraphDropConnect
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
@@ -41,6 +43,7 @@ __all__ = [
     "Drop",
     "DropBlock2d",
     "DropEdge",
+    "DropGNN",
     "DropNode",
     "DropPath",
     "Dropout",
@@ -57,6 +60,7 @@ __all__ = [
     "Layer",
     "LockedDropout",
     "PenaltyHook",
+    "RandomPropagation",
     "SpatialDropout",
     "Stepper",
     "Stochastic",
@@ -65,6 +69,7 @@ __all__ = [
     "Zoneout",
     "functional",
     "gcn_norm",
+    "grand_consistency",
     "max_norm_",
     "name_streams",
     "parameter_groups",
