@@ -33,6 +33,7 @@ from dropkit.torch.methods.feature_mask import FeatureMask
 from dropkit.torch.methods.grand import RandomPropagation, grand_consistency
 from dropkit.torch.methods.graph_drop_connect import GraphDropConnect
 from dropkit.torch.methods.graph_drop_path import GraphDropPath
+from dropkit.torch.methods.layer_drop import LayerDropList
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
@@ -60,6 +61,7 @@ __all__ = [
     "HeadDropout",
     "InputDropout",
     "Layer",
+    "LayerDropList",
     "LockedDropout",
     "PenaltyHook",
     "RandomPropagation",
