@@ -34,6 +34,7 @@ from dropkit.torch.methods.grand import RandomPropagation, grand_consistency
 from dropkit.torch.methods.graph_drop_connect import GraphDropConnect
 from dropkit.torch.methods.graph_drop_path import GraphDropPath
 from dropkit.torch.methods.layer_drop import LayerDropList
+from dropkit.torch.methods.progressive_layer_drop import SwitchedBranch
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
@@ -68,6 +69,7 @@ __all__ = [
     "SpatialDropout",
     "Stepper",
     "Stochastic",
+    "SwitchedBranch",
     "TokenDropout",
     "UniformDropout",
     "Zoneout",

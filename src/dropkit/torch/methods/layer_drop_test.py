@@ -1,5 +1,7 @@
 import copy
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
@@ -103,7 +104,7 @@ def test_checkpointing_skips_the_same_layers_again(reentrant: bool) -> None:
     assert [layer.amount.grad.item() for layer in layers] == [8.0 if run else 0.0 for run in chosen]
 
 
-def parallel(rank: int, store: str) -> None:
+def parallel(store: str, rank: int) -> None:
     """Three steps in one of two processes, each with decisions of its own."""
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
     stack = LayerDropList([nn.Linear(4, 4) for _ in range(4)], 0.5)
@@ -122,7 +123,10 @@ def parallel(rank: int, store: str) -> None:
 
 
 def test_processes_that_skip_different_layers_train_together(tmp_path: Path) -> None:
-    mp.start_processes(parallel, (str(tmp_path / "store"),), nprocs=2, start_method="fork")  # type: ignore[no-untyped-call]  # it is untyped
+    command = [sys.executable, "-P", __file__, str(tmp_path / "store")]
+    runs = [subprocess.Popen([*command, str(rank)], stderr=subprocess.PIPE, text=True) for rank in (0, 1)]
+    errors = [run.communicate()[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], errors
 
 
 def test_arguments_reach_every_layer() -> None:
@@ -181,3 +185,7 @@ def test_arguments_out_of_range_are_refused() -> None:
         LayerDropList([torch.relu])  # type: ignore[list-item]  # that is the point
     with pytest.raises(DropkitError, match="layers are modules in a list"):
         LayerDropList(3)  # type: ignore[arg-type]  # that is the point
+
+
+if __name__ == "__main__":
+    parallel(sys.argv[1], int(sys.argv[2]))
