@@ -70,8 +70,8 @@ METHOD = Method(
     bad_for="Shallow stacks; layers that change the shape or have no skip connection inside, after which a "
     "skipped layer leaves the input where the next one never saw it.",
     evidence="Fan et al. report that a network trained with it can be pruned to the depth wanted without "
-    "finetuning. Li et al. 2020 (arXiv 2010.08265) find it poor where the depth at test is far from what "
-    "the rate of training led to expect.",
+    "finetuning. Training Flexible Depth Model (2020, arXiv 2010.08265) finds it poor where the depth at "
+    "test is far from what the rate of training led to expect.",
     sketch=_sketch,
     example=Example(
         shape=_SHAPE,

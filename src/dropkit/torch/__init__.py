@@ -30,6 +30,7 @@ from dropkit.torch.methods.drop_edge import DropEdge
 from dropkit.torch.methods.drop_gnn import DropGNN
 from dropkit.torch.methods.drop_node import DropNode
 from dropkit.torch.methods.feature_mask import FeatureMask
+from dropkit.torch.methods.gating_dropout import GatingDropout
 from dropkit.torch.methods.grand import RandomPropagation, grand_consistency
 from dropkit.torch.methods.graph_drop_connect import GraphDropConnect
 from dropkit.torch.methods.graph_drop_path import GraphDropPath
@@ -56,6 +57,7 @@ __all__ = [
     "EmbeddingDropout",
     "FeatureAlphaDropout",
     "FeatureMask",
+    "GatingDropout",
     "GaussianDropout",
     "GraphDropConnect",
     "GraphDropPath",
