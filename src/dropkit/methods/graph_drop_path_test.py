@@ -7,7 +7,7 @@ from dropkit.methods.graph_drop_path import METHOD, walked
 
 HALF = 2**31
 # A circle of four nodes, both directions: every node has two edges to choose from.
-RING = np.array([(i, (i + step) % 4) for i in range(4) for step in (1, -1)]).T
+BEGIN, END = RING = np.array([(i, (i + step) % 4) for i in range(4) for step in (1, -1)]).T
 
 
 def roots(*chosen: int, nodes: int = 4) -> np.ndarray:
@@ -18,7 +18,7 @@ def test_every_walk_of_the_circle_is_equally_likely() -> None:
     hits = []
     for choice in itertools.product([0, HALF], repeat=2):
         u = np.broadcast_to(np.array(choice), (4, 1, 2))
-        hits.append(walked(*RING, roots(0), u, False, np))
+        hits.append(walked(BEGIN, END, roots(0), u, False, np))
     found = {frozenset(map(tuple, RING[:, hit].T.tolist())) for hit in hits}
     assert found == {
         frozenset({(0, 1), (1, 2)}),
@@ -42,7 +42,7 @@ def test_the_share_of_an_edge_is_that_of_the_transition_matrix() -> None:
 
 def test_an_edge_of_two_directions_falls_whole_where_it_is_undirected() -> None:
     u = np.zeros((4, 1, 1), dtype=np.int64)
-    hit = walked(*RING, roots(0), u, True, np)
+    hit = walked(BEGIN, END, roots(0), u, True, np)
     assert sorted(map(tuple, RING[:, hit].T.tolist())) == [(0, 1), (1, 0)]
 
 

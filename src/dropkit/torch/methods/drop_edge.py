@@ -55,7 +55,8 @@ class DropEdge(EdgeDropout):
     def fallen(self, edge_index: Tensor, nodes: int, source: Source) -> Tensor:
         """Return which edges fall."""
         coins = draws.below(edge_index[0], self.p, **source)
-        gone: Tensor = fallen(coins, *edge_index, self.undirected, self.keep_loops, torch)
+        begin, end = edge_index
+        gone: Tensor = fallen(coins, begin, end, self.undirected, self.keep_loops, torch)
         return gone
 
     def forward(

@@ -90,10 +90,7 @@ def _check_local(local: Tensor, logits: Tensor) -> None:
     check_kind("local", local, torch.Tensor, mend)
     if local.dtype != torch.bool:
         raise TensorError("local", "is true where an expert is at hand", local.dtype, mend)
-    try:
-        fits = torch.broadcast_shapes(local.shape, logits.shape) == logits.shape and local.ndim > 0
-    except RuntimeError:
-        fits = False
-    if not fits:
+    ends = zip(reversed(local.shape), reversed(logits.shape), strict=False)
+    if not 0 < local.ndim <= logits.ndim or any(mine not in (1, theirs) for mine, theirs in ends):
         rule = f"broadcasts to logits of shape {tuple(logits.shape)}"
         raise TensorError("local", rule, tuple(local.shape), mend)

@@ -61,7 +61,8 @@ class GraphDropPath(EdgeDropout):
         roots = draws.below(like, self.p, **source.copy())
         shape = (nodes, self.walks_per_node, self.walk_length)
         u = draws.words(like, shape, **draws.fold("walk", source))
-        gone: Tensor = walked(*edge_index.long(), roots, u, self.undirected, torch)
+        begin, end = edge_index.long()
+        gone: Tensor = walked(begin, end, roots, u, self.undirected, torch)
         return gone
 
     def extra_repr(self) -> str:
