@@ -2,6 +2,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,9 @@ def test_checkpointing_skips_the_same_layers_again(reentrant: bool) -> None:
 
 def parallel(store: str, rank: int) -> None:
     """Three steps in one of two processes, each with decisions of its own."""
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    # A parameter without a gradient lets the other process wait: for ever, but for the limit.
+    limit, where = timedelta(minutes=2), f"file://{store}"
+    dist.init_process_group("gloo", init_method=where, rank=rank, world_size=2, timeout=limit)
     stack = LayerDropList([nn.Linear(4, 4) for _ in range(4)], 0.5)
     model, chosen = DistributedDataParallel(stack), []
     for step in range(3):
