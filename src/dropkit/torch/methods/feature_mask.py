@@ -15,7 +15,6 @@ class FeatureMask(Layer):
     Args:
         p: the probability that an entry is masked, in [0, 1], or a schedule.
         per: one coin a `"column"` (Zhu et al. 2020), a `"row"` or an `"entry"`.
-        inplace: overwrite the input.
         scale: where the factor 1 / (1 - p) goes; by default nowhere, as in the paper.
 
     Raises:
@@ -27,7 +26,5 @@ class FeatureMask(Layer):
             [1., 1., 1., 0.]])
     """
 
-    def __init__(
-        self, p: Rate = 0.2, per: Per = "column", inplace: bool = False, *, scale: Scale = "none"
-    ) -> None:
-        super().__init__(feature_mask(rate_of(p), per, scale), inplace)
+    def __init__(self, p: Rate = 0.2, per: Per = "column", *, scale: Scale = "none") -> None:
+        super().__init__(feature_mask(rate_of(p), per, scale))

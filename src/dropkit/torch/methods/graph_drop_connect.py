@@ -17,7 +17,6 @@ class GraphDropConnect(Layer):
     Args:
         p: the probability that an edge is dropped for a block, in [0, 1], or a schedule.
         blocks: the number of equal blocks of channels; None for a coin for each channel.
-        inplace: overwrite the input.
         scale: where the factor 1 / (1 - p) goes.
 
     Raises:
@@ -29,12 +28,5 @@ class GraphDropConnect(Layer):
             [2., 2., 2., 2.]])
     """
 
-    def __init__(
-        self,
-        p: Rate = 0.5,
-        blocks: int | None = None,
-        inplace: bool = False,
-        *,
-        scale: Scale = "train",
-    ) -> None:
-        super().__init__(graph_drop_connect(rate_of(p), blocks, scale), inplace)
+    def __init__(self, p: Rate = 0.5, blocks: int | None = None, *, scale: Scale = "train") -> None:
+        super().__init__(graph_drop_connect(rate_of(p), blocks, scale))
