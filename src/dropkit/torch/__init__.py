@@ -7,6 +7,7 @@ try_import("torch", extra="torch")
 
 from dropkit.torch import functional
 from dropkit.torch.attention import Attention, scaled_dot_product_attention
+from dropkit.torch.graph import gcn_norm
 from dropkit.torch.layer import Drop, Layer
 from dropkit.torch.layers import (
     AlphaDropout,
@@ -78,6 +79,16 @@ from dropkit.torch.methods.structured_bayesian_pruning import StructuredBayesian
 from dropkit.torch.methods.targeted_weight_dropout import TargetedWeightDropout
 from dropkit.torch.methods.weight_drop_lstm import WeightDrop
 from dropkit.torch.noisy import NoisyWeights, unwrap_weights, wrap_weights
+from dropkit.torch.methods.drop_edge import DropEdge
+from dropkit.torch.methods.drop_gnn import DropGNN
+from dropkit.torch.methods.drop_node import DropNode
+from dropkit.torch.methods.feature_mask import FeatureMask
+from dropkit.torch.methods.gating_dropout import GatingDropout
+from dropkit.torch.methods.grand import RandomPropagation, grand_consistency
+from dropkit.torch.methods.graph_drop_connect import GraphDropConnect
+from dropkit.torch.methods.graph_drop_path import GraphDropPath
+from dropkit.torch.methods.layer_drop import LayerDropList
+from dropkit.torch.methods.progressive_layer_drop import SwitchedBranch
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.skip import SkipBranch, Thinned
@@ -112,6 +123,9 @@ __all__ = [
     "Drop",
     "DropBlock2d",
     "DropConnect",
+    "DropEdge",
+    "DropGNN",
+    "DropNode",
     "DropPath",
     "DropRNN",
     "Dropout",
@@ -122,7 +136,11 @@ __all__ = [
     "FastDropout",
     "FeatureAlphaDropout",
     "ForgetfulCausalMask",
+    "FeatureMask",
+    "GatingDropout",
     "GaussianDropout",
+    "GraphDropConnect",
+    "GraphDropPath",
     "HeadDropout",
     "HideAndSeek",
     "InformationDropout",
@@ -131,6 +149,7 @@ __all__ = [
     "L0Weights",
     "Layer",
     "LoRALinear",
+    "LayerDropList",
     "LockedDropout",
     "MultiheadAttention",
     "Masksembles",
@@ -151,6 +170,7 @@ __all__ = [
     "PenaltyHook",
     "QuantNoise",
     "SparseVariationalDropout",
+    "RandomPropagation",
     "SpatialDropout",
     "SpecAugment",
     "SpectralDropout",
@@ -161,6 +181,7 @@ __all__ = [
     "StochasticPooling",
     "StructuredBayesianPruning",
     "TargetedWeightDropout",
+    "SwitchedBranch",
     "TokenDropout",
     "TokenDropping",
     "UniformDropout",
@@ -178,6 +199,8 @@ __all__ = [
     "fraternal_dropout",
     "functional",
     "guided",
+    "gcn_norm",
+    "grand_consistency",
     "max_norm_",
     "name_streams",
     "parameter_groups",

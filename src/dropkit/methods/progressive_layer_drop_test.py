@@ -1,0 +1,31 @@
+import math
+
+import pytest
+
+from dropkit import DropkitError
+from dropkit.methods.progressive_layer_drop import METHOD, progressive_rates
+
+
+@pytest.mark.parametrize("step", [0, 1, 10, 1000])
+@pytest.mark.parametrize("theta", [0.5, 0.9, 1.0])
+def test_what_is_kept_is_the_papers_theta_at_the_last_layer_and_linear_in_depth(
+    step: int, theta: float
+) -> None:
+    gamma, depth = 0.01, 12
+    kept = (1 - theta) * math.exp(-gamma * step) + theta
+    rates = [schedule(step) for schedule in progressive_rates(1 - theta, depth, gamma)]
+    assert [1 - rate for rate in rates] == pytest.approx(
+        [1 - layer / depth * (1 - kept) for layer in range(1, depth + 1)], rel=1e-12
+    )
+
+
+def test_nothing_is_skipped_in_the_first_step() -> None:
+    assert METHOD.picture(7)[0].all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"), [((1.5, 4, 0.1), "rate"), ((0.5, 0, 0.1), "depth"), ((0.5, 4, 0.0), "gamma")]
+)
+def test_numbers_out_of_range_are_refused(arguments: tuple[float, int, float], name: str) -> None:
+    with pytest.raises(DropkitError, match=f"{name} must be a"):
+        progressive_rates(*arguments)

@@ -1,0 +1,128 @@
+"""LayerDrop for torch: a list of layers that runs them one after another and skips some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Unpack
+
+import torch
+from torch import nn
+
+from dropkit.core.check import RATE, DropkitError, check_each, check_kind
+from dropkit.methods.layer_drop import KEEP_EVERY, kept_layers
+from dropkit.torch.depth import skips, with_zero_gradients
+from dropkit.torch.functional import Source
+from dropkit.torch.keys import AnyKey
+from dropkit.torch.stochastic import Stochastic
+
+__all__ = ["LayerDropList"]
+
+Tensor = torch.Tensor
+
+
+class LayerDropList(Stochastic, nn.ModuleList):
+    """A `torch.nn.ModuleList` that runs its layers in order and skips some in training (Fan et al. 2020).
+
+    x <- layer_l(x) with probability 1 - p, else x stays; one coin a layer and call, for the whole batch;
+    nothing is scaled. A skipped layer costs no computation. Its parameters get gradients of 0, so that
+    `DistributedDataParallel` needs no search for unused ones and each process may skip others. Under
+    checkpointing of the list, backward skips the same layers again. Loops over the list see every layer.
+
+    Args:
+        layers: modules that take a tensor and return one of the same shape.
+        p: the probability that a layer is skipped, in [0, 1]: one number, or one for each layer.
+        keep_every: which layers run at evaluation: 1 for all, 2 for the first and every other one.
+
+    Shape:
+        as the layers have it.
+
+    Raises:
+        DropkitError: an argument is out of its range, or there are more or fewer rates than layers.
+
+    >>> stack = LayerDropList([nn.Linear(4, 4) for _ in range(3)], 0.5)
+    >>> stack.skipped(key=1), stack(torch.ones(2, 4), key=1).shape
+    ((False, True, False), torch.Size([2, 4]))
+    """
+
+    def __init__(
+        self, layers: Iterable[nn.Module], p: float | Sequence[float] = 0.2, *, keep_every: int = 1
+    ) -> None:
+        super().__init__()
+        self.extend([check_kind("layers", layer, nn.Module, "give modules") for layer in _listed(layers)])
+        self.p = p
+        self.keep_every = KEEP_EVERY.check("keep_every", keep_every)
+        self.rates_by_layer()  # refuses another number of rates
+
+    @property
+    def p(self) -> float | tuple[float, ...]:
+        """The probability that a layer is skipped: one number, or one for each layer."""
+        return self._p
+
+    @p.setter
+    def p(self, p: float | Sequence[float]) -> None:
+        many = isinstance(p, Iterable) and not isinstance(p, str)
+        self._p = check_each("p", p, RATE) if many else RATE.check("p", p)
+
+    def rates_by_layer(self) -> tuple[float, ...]:
+        """Return the rate of each layer."""
+        rates = self._p if isinstance(self._p, tuple) else (self._p,) * len(self)
+        if len(rates) != len(self):
+            rule = f"has one rate for each of the {len(self)} layers"
+            raise DropkitError("p", rule, len(rates), "give one number, or one a layer")
+        return rates
+
+    @property
+    def can_draw(self) -> bool:
+        """Whether a call that draws could change anything: False where all rates are 0."""
+        return any(self.rates_by_layer())
+
+    @property
+    def acts_in_eval(self) -> bool:
+        """Whether evaluation changes the input."""
+        return True
+
+    def skipped(self, **source: Unpack[Source]) -> tuple[bool, ...]:
+        """Return which layers a call under the same key skips."""
+        if self.drawing and self.can_draw:
+            return skips(self.rates_by_layer(), **self.source(source))
+        return tuple(not kept for kept in kept_layers(len(self), 1 if self.drawing else self.keep_every))
+
+    def forward(
+        self,
+        input: Tensor,
+        *arguments: Any,
+        key: AnyKey | None = None,
+        generator: torch.Generator | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """Run the layers.
+
+        Args:
+            input: what the first layer takes.
+            *arguments: further arguments of every layer, e.g. a mask.
+            key: the address of the decisions.
+            generator: where the key is taken from; eager mode only.
+            **options: further named arguments of every layer.
+        """
+        gone = self.skipped(key=key, generator=generator)
+        for layer, skip in zip(self, gone, strict=True):
+            input = input if skip else layer(input, *arguments, **options)
+        if not self.drawing:
+            return input
+        return with_zero_gradients(input, (layer for layer, skip in zip(self, gone, strict=True) if skip))
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a layer, or a slice as a list of its own with the rates of its layers."""
+        if not isinstance(index, slice):
+            return super().__getitem__(index)
+        return type(self)(list(self)[index], self.rates_by_layer()[index], keep_every=self.keep_every)
+
+    def extra_repr(self) -> str:
+        """Show the rate and what runs at evaluation."""
+        return f"p={self.p}, keep_every={self.keep_every}"
+
+
+def _listed(layers: Any) -> Iterator[nn.Module]:
+    if not isinstance(layers, Iterable):
+        raise DropkitError("layers", "are modules in a list", layers, "write e.g. [layer, layer]")
+    return iter(layers)
