@@ -8,8 +8,10 @@ import torch
 from torch.nn import functional as F
 
 from dropkit.core.check import RATE
+from dropkit.core.mode import Mode
 from dropkit.methods.drop_activation import drop_activation
 from dropkit.torch import functional
+from dropkit.torch.check import check_tensor
 from dropkit.torch.functional import Source
 from dropkit.torch.stochastic import Stochastic
 
@@ -62,8 +64,8 @@ class DropActivation(Stochastic):
             input: a tensor of a real floating type.
             **source: `key` and `generator` as in every layer.
         """
-        functional.check_tensor(input)
-        mode = "train" if self.drawing else "eval"
+        check_tensor(input)
+        mode: Mode = "train" if self.drawing else "eval"
         return functional.drop(F.relu(input), self.description, mode=mode, fill=input, **self.source(source))
 
     def extra_repr(self) -> str:
