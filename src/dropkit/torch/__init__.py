@@ -29,6 +29,7 @@ from dropkit.torch.methods.drop_activation import DropActivation
 from dropkit.torch.methods.fractal_drop_path import FractalDropPath, global_column
 from dropkit.torch.methods.shakeout import Shakeout
 from dropkit.torch.methods.swapout import Swapout
+from dropkit.torch.methods.whiteout import Whiteout
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.stochastic import Stochastic
@@ -36,6 +37,7 @@ from dropkit.torch.streams import name_streams, under_key
 from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
 
 __all__ = [
+    "Whiteout",
     "Shakeout",
     "global_column",
     "FractalDropPath",
