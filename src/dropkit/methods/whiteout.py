@@ -78,8 +78,8 @@ METHOD = Method(
     fields=("tabular", "vision"),
     good_for="Small data sets and networks that should become sparse: the noise penalises weights as a lasso "
     "does (gamma 1) without a term in the loss. The paper finds gamma between 0.5 and 1.5 often suitable.",
-    bad_for="A gamma near 2, where the noise of small weights is large and predictions get poor; noise larger "
-    "than the variation of the units themselves; very wide layers in half precision.",
+    bad_for="A gamma near 2, where the noise of small weights is large and predictions get poor; noise "
+    "larger than the variation of the units themselves; very wide layers in half precision.",
     sketch=_sketch,
     example=Example(
         shape=_SHAPE,
