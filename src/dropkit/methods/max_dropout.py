@@ -65,7 +65,8 @@ METHOD = Method(
   year      = {2020}
 }""",
         checked="the authors' own code (MaxDropout.py) for the law, with a fixed band; the authors' page for "
-        "the results, the conference's page for the reference; that the paper draws the band at random could not be read",
+        "the results, the conference's page for the reference; that the paper draws the band at random could "
+        "not be read",
     ),
     site="activation",
     fields=("vision",),
