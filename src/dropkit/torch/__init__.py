@@ -31,6 +31,7 @@ from dropkit.torch.methods.jumpout import Jumpout
 from dropkit.torch.methods.max_dropout import MaxDropout
 from dropkit.torch.methods.shakeout import Shakeout
 from dropkit.torch.methods.swapout import Swapout
+from dropkit.torch.methods.targeted_unit_dropout import TargetedUnitDropout
 from dropkit.torch.methods.whiteout import Whiteout
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
@@ -39,6 +40,7 @@ from dropkit.torch.streams import name_streams, under_key
 from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
 
 __all__ = [
+    "TargetedUnitDropout",
     "Jumpout",
     "MaxDropout",
     "Whiteout",
