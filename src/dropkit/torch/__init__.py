@@ -27,6 +27,7 @@ from dropkit.torch.layers import (
 from dropkit.torch.max_norm import max_norm_
 from dropkit.torch.methods.drop_activation import DropActivation
 from dropkit.torch.methods.fractal_drop_path import FractalDropPath, global_column
+from dropkit.torch.methods.guided_dropout import GuidedDropout
 from dropkit.torch.methods.jumpout import Jumpout
 from dropkit.torch.methods.max_dropout import MaxDropout
 from dropkit.torch.methods.shakeout import Shakeout
@@ -40,6 +41,7 @@ from dropkit.torch.streams import name_streams, under_key
 from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
 
 __all__ = [
+    "GuidedDropout",
     "TargetedUnitDropout",
     "Jumpout",
     "MaxDropout",
