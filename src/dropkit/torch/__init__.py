@@ -25,6 +25,7 @@ from dropkit.torch.layers import (
     Zoneout,
 )
 from dropkit.torch.max_norm import max_norm_
+from dropkit.torch.methods.contextual_dropout import ContextualDropout, arm_backward
 from dropkit.torch.methods.drop_activation import DropActivation
 from dropkit.torch.methods.fractal_drop_path import FractalDropPath, global_column
 from dropkit.torch.methods.guided_dropout import GuidedDropout
@@ -41,6 +42,8 @@ from dropkit.torch.streams import name_streams, under_key
 from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
 
 __all__ = [
+    "arm_backward",
+    "ContextualDropout",
     "GuidedDropout",
     "TargetedUnitDropout",
     "Jumpout",
