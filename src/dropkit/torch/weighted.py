@@ -32,5 +32,5 @@ def weighted(layer: LinearLayer, input: Tensor, weight: Tensor) -> Tensor:
     """
     if isinstance(layer, nn.Linear):
         return F.linear(input, weight)
-    y: Tensor = layer._conv_forward(input, weight, None)  # type: ignore[operator]  # typed for its own rank
+    y: Tensor = layer._conv_forward(input, weight, None)
     return y

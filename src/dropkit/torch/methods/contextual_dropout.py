@@ -139,7 +139,8 @@ class ContextualDropout(Stochastic):
         gone = (mirrored(words) if self._mirror else words) < threshold(
             rate.detach().to(torch.float64), torch
         )
-        return (~gone).to(logits.dtype)
+        kept: Tensor = (~gone).to(logits.dtype)
+        return kept
 
     def extra_repr(self) -> str:
         """Show what was given."""

@@ -106,14 +106,15 @@ def test_the_penalty_is_the_divergence_from_the_prior(noise: Any) -> None:
 
 def test_the_estimator_gives_the_gates_the_gradient_of_arm_and_all_else_its_own() -> None:
     layer = gate(prior=0.4)
-    model = nn.Sequential(nn.Linear(6, 6).double(), layer)
-    key = Key(7)
+    linear = nn.Linear(6, 6).double()
+    model, key = nn.Sequential(linear, layer), Key(7)
 
     def losses() -> torch.Tensor:
-        return model(X).sum(1) ** 2
+        y: torch.Tensor = model(X)
+        return y.sum(1) ** 2
 
     arm_backward(model, losses, key, weight=0.0)
-    hidden = model[0](X).detach()
+    hidden = linear(X).detach()
     rate, u = rates(layer, hidden), unit(key.fold("1"), (5, 6))
     first, second = (
         np.where(draw < rate, 0, hidden.numpy()).sum(1, keepdims=True) ** 2 for draw in (u, 1 - u)
@@ -124,8 +125,9 @@ def test_the_estimator_gives_the_gates_the_gradient_of_arm_and_all_else_its_own(
         assert parameter.grad is not None
         assert torch.allclose(parameter.grad, grad)
     with dropkit.torch.under_key(model, key):
-        (own,) = torch.autograd.grad(losses().mean(), model[0].weight)
-    assert torch.equal(model[0].weight.grad, own)
+        (own,) = torch.autograd.grad(losses().mean(), linear.weight)
+    assert linear.weight.grad is not None
+    assert torch.equal(linear.weight.grad, own)
 
 
 def test_bernoulli_gates_learn_which_samples_need_a_unit() -> None:

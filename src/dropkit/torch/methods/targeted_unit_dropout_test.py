@@ -25,7 +25,7 @@ def linear(units: int = 40) -> nn.Linear:
 
 def fallen(layer: Any, p: float, share: float, key: int) -> np.ndarray:
     norms = np.linalg.norm(layer.weight.detach().flatten(1).numpy(), axis=1)
-    return draws(key, norms.shape).below(p * targeted(norms, np.sort(norms), share))
+    return np.asarray(draws(key, norms.shape).below(p * targeted(norms, np.sort(norms), share)))
 
 
 def test_the_units_that_numpy_draws_are_0_with_their_bias_and_the_rest_untouched() -> None:
