@@ -130,6 +130,18 @@ def test_the_estimator_gives_the_gates_the_gradient_of_arm_and_all_else_its_own(
     assert torch.equal(linear.weight.grad, own)
 
 
+def test_the_estimator_adds_the_gradient_of_the_penalty() -> None:
+    layer = gate()
+    losses = [arm_step(layer, lambda y: 0 * y.sum(1), weight) for weight in (0.0, 0.5)]
+    layer(X, key=3)
+    divergence = penalty(layer)
+    parameters = tuple(layer.parameters())
+    assert [float(loss) for loss in losses] == pytest.approx([0.0, 0.5 * float(divergence.detach())])
+    for parameter, grad in zip(parameters, torch.autograd.grad(divergence, parameters), strict=True):
+        assert parameter.grad is not None
+        assert torch.allclose(parameter.grad, 0.5 * grad)
+
+
 def test_bernoulli_gates_learn_which_samples_need_a_unit() -> None:
     """Unit 1 is wanted where unit 0 is positive, and in the way elsewhere."""
     torch.manual_seed(0)

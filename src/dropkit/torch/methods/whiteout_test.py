@@ -78,8 +78,9 @@ def test_weights_of_0_have_finite_gradients(gamma: float) -> None:
     layer = nn.Linear(6, 4).double()
     nn.init.zeros_(layer.weight)
     nn.init.ones_(layer.weight[:2])
-    y = Whiteout(layer, 0.3, gamma, 0.1, multiplicative=True)(X, key=1)
-    assert all(grad.isfinite().all() for grad in torch.autograd.grad(y.sum(), tuple(layer.parameters())))
+    x = X.clone().requires_grad_()
+    y = Whiteout(layer, 0.3, gamma, 0.1, multiplicative=True)(x, key=1)
+    assert all(grad.isfinite().all() for grad in torch.autograd.grad(y.sum(), (x, *layer.parameters())))
 
 
 def test_evaluation_and_no_noise_are_the_layer_and_mc_draws() -> None:
