@@ -95,8 +95,9 @@ METHOD = Method(
   year      = {2019}
 }""",
         checked="the conference's page for the reference and, in words, for the three changes: a half-normal "
-        "rate, its division by the share of active units, a scale between those of mean and variance. The "
-        "power 0.75 and the truncation are from memory, the limit of p' and the defaults are this library's",
+        "rate, its division by the share of active units, a scale between those of mean and variance. No "
+        "source was found that confirms the power 0.75 and the truncation; the limit of p' and the defaults "
+        "are this library's",
     ),
     site="activation",
     fields=("vision", "tabular"),

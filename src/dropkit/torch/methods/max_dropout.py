@@ -47,8 +47,8 @@ class MaxDropout(Stochastic):
 
     @property
     def can_draw(self) -> bool:
-        """Whether anything is drawn."""
-        return self.vary and self.band > 0
+        """Whether a call in training could drop anything; it is random only where the band varies."""
+        return self.band > 0
 
     def forward(self, input: Tensor, **source: Unpack[Source]) -> Tensor:
         """Drop the largest entries.
@@ -57,7 +57,7 @@ class MaxDropout(Stochastic):
             input: a tensor of a real floating type.
             **source: `key` and `generator` as in every layer, where the band varies.
         """
-        if not self.drawing or self.band == 0:
+        if not (self.drawing and self.can_draw):
             return input
         check_tensor(input)
         if input.numel() == 0:

@@ -41,9 +41,20 @@ class Swapout(Stochastic):
 
     def __init__(self, p: float = 0.5, p_skip: float | None = None) -> None:
         super().__init__()
-        self.p = RATE.check("p", p)
-        self.p_skip = self.p if p_skip is None else RATE.check("p_skip", p_skip)
-        self._skip, self._branch = swapout(self.p, self.p_skip)
+        RATE.check("p", p)
+        self._skip, self._branch = swapout(p, p if p_skip is None else RATE.check("p_skip", p_skip))
+
+    @property
+    def p(self) -> float:
+        """The probability that a unit loses its branch."""
+        rate: float = self._branch.rate
+        return rate
+
+    @property
+    def p_skip(self) -> float:
+        """The probability that a unit loses its skip."""
+        rate: float = self._skip.rate
+        return rate
 
     @property
     def can_draw(self) -> bool:
