@@ -94,7 +94,8 @@ class ContextualDropout(Stochastic):
         if input.ndim < 2 or input.shape[1] != self.units:
             rule = f"has {self.units} units along axis 1"
             raise TensorError("input", rule, tuple(input.shape), "give (N, units, ...)")
-        context = widen(input.detach()).flatten(2).mean(2) if input.ndim > 2 else widen(input.detach())
+        context = widen(input.detach())
+        context = context.flatten(2).mean(2) if input.ndim > 2 else context
         return widen(self.network(context.to(self.prior_logit.dtype)))
 
     def forward(self, input: Tensor, **source: Unpack[Source]) -> Tensor:
@@ -136,11 +137,9 @@ class ContextualDropout(Stochastic):
         words = draws.words(logits, **source)
         if self._tape is not None:
             self._tape.append((logits, words))
-        gone = (mirrored(words) if self._mirror else words) < threshold(
-            rate.detach().to(torch.float64), torch
-        )
-        kept: Tensor = (~gone).to(logits.dtype)
-        return kept
+        falls = threshold(rate.detach().to(torch.float64), torch)
+        kept: Tensor = (mirrored(words) if self._mirror else words) >= falls
+        return kept.to(logits.dtype)
 
     def extra_repr(self) -> str:
         """Show what was given."""
@@ -191,8 +190,8 @@ def arm_backward(
         _check_losses(first, len(drawn[0][0]))
         loss = first.mean() + weight * penalty(model)
         slopes = [
-            _slopes(gate, losses, first.detach(), words)
-            for gate, (_, words) in zip(gates, drawn, strict=True)
+            _slopes(gate, losses, first.detach(), words).to(logits.dtype)
+            for gate, (logits, words) in zip(gates, drawn, strict=True)
         ]
     torch.autograd.backward([loss, *(logits for logits, _ in drawn)], [None, *slopes])
     return loss.detach()
@@ -208,7 +207,7 @@ def _slopes(gate: ContextualDropout, losses: Callable[[], Tensor], first: Tensor
         gate._mirror = False
     u = (words.to(torch.float64) + 0.5) / 2.0**32
     slope: Tensor = arm(first[:, None].double(), second[:, None].double(), u) / len(first)
-    return slope.to(gate.prior_logit.dtype)
+    return slope
 
 
 @contextmanager
