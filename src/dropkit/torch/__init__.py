@@ -89,6 +89,16 @@ from dropkit.torch.methods.graph_drop_connect import GraphDropConnect
 from dropkit.torch.methods.graph_drop_path import GraphDropPath
 from dropkit.torch.methods.layer_drop import LayerDropList
 from dropkit.torch.methods.progressive_layer_drop import SwitchedBranch
+from dropkit.torch.methods.contextual_dropout import ContextualDropout, arm_backward
+from dropkit.torch.methods.drop_activation import DropActivation
+from dropkit.torch.methods.fractal_drop_path import FractalDropPath, global_column
+from dropkit.torch.methods.guided_dropout import GuidedDropout
+from dropkit.torch.methods.jumpout import Jumpout
+from dropkit.torch.methods.max_dropout import MaxDropout
+from dropkit.torch.methods.shakeout import Shakeout
+from dropkit.torch.methods.swapout import Swapout
+from dropkit.torch.methods.targeted_unit_dropout import TargetedUnitDropout
+from dropkit.torch.methods.whiteout import Whiteout
 from dropkit.torch.penalty import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.skip import SkipBranch, Thinned
@@ -98,6 +108,18 @@ from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
 from dropkit.torch.two_passes import passes, two_passes
 
 __all__ = [
+    "arm_backward",
+    "ContextualDropout",
+    "GuidedDropout",
+    "TargetedUnitDropout",
+    "Jumpout",
+    "MaxDropout",
+    "Whiteout",
+    "Shakeout",
+    "global_column",
+    "FractalDropPath",
+    "Swapout",
+    "DropActivation",
     "AlphaDropout",
     "Attention",
     "ConsistentDropout",
