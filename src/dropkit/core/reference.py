@@ -161,6 +161,8 @@ def masks(key: int | Key, shape: Shape, drop: Drop, steps: int) -> np.ndarray[An
     """
     key = Key.of(key)
     return np.stack([mask(key.fold("step", step), shape, drop.at(step)) for step in range(steps)])
+
+
 def passes(key: int | Key, count: int, shape: Shape, drop: Drop) -> np.ndarray[Any, Any]:
     """Return the masks of several passes of one batch, stacked: the i-th under `key.fold("pass", i)`.
 

@@ -11,8 +11,7 @@ from dropkit.core.drop import Drop
 from dropkit.core.groups import Blocks, KofN
 from dropkit.core.key import Key
 from dropkit.core.rate import Learned, Linear, PerAxis
-from dropkit.core.reference import apply, entry_rate, mask, masks, normal, transform
-from dropkit.core.reference import apply, entry_rate, mask, passes, transform
+from dropkit.core.reference import apply, entry_rate, mask, masks, normal, passes, transform
 
 Array = np.ndarray[Any, Any]
 SHAPE = (4, 6, 8, 9)
@@ -292,6 +291,8 @@ def test_each_step_of_a_schedule_has_a_mask_of_its_own_at_its_own_rate() -> None
 def test_normal_draws_are_those_of_gaussian_noise() -> None:
     drawn = mask(4, SHAPE, Drop(0.5, "b c ... -> b c", noise="gaussian"))
     assert np.array_equal(np.broadcast_to(1 + normal(4, SHAPE, "b c ... -> b c"), SHAPE), drawn)
+
+
 def test_each_pass_has_the_mask_of_its_folded_key() -> None:
     drawn = passes(5, 3, (4, 6), Drop(0.5))
     expected = [mask(Key(5).fold("pass", i), (4, 6), Drop(0.5)) for i in range(3)]

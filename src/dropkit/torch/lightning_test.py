@@ -10,10 +10,8 @@ from torch.utils.data import DataLoader
 
 import dropkit
 from dropkit import DropkitError
-from dropkit.torch import ConcreteDropout, Dropout, InformationDropout, penalty
-from dropkit.torch.lightning import MaxNormCallback, PenaltyCallback, ScheduleCallback
-from dropkit.torch import Dropout, squared_difference
-from dropkit.torch.lightning import MaxNormCallback, ScheduleCallback, TwoPassesCallback
+from dropkit.torch import ConcreteDropout, Dropout, InformationDropout, penalty, squared_difference
+from dropkit.torch.lightning import MaxNormCallback, PenaltyCallback, ScheduleCallback, TwoPassesCallback
 from dropkit.torch.schedule import Stepper
 
 # Lightning's advice on workers and short epochs, and what its own dependencies say of each other.
@@ -159,6 +157,8 @@ def test_a_model_whose_penalty_cannot_be_added_is_refused(
 ) -> None:
     with pytest.raises(DropkitError, match=message):
         fit(Model(layer), tmp_path, PenaltyCallback(), max_epochs=1, enable_checkpointing=False)
+
+
 class Counted(pl.LightningModule):
     """Gives 1 w, 2 w, ... as outputs, pass by pass."""
 

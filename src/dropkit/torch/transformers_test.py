@@ -8,12 +8,9 @@ from torch import Tensor, nn
 
 import dropkit
 from dropkit import DropkitError
-from dropkit.torch import ConcreteDropout, Dropout, InformationDropout, penalty
+from dropkit.torch import ConcreteDropout, Dropout, InformationDropout, penalty, squared_difference
 from dropkit.torch.schedule import Stepper
-from dropkit.torch.transformers import MaxNormCallback, PenaltyCallback, ScheduleCallback
-from dropkit.torch import Dropout, squared_difference
-from dropkit.torch.schedule import Stepper
-from dropkit.torch.transformers import MaxNormCallback, ScheduleCallback, two_passes_trainer
+from dropkit.torch.transformers import MaxNormCallback, PenaltyCallback, ScheduleCallback, two_passes_trainer
 
 # What transformers and accelerate say of each other and of this machine.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -141,6 +138,8 @@ def test_a_model_whose_penalty_cannot_be_added_is_refused(
 ) -> None:
     with pytest.raises(DropkitError, match=message):
         fit(Model(layer), tmp_path, PenaltyCallback(), save_strategy="no")
+
+
 class Counted(nn.Module):
     """Gives 1 w, 2 w as logits, pass by pass, twice for each batch."""
 

@@ -18,7 +18,7 @@ from dropkit.methods.contextual_dropout import arm, bernoulli_divergence, gaussi
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source
-from dropkit.torch.penalty import penalty
+from dropkit.torch.penalties import penalty
 from dropkit.torch.run import widen
 from dropkit.torch.stochastic import Stochastic
 from dropkit.torch.streams import under_key
