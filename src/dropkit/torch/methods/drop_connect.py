@@ -102,14 +102,15 @@ class DropConnect(NoisyWeights):
         x = input[None] if single else input
         weight = self.module.weight.expand(len(x), *self.module.weight.shape)
         y = torch.einsum("b...i,boi->b...o", x, self.noise(weight, **source))
-        y = y if self.module.bias is None else y + self.module.bias
+        y = y if self.module.bias is None else y + self.module.bias.to(y.dtype)
         return y[0] if single else y
 
     def _approximate(self, input: Tensor, **source: Unpack[Source]) -> Tensor:
-        mean = widen(self.module(input))
+        plain = self.module(input)
+        mean = widen(plain)
         deviation = preactivation_variance(_power(self.module, input), self.p).clamp_min(0).sqrt()
         z = draws.normal(mean, (self.samples, *mean.shape), **source).to(mean.dtype)
-        return self._activate(mean + deviation * z).mean(0).to(input.dtype)
+        return self._activate(mean + deviation * z).mean(0).to(plain.dtype)
 
     def _activate(self, y: Tensor) -> Tensor:
         return y if self.activation is None else self.activation(y)

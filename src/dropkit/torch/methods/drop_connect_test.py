@@ -124,6 +124,9 @@ def test_half_types_come_back_as_they_are() -> None:
     layer = DropConnect(nn.Linear(6, 3), 0.5, inference="gaussian", samples=2).bfloat16()
     x = X.bfloat16()
     assert layer(x).dtype == layer.eval()(x).dtype == torch.bfloat16
+    with torch.autocast("cpu", torch.bfloat16):
+        for mode in (layer.float(), DropConnect(layer.module, 0.5, per="sample"), layer.train()):
+            assert mode(X).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(

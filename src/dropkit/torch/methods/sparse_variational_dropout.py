@@ -99,10 +99,11 @@ class SparseVariationalDropout(Wrapper):
         if not self.drawing:
             kept = self.module.weight.masked_fill(self.pruned, 0.0)
             return call_with(self.module, {"weight": kept}, (input,))  # type: ignore[no-any-return]  # one tensor
-        mean = widen(self.module(input))
+        plain = self.module(input)
+        mean = widen(plain)
         deviation = widen(self._variance(input)).clamp_min(_FLOOR).sqrt()
         z = draws.normal(mean, **self.source(source)).to(mean.dtype)
-        return (mean + deviation * z).to(input.dtype)
+        return (mean + deviation * z).to(plain.dtype)
 
     def rates(self) -> Iterator[nn.Parameter]:
         """Yield the variances: no weight decay for them."""

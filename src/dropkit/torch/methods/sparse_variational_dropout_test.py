@@ -112,6 +112,12 @@ def test_half_types_come_back_as_they_are() -> None:
     assert layer(X.bfloat16()).dtype == layer.eval()(X.bfloat16()).dtype == torch.bfloat16
 
 
+def test_autocast_gives_the_type_of_the_layer_in_every_mode() -> None:
+    layer = noisy(nn.Linear(6, 3))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(X).dtype == layer.eval()(X).dtype == torch.bfloat16
+
+
 def test_weights_of_inputs_that_do_not_matter_are_pruned_and_the_others_stay() -> None:
     """All sign patterns of six inputs, of which two matter: the others are exactly uncorrelated with y."""
     x = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=6)))
