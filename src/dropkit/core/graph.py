@@ -24,6 +24,8 @@ def first_of_pair(source: Any, target: Any, xp: Any) -> Any:
     """
     if not len(source):
         return source
+    # The number of a pair does not fit into 32 bits, whatever the list has.
+    source, target = (xp.asarray(end, dtype=xp.int64) for end in (source, target))
     high = xp.maximum(source, target)
     pair = xp.minimum(source, target) * (high.max() + 1) + high
     order = xp.argsort(pair, stable=True)

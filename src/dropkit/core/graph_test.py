@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,13 @@ def test_both_directions_and_copies_of_an_edge_point_at_the_first(make: object) 
 def test_no_edges_have_no_places() -> None:
     none = np.zeros(0, dtype=np.int64)
     assert first_of_pair(none, none, np).shape == (0,)
+
+
+@pytest.mark.parametrize("xp", [np, torch])
+def test_pairs_stay_apart_in_lists_of_32_bits(xp: Any) -> None:
+    # 65536 (65536 + 1) + 65536 and 1 (65536 + 1) + 65535 differ by 2**32.
+    source, target = xp.asarray([2**16, 1], dtype=xp.int32), xp.asarray([2**16, 2**16 - 1], dtype=xp.int32)
+    assert first_of_pair(source, target, xp).tolist() == [0, 1]
 
 
 def test_pairs_that_share_a_sum_or_a_node_stay_apart() -> None:

@@ -65,8 +65,9 @@ METHOD = Method(
   volume    = {33},
   year      = {2020}
 }""",
-        checked="DeepSpeed's progressive_layer_drop.py for the schedule, the conference's page for the "
-        "reference; the growth with depth and the factor of a kept branch are from memory",
+        checked="DeepSpeed's progressive_layer_drop.py for the schedule, torchtune's documentation for the "
+        "linear growth with depth, the conference's page for the reference; where the growth begins and the "
+        "factor of a kept branch are from memory",
     ),
     site="layer",
     fields=("text",),

@@ -30,7 +30,7 @@ class DropEdge(EdgeDropout):
             is missing is dropped alone, and no edge is added.
         keep_loops: whether edges from a node to itself stay. In the paper a network adds them afterwards.
         normalize: whether to return `gcn_norm` of what is left, in evaluation too, as the paper does after
-            dropping; then there is one attribute, the weights.
+            dropping; then there is one attribute, the weights. `graph(data)` cuts and does not normalise.
 
     Shape:
         edge_index (2, E) and attributes (E, ...) become (2, E') and (E', ...).

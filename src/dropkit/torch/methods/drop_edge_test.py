@@ -154,6 +154,14 @@ def test_what_does_not_fit_is_refused_in_evaluation_too() -> None:
         DropEdge(0.5, normalize=True)(EDGES, WEIGHTS, WEIGHTS)
 
 
+def test_a_compiled_call_drops_alike_and_afresh() -> None:
+    layer = DropEdge(0.5, undirected=True)
+    compiled: Any = torch.compile(layer, backend="aot_eager")
+    assert torch.equal(compiled(EDGES, num_nodes=4, key=3)[0], layer(EDGES, num_nodes=4, key=3)[0])
+    torch.manual_seed(0)
+    assert len({compiled(EDGES, num_nodes=4)[0].shape for _ in range(20)}) > 1
+
+
 def test_the_law_is_written_once() -> None:
     coins = torch.tensor([True, False] * 4)
     for undirected in (True, False):

@@ -81,6 +81,12 @@ def test_gradients_pass_through_the_edges() -> None:
     assert torch.autograd.gradcheck(lambda x: RandomPropagation(0.4, order=2)(x, EDGES, key=3), x)
 
 
+def test_a_compiled_call_draws_alike() -> None:
+    layer = RandomPropagation(0.4, order=2)
+    compiled: Any = torch.compile(layer, backend="aot_eager")
+    torch.testing.assert_close(compiled(X, EDGES, key=3), layer(X, EDGES, key=3))
+
+
 def test_half_precision_stays_half() -> None:
     assert RandomPropagation(0.5)(X.half(), EDGES).dtype == torch.float16
 

@@ -102,7 +102,7 @@ class LayerDropList(Stochastic, nn.ModuleList):
             *arguments: further arguments of every layer, e.g. a mask.
             key: the address of the decisions.
             generator: where the key is taken from; eager mode only.
-            **options: further named arguments of every layer.
+            **options: further named arguments of every layer, but for `key` and `generator`.
         """
         gone = self.skipped(key=key, generator=generator)
         for layer, skip in zip(self, gone, strict=True):

@@ -109,6 +109,13 @@ def test_checkpointing_skips_the_same_layers_again(reentrant: bool) -> None:
     assert grads(layers) == [8.0 if run else 0.0 for run in chosen]
 
 
+def test_a_compiled_call_skips_alike() -> None:
+    stack = LayerDropList(adders(), 0.5)
+    compiled: Any = torch.compile(stack, backend="aot_eager")
+    for key in range(3):
+        assert torch.equal(compiled(X, key=key), stack(X, key=key))
+
+
 def parallel(store: str, rank: int) -> None:
     """Three steps in one of two processes, each with decisions of its own."""
     # A parameter without a gradient lets the other process wait: for ever, but for the limit.

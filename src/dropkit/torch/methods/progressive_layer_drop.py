@@ -72,7 +72,7 @@ class SwitchedBranch(Stochastic):
             *arguments: further arguments of the branch, e.g. a mask.
             key: the address of the decision.
             generator: where the key is taken from; eager mode only.
-            **options: further named arguments of the branch.
+            **options: further named arguments of the branch, but for `key` and `generator`.
         """
         if self.skipped(key=key, generator=generator):
             return with_zero_gradients(input, [self.branch])
