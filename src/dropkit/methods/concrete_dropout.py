@@ -95,7 +95,7 @@ METHOD = Method(
         "(concrete-dropout-keras.ipynb) for the law, and his answers in issues 1 and 8 of "
         "yaringal/ConcreteDropout for equation (3) and the factor 1 / (1 - p)",
     ),
-    site="input",
+    site="activation",
     fields=("tabular", "vision", "rl"),
     good_for="Uncertainty by Monte Carlo passes without a search over rates: each layer finds its own, and "
     "with more data it falls. Give the number of training rows; nothing else has to be tuned at first.",
