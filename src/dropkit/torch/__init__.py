@@ -99,6 +99,7 @@ from dropkit.torch.multihead import MultiheadAttention
 from dropkit.torch.noisy import NoisyWeights, unwrap_weights, wrap_weights
 from dropkit.torch.penalties import PenaltyHook, parameter_groups, penalty
 from dropkit.torch.recurrent import DropGRU, DropLSTM, DropRNN
+from dropkit.torch.replace import replace_functional
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.skip import SkipBranch, Thinned
 from dropkit.torch.stochastic import Stochastic
@@ -220,6 +221,7 @@ __all__ = [
     "penalty",
     "r_drop",
     "relu_moments",
+    "replace_functional",
     "scaled_dot_product_attention",
     "set_depth_rates",
     "set_rates",

@@ -23,6 +23,7 @@ from dropkit.torch.stochastic import Stochastic
 __all__ = ["Attention", "scaled_dot_product_attention"]
 
 Tensor = torch.Tensor
+_torchs_own = F.scaled_dot_product_attention  # also while `replace_functional` has ours in its place
 _DEEPEST = 256  # the native kernel's line of a buffer
 
 
@@ -74,9 +75,7 @@ def scaled_dot_product_attention(
             "attn_mask", "is left out where is_causal is True", "a mask", "give one of the two"
         )
     if not training or rate == 0:
-        return F.scaled_dot_product_attention(
-            query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa
-        )
+        return _torchs_own(query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa)
     for name, tensor in (("query", query), ("key", key), ("value", value)):
         check_tensor(tensor, name)
     shape = _Shape.of(query, key, value, enable_gqa)

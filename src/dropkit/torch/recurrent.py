@@ -38,6 +38,11 @@ class _Recurrent(nn.RNNBase):
     known: ClassVar[tuple[str, ...]]
     sites: nn.ModuleDict
 
+    def take_over(self, dropout_rate: Any) -> None:
+        """Become one of ours: for a network of torch whose dropout between layers passes to a site."""
+        self.dropout = 0.0
+        self._put(dropout_rate, {})
+
     def _put(self, dropout_rate: Any, sites: Mapping[str, Any]) -> None:
         given = {name: value for name, value in sites.items() if value is not None}
         for name, value in given.items():
