@@ -104,11 +104,15 @@ def test_a_graph_folds_a_key_that_it_makes_and_one_in_a_tensor() -> None:
 
 
 def test_what_is_no_key_is_not_folded() -> None:
-    compiled: Any = torch.compile(lambda x: unit(x, **fold("a", {"key": "8"})), backend="aot_eager")  # type: ignore[typeddict-item]
-    with pytest.raises(DropkitError, match=r"must be an int or a dropkit\.Key"):
-        compiled(X)
-    with pytest.raises(DropkitError, match=r"must be an int or a dropkit\.Key"):
-        fold("a", {"key": "8"})  # type: ignore[typeddict-item]
+    wrong: Any = {"key": "8"}
+
+    def run(x: torch.Tensor) -> Any:
+        return unit(x, **fold("a", wrong))
+
+    compiled: Any = torch.compile(run, backend="aot_eager")
+    for call in (run, compiled):
+        with pytest.raises(DropkitError, match=r"must be an int or a dropkit\.Key"):
+            call(X)
 
 
 def test_a_graph_draws_afresh_at_each_call() -> None:
