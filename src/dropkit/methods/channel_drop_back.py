@@ -57,15 +57,20 @@ METHOD = Method(
   url       = {https://arxiv.org/abs/2411.10891}
 }""",
         checked="the authors' page and the university's for the reference; the authors' own code "
-        "(SGD_Dropback.py) and a review of the paper for the law: words and code differ in the axis of a "
-        "channel",
+        "(SGD_Dropback.py, train.py), Algorithm 1 in its README and a review of the paper for the law: words "
+        "and code differ in the axis of a channel. Algorithm 1 hits one layer an iteration; the code hits "
+        "each with its own coin and draws in the optimizer's step, once for all passes before it. train.py "
+        "drops channels with 0.3, hits a layer with 0.03, from 30 % of the epochs 0.15, from 60 % 0.3, and "
+        "leaves out the first parameters, biases and names with 'bn'. Where all channels would fall, the "
+        "code drops none",
     ),
     site="gradient",
     fields=("vision",),
     good_for="Networks that must compute in training exactly what they compute later, where other dropouts "
     "cannot be put in: any layer can have it, and evaluation, export and batch statistics notice nothing.",
     bad_for="Uncertainty by repeated passes, for all passes are alike; optimizers with momentum or weight "
-    "decay, which move channels that got no gradient all the same.",
+    "decay, which move channels that got no gradient all the same; several passes before a step, which draw "
+    "apart and mix, unless they are given one key.",
     sketch=lambda key: mask(key, (16, 32), channel_drop_back(0.5)),
     example=Example(
         shape=(16, 32),
@@ -76,8 +81,9 @@ METHOD = Method(
             "y.sum().backward()  # half of the rows of layer.weight.grad are 0, more or less"
         },
     ),
-    evidence="The abstract reports improved accuracy on popular data sets and models, ImageNet and ViT among "
-    "them, without a figure (Neiterman and Ben-Artzi 2024).",
+    evidence="Tables in the authors' README: from scratch ResNet50 reaches 77.55 % instead of 76.51 % on "
+    "CIFAR-100 but 89.12 % instead of 89.16 % on CIFAR-10; fine-tuned ViT-Base 82.03 % instead of 81.32 % on "
+    "ImageNet but 98.80 % instead of 98.95 % on CIFAR-10 (Neiterman and Ben-Artzi 2024).",
     aliases=("channeldropback", "drop_back"),
     layers={"torch": "ChannelDropBack"},
     waived=dict.fromkeys(("rate", "moments", "groups", "independence", "gradient", "key", "edges"), _FORWARD),

@@ -19,8 +19,9 @@ def curriculum_dropout(rate: float, gamma: float) -> Drop:
 
     Args:
         rate: the probability that an entry is dropped in the end, in [0, 1].
-        gamma: how fast it gets there, a number above 0; `dropkit.curriculum_schedule` takes a number of steps
-            instead.
+        gamma: how fast it gets there, a number above 0: 1e-3 for MNIST and 1e-4 for double MNIST in the
+            authors' configurations, for a final rate of 0.1 on the input, 0.25 on convolutions and 0.5 on
+            linear layers. `dropkit.curriculum_schedule` takes a number of steps instead: gamma = 10 / steps.
 
     Raises:
         DropkitError: an argument is out of range.
@@ -62,7 +63,9 @@ METHOD = Method(
   year      = {2017}
 }""",
         checked="the conference's page and the arXiv abstract for the reference, the authors' own code "
-        "(mnist/evaluate_mnist.py) for the law",
+        "(mnist/evaluate_mnist.py) for the law, its configurations for gamma: 1e-3 (MNIST) or 1e-4 (double "
+        "MNIST), with p = 0.9, 0.75 and 0.5 kept in the end (input, convolutions, linear layers). That "
+        "curriculum_schedule takes gamma = 10 / steps stands in none of these files",
     ),
     site="activation",
     fields=("vision", "tabular"),

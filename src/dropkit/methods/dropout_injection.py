@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import Any
 
 from dropkit.core.drop import Drop
 from dropkit.core.method import Example, Method, Paper
 
-__all__ = ["METHOD", "best_scale", "dropout_injection", "negative_log_likelihood"]
+__all__ = ["METHOD", "best_scale", "calibrated_scale", "dropout_injection", "negative_log_likelihood"]
+
+_LEVELS = 10
+_Z = tuple(NormalDist().inv_cdf((1 + k / _LEVELS) / 2) for k in range(1, _LEVELS))
+"""How many deviations to either side hold 10, 20 ... 90 % of a normal law."""
 
 
 def dropout_injection(rate: Any) -> Drop:
@@ -61,14 +66,38 @@ def best_scale(mean: Any, variance: Any, target: Any) -> Any:
     return ((target - mean) ** 2 / variance).mean()
 
 
+def calibrated_scale(xp: Any, mean: Any, variance: Any, target: Any) -> Any:
+    """Return the factor of the variance under which intervals hold as many held-out targets as they should.
+
+    scale = median over targets and levels of (target - mean)**2 / (variance z**2), z the half widths of the
+    normal intervals of 10, 20 ... 90 %: half of these pairs must be inside, as 0.1 + 0.2 + ... + 0.9 is half
+    of 9. So the signed area between the calibration curve and the diagonal is 0, which the authors'
+    `optimal_calibration` seeks by bisection.
+
+    Args:
+        xp: the module of the arrays, numpy or torch.
+        mean: predictions for held-out data.
+        variance: of the passes, above 0.
+        target: what came true.
+
+    >>> import numpy
+    >>> float(calibrated_scale(numpy, numpy.zeros(1), numpy.ones(1), numpy.ones(1)).round(4))
+    2.1981
+    """
+    squares = ((target - mean) ** 2 / variance).reshape(-1)
+    ratios = xp.stack([squares / z**2 for z in _Z]).reshape(-1)
+    ratios = ratios[xp.argsort(ratios)]
+    return (ratios[(len(ratios) - 1) // 2] + ratios[len(ratios) // 2]) / 2
+
+
 METHOD = Method(
     name="dropout_injection",
     title="Dropout injection",
     summary="Puts dropout into a network that was trained without, for its predictions alone, and scales the "
     "spread of the passes so that it fits the errors on held-out data.",
     formula="pass k: f(x) with kept_k / (1 - rate) behind the hidden activations; mean and variance over k; "
-    "scaled variance = scale variance, scale = mean of (y - mean)^2 / variance on held-out data; rate: the "
-    "one of least negative log-likelihood there",
+    "scaled variance = scale variance, scale = mean of (y - mean)^2 / variance on held-out data, or the "
+    "scale under which intervals are calibrated there; rate: the one of least negative log-likelihood there",
     paper=Paper(
         title="Dropout Injection at Test Time for Post Hoc Uncertainty Quantification in Neural Networks",
         authors=("Ledda, Emanuele", "Fumera, Giorgio", "Roli, Fabio"),
@@ -84,8 +113,9 @@ METHOD = Method(
   year    = {2023}
 }""",
         checked="arXiv's abstract and a university's page for the reference; the authors' code "
-        "(EmanueleLedda97/Dropout_Injection) for mean, variance and scale; the choice of the rate by "
-        "held-out likelihood is this library's reading of their comparison of rates",
+        "(EmanueleLedda97/Dropout_Injection) for mean, variance and both scales (metrics.optimal_scaler and "
+        "optimal_calibration); the choice of the rate by held-out likelihood is this library's reading of "
+        "their comparison of rates",
     ),
     site="activation",
     fields=("tabular", "vision"),
@@ -110,7 +140,8 @@ METHOD = Method(
         },
     ),
     evidence="Ledda et al. 2023 find it a competitive alternative to dropout that was trained with, on "
-    "regression benchmarks and crowd counting, provided that the variance is scaled suitably.",
+    "regression benchmarks and crowd counting, provided that the variance is scaled suitably; likelihood and "
+    "calibration ask for different scales, which is a trade-off (abstract).",
     aliases=("injected_dropout", "post_hoc_dropout"),
     layers={"torch": "Dropout"},
 )

@@ -51,14 +51,18 @@ METHOD = Method(
   year      = {2018}
 }""",
         checked="the abstract for the reference; the authors' own code (kondiz/fraternal-dropout, main.py "
-        "and readme) for the loss, with the mean over all entries and kappa = 0.15 for the PTB model",
+        "and readme) for the loss, with the mean over all entries; kappa = 0.15 for the single layer of the "
+        "master branch, 0.1 for the three layers of the branches PTB and WT2, which hold the paper's best "
+        "results",
     ),
     site="output",
     fields=("text", "vision"),
     good_for="Recurrent language models with several kinds of dropout, and regressions, whose outputs have "
-    "no probabilities that could be compared. The authors' code takes kappa = 0.15.",
+    "no probabilities that could be compared. The authors' code takes kappa = 0.15 for one layer and 0.1 for "
+    "three.",
     bad_for="Runs whose time is short, as every step costs two passes; models without dropout, whose two "
-    "passes are alike; logits of a wild scale, which the term would shrink first of all.",
+    "passes are alike; logits of a wild scale, which the term would shrink first of all; models that return "
+    "more than a tensor, such as a hidden state to carry on, which need a loop of their own.",
     sketch=_sketch,
     example=Example(
         shape=(2, 8, 32),

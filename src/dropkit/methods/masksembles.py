@@ -158,7 +158,8 @@ METHOD = Method(
     good_for="Uncertainty from a handful of predictions, the same ones every time: n of them instead "
     "of the many that Monte Carlo dropout needs. Begin with 4 masks and scale 2.",
     bad_for="Models that are trained already; narrow layers at a high scale, whose members have few channels "
-    "left; regularization alone, for which dropout is simpler.",
+    "left; regularization alone, for which dropout is simpler; evaluation of a batch that is not repeated n "
+    "times, where the answer for a row depends on its place in the batch.",
     sketch=_sketch,
     example=Example(
         shape=_SHAPE,

@@ -1,4 +1,4 @@
-"""Modality dropout: whole inputs of one kind are dropped, but never all of a sample."""
+"""Modality dropout: whole inputs of one kind are dropped, and here a sample keeps one at least."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def _sketch(key: Key) -> np.ndarray[Any, Any]:
 METHOD = Method(
     name="modality_dropout",
     title="Modality dropout (ModDrop)",
-    summary="Drops whole modalities of a sample, such as its sound or its depth image, and never all of "
-    "them.",
-    formula="kept_m ~ Bernoulli(1 - rate_m) for each sample and modality; if none is kept, one of them, each "
-    "alike, is; y_m = x_m kept_m, unscaled; evaluation: y = x",
+    summary="Drops whole modalities of a sample, such as its sound or its depth image, each by a coin of its "
+    "own.",
+    formula="kept_m ~ Bernoulli(1 - rate_m) for each sample and modality; y_m = x_m kept_m, unscaled; "
+    "evaluation: y = x. By default here, unless spare=False: if none is kept, one of them, each alike, is",
     paper=Paper(
         title="ModDrop: adaptive multi-modal gesture recognition",
         authors=("Neverova, Natalia", "Wolf, Christian", "Taylor, Graham W.", "Nebout, Florian"),
@@ -69,11 +69,15 @@ METHOD = Method(
   title   = {ModDrop: adaptive multi-modal gesture recognition},
   author  = {Neverova, Natalia and Wolf, Christian and Taylor, Graham W. and Nebout, Florian},
   journal = {IEEE Transactions on Pattern Analysis and Machine Intelligence},
+  volume  = {38},
+  number  = {8},
+  pages   = {1692--1706},
   year    = {2016}
 }""",
-        checked="the abstract for the reference and for dropping separate channels at random; summaries for "
-        "an independent coin a sample and modality. The paper's rates, and whether it rescales, could not be "
-        "read. That one modality is always spared is a rule of this record",
+        checked="the abstract for the reference and for dropping separate channels at random; citing texts "
+        "for volume and pages; summaries for an independent coin a sample and modality. The paper's rates, "
+        "and whether it rescales, could not be read. That a sample keeps one modality at least is no part of "
+        "any source read: it is a rule of this library, and spare=False leaves it out",
     ),
     site="input",
     fields=("vision", "speech", "text", "tabular"),
@@ -91,14 +95,14 @@ METHOD = Method(
             "kept = layer(inputs)  # a dict again"
         },
     ),
-    evidence="Neverova et al. 2016 placed first of 17 teams in the ChaLearn 2014 gesture challenge with it, "
-    "and report meaningful predictions from any number of modalities (abstract).",
+    evidence="Neverova et al. 2016 placed first of 17 teams in the ChaLearn 2014 gesture challenge, and "
+    "report that ModDrop gives meaningful predictions from any number of modalities (abstract).",
     aliases=("mod_drop", "moddrop"),
     layers={"torch": "ModalityDropout"},
     waived={
-        "rate": "a sample whose modalities all fell keeps one: each is dropped with rate - rate^M / M",
+        "rate": "by default a sample whose modalities all fell keeps one: each falls with rate - rate^M / M",
         "mean": "nothing is rescaled",
-        "independence": "whether a modality is spared depends on the others of its sample",
-        "edges": "at rate 1 one modality of each sample is left",
+        "independence": "by default whether a modality is spared depends on the others of its sample",
+        "edges": "by default at rate 1 one modality of each sample is left",
     },
 )

@@ -63,7 +63,7 @@ METHOD = Method(
     summary="Masks bands of neighbouring frequencies and stretches of neighbouring frames of a spectrogram.",
     formula="mF times: f ~ U{0 ... F}, f0 ~ U{0 ... nu - f}, frequencies [f0, f0 + f) masked; mT times: "
     "t ~ U{0 ... min(T, p tau)}, t0 ~ U{0 ... tau - t}, frames [t0, t0 + t) masked; with zero or the mean; "
-    "nothing is scaled; evaluation: x",
+    "nothing is scaled; evaluation: x. The time warp, which masks nothing, is left out",
     paper=Paper(
         title="SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition",
         authors=(
@@ -87,7 +87,10 @@ METHOD = Method(
   year      = {2019}
 }""",
         checked="the abstract; citing texts and the first authors' library (tensorflow/lingvo, "
-        "spectrum_augmenter.py) for the masks; several public codes that repeat the table of policies",
+        "spectrum_augmenter.py) for the masks, from which three choices differ here: widths go up to F and T "
+        "themselves, where lingvo takes int(u T) below T; t is drawn up to min(T, p tau), where lingvo draws "
+        "up to T and cuts; the number of masks p_M tau is rounded down, where lingvo rounds up. Several "
+        "public codes repeat the table of policies",
     ),
     site="input",
     fields=("speech",),
@@ -98,8 +101,9 @@ METHOD = Method(
     "not normalised, unless `fill` is their mean.",
     sketch=_sketch,
     evidence="The abstract reports 6.8 % word errors on LibriSpeech test-other without a language model, "
-    "where the best hybrid system had 7.5 %. Park et al. (arXiv:1912.05533) adapt the masks to the length of "
-    "the utterance and report 5.2 %, with gains on a large multi-domain set as well.",
+    "where the best hybrid system had 7.5 %; its policy includes the time warp, which is left out here. Park "
+    "et al. (arXiv:1912.05533) adapt the masks to the length of the utterance and report 5.2 %, with gains "
+    "on a large multi-domain set as well.",
     example=Example(
         shape=_SHAPE,
         axes="b t f",
@@ -112,7 +116,8 @@ METHOD = Method(
     aliases=("specaugment", "time_and_frequency_masking", "adaptive_spec_augment"),
     old_names={
         "time_mask_param": "T, the largest width of a time mask, in torchaudio",
-        "mask_time_prob": "in transformers the share of frames that begin a mask, not the p of the paper",
+        "mask_time_prob": "in transformers the share of frames that will be masked if no masks overlap: it "
+        "takes mask_time_prob * length / mask_time_length masks; not the p of the paper",
     },
     layers={"torch": "SpecAugment"},
     waived={

@@ -136,14 +136,17 @@ METHOD = Method(
   url       = {https://arxiv.org/abs/1705.07283}
 }""",
         checked="copies of the abstract for the reference; the authors' own code (group-sparsity-sbp, "
-        "nets/layers.py) for law, divergence, limits and start",
+        "nets/layers.py) for law, divergence, limits and start, scripts/vgglike for where it stands: on the "
+        "output of a convolution before its bias is added, then a batch normalisation with "
+        "is_training=False; its README for the figures",
     ),
     site="activation",
     fields=("vision", "tabular"),
     good_for="Networks that shall become faster: whole units or channels go, and what is left is a smaller "
     "dense network. It begins well from a trained network.",
     bad_for="Layers whose scale is taken back at once, such as those before a normalisation, which hides how "
-    "much a unit is wanted; data so few that the divergence prunes everything.",
+    "much a unit is wanted, unless its statistics are frozen, as in the authors' VGG; data so few that the "
+    "divergence prunes everything.",
     sketch=_sketch,
     example=Example(
         shape=(16, 32),
@@ -155,7 +158,8 @@ METHOD = Method(
         },
     ),
     evidence="The abstract reports structured sparsity and significant acceleration on several "
-    "architectures, without a figure (Neklyudov et al. 2017).",
+    "architectures (Neklyudov et al. 2017). The authors' README has LeNet5 on MNIST 5.41 times as fast on a "
+    "CPU and 1.91 times on a GPU, with 10.49 times fewer operations, at 0.86 % error instead of 0.80 %.",
     aliases=("sbp", "log_normal_dropout"),
     layers={"torch": "StructuredBayesianPruning"},
     waived={

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import nn
 
-from dropkit.core.check import RATE, DropkitError, Whole, check_each, check_names
+from dropkit.core.check import RATE, DropkitError, OneOf, Whole, check_each, check_names
 from dropkit.core.key import Key
-from dropkit.methods.dropout_injection import best_scale, negative_log_likelihood
+from dropkit.methods.dropout_injection import best_scale, calibrated_scale, negative_log_likelihood
 from dropkit.surgery.sites import find_sites, put, take_out
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.layers import Dropout
@@ -20,6 +20,7 @@ __all__ = ["Injection", "Prediction", "Trial", "inject"]
 
 Tensor = torch.Tensor
 _PASSES = Whole(2, "a variance needs two passes at least; write e.g. 50")
+_FITS = OneOf(("likelihood", "calibration"))
 _RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 
@@ -128,11 +129,13 @@ class Injection:
         rates: Iterable[float] = _RATES,
         passes: int = 50,
         key: int | Key | None = None,
+        fit: Literal["likelihood", "calibration"] = "likelihood",
     ) -> list[Trial]:
         """Choose rate and scale by the likelihood of held-out targets, and keep the best.
 
         All rates meet the same uniform draws, so that they differ by the rate alone. A rate under which some
-        output never moves has no likelihood: it counts as infinitely bad.
+        output never moves has no likelihood: it counts as infinitely bad. More passes help where the rate is
+        low, since a few of them may drop nothing that an output depends on.
 
         Args:
             x: held-out inputs, which the model was not trained on.
@@ -140,21 +143,24 @@ class Injection:
             rates: to be tried, in [0, 1].
             passes: a rate, at least 2.
             key: of the draws; by default one number is taken from torch's generator.
+            fit: the scale of each rate is that of the greatest `"likelihood"`, or by `"calibration"` the one
+                whose intervals hold as many targets as they should; the authors discuss the trade-off.
 
         Returns:
             what was tried, in order.
 
         Raises:
-            DropkitError: a rate is out of range or none moves every output; a `TensorError` if the target has
-                another shape.
+            DropkitError: a rate is out of range, none moves every output, or `fit` is unknown; a
+                `TensorError` if the target has another shape.
         """
         tried = check_each("rates", rates, RATE)
         passes = _PASSES.check("passes", passes)
+        _FITS.check("fit", fit)
         if key is None:
             key = int(torch.randint(2**62, ()))
         before = self.rate
         try:
-            trials = [self._trial(rate, x, target, passes, key) for rate in tried]
+            trials = [self._trial(rate, x, target, passes, key, fit) for rate in tried]
         finally:
             self.rate = before
         best = min(trials, key=lambda trial: trial.nll, default=Trial(0.0, 1.0, float("inf")))
@@ -177,7 +183,7 @@ class Injection:
     def __exit__(self, *_: object) -> None:
         self.undo()
 
-    def _trial(self, rate: float, x: Tensor, target: Tensor, passes: int, key: int | Key) -> Trial:
+    def _trial(self, rate: float, x: Tensor, target: Tensor, passes: int, key: int | Key, fit: str) -> Trial:
         self.rate = rate
         mean, variance = self._moments(x, passes, key)
         if target.shape != mean.shape:
@@ -185,7 +191,10 @@ class Injection:
             raise TensorError("target", rule, tuple(target.shape), "reshape it: it would be broadcast")
         if not (variance > 0).all():
             return Trial(rate, 1.0, float("inf"))
-        scale = best_scale(mean, variance, target)
+        if fit == "calibration":
+            scale = calibrated_scale(torch, mean, variance, target)
+        else:
+            scale = best_scale(mean, variance, target)
         nll = negative_log_likelihood(torch, mean, variance * scale, target)
         return Trial(rate, float(scale), float(nll))
 

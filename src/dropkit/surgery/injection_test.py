@@ -1,5 +1,6 @@
 import copy
 import itertools
+from statistics import NormalDist
 from typing import Any
 
 import pytest
@@ -128,6 +129,15 @@ class TestTune:
         assert torch.allclose(variance, 4 * plain)
         assert ((target - mean) ** 2 / variance).mean() == pytest.approx(1.0)
 
+    def test_the_scale_may_be_fitted_to_calibration(self) -> None:
+        injected = inject(trained(), X)
+        target = self.targets(injected, 0.2, 2.0)
+        (likely,) = injected.tune(X, target, rates=(0.2,), passes=20, key=3)
+        (calibrated,) = injected.tune(X, target, rates=(0.2,), passes=20, key=3, fit="calibration")
+        half = NormalDist().inv_cdf(0.75)
+        assert calibrated.scale == injected.scale == pytest.approx((2.0 / half) ** 2)
+        assert calibrated.nll > likely.nll
+
     def test_a_rate_that_moves_nothing_is_never_chosen(self) -> None:
         injected = inject(trained(), X, 0.3)
         trials = injected.tune(X, torch.zeros(40, 2), rates=(0.0, 0.5), key=1)
@@ -173,6 +183,8 @@ class TestRefusals:
             injected.tune(X, torch.zeros(40))
         with pytest.raises(DropkitError, match=r"rates\[0\] must be a number in \[0, 1\]"):
             injected.tune(X, torch.zeros(40, 2), rates=(2.0,))
+        with pytest.raises(DropkitError, match="fit must be one of"):
+            injected.tune(X, torch.zeros(40, 2), fit="scale")  # type: ignore[arg-type]
         with pytest.raises(DropkitError, match="the model's output is a torch tensor, got <class 'tuple'>"):
             inject(Pair(), X, only=["act"]).predict(X)
         injected.undo()

@@ -20,7 +20,7 @@ from dropkit.core.rate import threshold
 from dropkit.torch.autograd import eager
 from dropkit.torch.check import check_source
 from dropkit.torch.functional import Source
-from dropkit.torch.keys import draw_tensor, draw_words, key_tensor, key_words, refuse_trace
+from dropkit.torch.keys import AnyKey, draw_tensor, draw_words, key_tensor, key_words, refuse_trace
 from dropkit.torch.run import constant, drawn
 
 __all__ = ["below", "fold", "normal", "unit", "words"]
@@ -117,14 +117,18 @@ def fold(name: str, source: Source, i: int = 0) -> Source:
     key = source.get("key")
     if key is None:
         return source
-    return {"key": Key(*_folded(_key(key) if isinstance(key, Tensor) else key, name, i))}
+    if torch.compiler.is_compiling():
+        return {"key": torch.ops.dropkit.fold(_graph_key(key), name, i)}
+    return {"key": (_key(key) if isinstance(key, Tensor) else Key.of(key)).fold(name, i)}
 
 
-# The digest of a name cannot be traced, but where the key is a number it is a constant of the graph.
-@constant
-def _folded(key: int | Key, name: str, i: int) -> tuple[int, int, int]:
-    folded = Key.of(key).fold(name, i)
-    return folded.word, folded.call, folded.stream
+def _graph_key(key: AnyKey) -> Tensor:
+    """Return a key as a tensor on the CPU: a graph may get another one at each call, and traces no digest."""
+    if isinstance(key, Tensor) and not key.is_cpu:
+        mend = "give an int or a dropkit.Key, or no key at all"
+        rule = "lies on the CPU where a call draws several times"
+        raise DropkitError("key", rule, str(key.device), mend)
+    return key_tensor(key, torch.empty((), device="cpu"))
 
 
 def _rule(groups: str | Groups) -> Groups:

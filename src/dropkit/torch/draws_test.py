@@ -74,6 +74,47 @@ def test_a_key_is_folded_in_a_graph_too() -> None:
     assert run(X).all()
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [range(12), [Key(i) for i in range(12)], [Key(5, i, 7) for i in range(12)], [2**63, Key(2**63 + 1), 3]],
+    ids=["numbers", "keys", "folded keys", "of 64 bits"],
+)
+def test_one_graph_folds_every_key(keys: Any) -> None:
+    def run(x: torch.Tensor, key: Any) -> Any:
+        source = fold("a", {"key": key}, 2)
+        return unit(x, **source) - unit(x, **fold("b", source))
+
+    torch.compiler.reset()
+    compiled: Any = torch.compile(run, backend="aot_eager", fullgraph=True)
+    assert all(torch.equal(compiled(X, key), run(X, key)) for key in keys)
+
+
+def test_a_graph_folds_a_key_that_it_makes_and_one_in_a_tensor() -> None:
+    def make(x: torch.Tensor) -> Any:
+        return unit(x, **fold("a", {"key": Key(8)}))
+
+    def take(x: torch.Tensor, key: torch.Tensor) -> Any:
+        return unit(x, **fold("a", {"key": key}))
+
+    made: Any = torch.compile(make, backend="aot_eager", fullgraph=True)
+    taken: Any = torch.compile(take, backend="aot_eager", fullgraph=True)
+    assert torch.equal(made(X), make(X))
+    for key in (torch.tensor(8), torch.tensor([8, 1, 2])):
+        assert torch.equal(taken(X, key), take(X, key))
+
+
+def test_what_is_no_key_is_not_folded() -> None:
+    wrong: Any = {"key": "8"}
+
+    def run(x: torch.Tensor) -> Any:
+        return unit(x, **fold("a", wrong))
+
+    compiled: Any = torch.compile(run, backend="aot_eager")
+    for call in (run, compiled):
+        with pytest.raises(DropkitError, match=r"must be an int or a dropkit\.Key"):
+            call(X)
+
+
 def test_a_graph_draws_afresh_at_each_call() -> None:
     compiled: Any = torch.compile(unit, backend="aot_eager", fullgraph=True)
     assert not torch.equal(compiled(X), compiled(X))

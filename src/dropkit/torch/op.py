@@ -1,7 +1,7 @@
 """The operators: one draws a key, one applies a dropout under it, one applies the gradient's map.
 
-One more copies a threshold that will move on, and one gives the bare draws to methods that decide by
-themselves.
+One more copies a threshold that will move on, one gives the bare draws to methods that decide by
+themselves, and one folds a key whose numbers are known only when the graph runs.
 
 `draw` takes a tensor and is tagged as seeded: without the tag, compiling with checkpointing gives silently
 wrong gradients; without a tensor argument Inductor cannot place it.
@@ -16,7 +16,8 @@ import torch
 from torch.library import Library, register_fake, register_vmap
 
 from dropkit.core import groups as grouping
-from dropkit.torch.keys import draw, key_words
+from dropkit.core.key import Key
+from dropkit.torch.keys import draw, key_tensor, key_words
 from dropkit.torch.run import Call, drawn, run
 
 __all__: list[str] = []
@@ -28,6 +29,7 @@ _LIBRARY.define("draw(Tensor x) -> Tensor", tags=(torch.Tag.nondeterministic_see
 _LIBRARY.define("now(Tensor x) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,))
 _LIBRARY.define("drop(Tensor x, Tensor key, str law, float? rate, Tensor? threshold, Tensor? fill) -> Tensor")
 _LIBRARY.define("words(Tensor like, Tensor key, str groups, bool second) -> Tensor")
+_LIBRARY.define("fold(Tensor key, str name, int i) -> Tensor")
 _LIBRARY.define("scale(Tensor x, Tensor key, str law, float? rate, Tensor? threshold) -> Tensor")
 
 
@@ -44,6 +46,14 @@ def _scale(x: Tensor, key: Tensor, law: str, rate: float | None, threshold: Tens
 def _words(like: Tensor, key: Tensor, groups: str, second: bool) -> Tensor:
     rule, shape = grouping.from_json(json.loads(groups)), tuple(like.shape)
     return drawn(rule, shape, key_words(key), second, like.device).expand(shape).contiguous()
+
+
+def _fold(key: Tensor, name: str, i: int) -> Tensor:
+    return key_tensor(Key(*key_words(key)).fold(name, i), key)
+
+
+def _fake_fold(key: Tensor, *_: Any) -> Tensor:
+    return torch.empty(3, dtype=torch.int64, device=key.device)
 
 
 def _fake_words(like: Tensor, *_: Any) -> Tensor:
@@ -98,6 +108,7 @@ _OPERATORS: tuple[tuple[str, Any, Any, Any], ...] = (
     ("drop", _drop, _fake, None),
     ("scale", _scale, _fake, None),
     ("words", _words, _fake_words, None),
+    ("fold", _fold, _fake_fold, None),
 )
 for _name, _kernel, _shape, _batched in _OPERATORS:
     _LIBRARY.impl(_name, _kernel, "CompositeExplicitAutograd")

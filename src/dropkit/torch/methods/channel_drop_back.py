@@ -75,14 +75,17 @@ class ChannelDropBack(NoisyWeights):
 
     dL/dw' = dL/dw kept / (1 - p), kept ~ Bernoulli(1 - p) for each channel (Neiterman and Ben-Artzi 2024).
     What reaches the input of the layer is untouched. Optimizers with momentum or weight decay move a channel
-    without a gradient all the same.
+    without a gradient all the same. Each pass draws anew, where the authors draw once a step: give the passes
+    before a step one key, by `key=` or `dropkit.torch.under_key`, and they drop alike. Where all channels of
+    a layer fall, its whole gradient is 0, so that the mean stays; the authors' code then drops none.
 
     Args:
         module: an `nn.Linear`, a convolution or any module whose weights have a channel a row.
         p: the probability that a channel gets no update, in [0, 1], or a schedule.
         over: a channel is one of the `"outputs"` or of the `"inputs"`, the first or second axis of a weight.
-        layer_rate: the probability that the layer is hit in a pass at all, in [0, 1]. The paper hits one
-            layer a pass: give each of n layers 1 / n.
+        layer_rate: the probability that the layer is hit in a pass at all, in [0, 1]. The paper's Algorithm 1
+            hits one layer a step: give each of n layers 1 / n. The authors' train.py has p = 0.3 and a rate
+            of layers that grows from 0.03 over 0.15 to 0.3, and leaves out the first layers.
         names: which parameters; biases are left alone, as in the authors' code.
         scale: `"train"` grows the other gradients by 1 / (1 - p), `"none"` leaves them.
 

@@ -12,7 +12,7 @@ from dropkit.core.check import RATE
 from dropkit.core.rate import threshold
 from dropkit.core.reference import draws, mask
 from dropkit.methods.channel_drop_back import channel_drop_back
-from dropkit.torch import ChannelDropBack, Stepper, wrap_weights
+from dropkit.torch import ChannelDropBack, Stepper, under_key, wrap_weights
 
 X = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
 
@@ -120,6 +120,25 @@ def test_a_graph_drops_the_gradient_too() -> None:
     layer.zero_grad()
     compiled(X, key=8).square().sum().backward()
     torch.testing.assert_close(layer.weight.grad, expected)
+
+
+def test_passes_under_one_key_drop_alike_and_others_mix() -> None:
+    layer = ChannelDropBack(nn.Linear(6, 64), 0.5)
+    gone = gradient(layer, X, 8) == 0
+    assert torch.equal(gradient(layer, X, 9) == 0, gone) is False
+    layer.zero_grad()
+    for part in (X[:2], X[2:]):
+        layer(part, key=8).square().sum().backward()
+    assert torch.equal(layer.weight.grad == 0, gone)
+    model = nn.Sequential(layer)
+    layer.zero_grad()
+    with under_key(model, 8):
+        (model(X).square().sum() + model(X[:2]).square().sum()).backward()
+    dropped = (layer.weight.grad == 0).all(1)
+    assert 0 < int(dropped.sum()) < 64
+    assert torch.equal(dropped[:, None].expand(64, 6), layer.weight.grad == 0)
+    with under_key(model, 8):
+        torch.testing.assert_close(gradient(layer, X) == 0, layer.weight.grad == 0)
 
 
 def test_half_types_get_the_exact_factor() -> None:

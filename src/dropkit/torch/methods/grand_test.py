@@ -69,10 +69,10 @@ def test_weights_are_taken_as_they_are_where_nothing_is_normalised() -> None:
 
 
 def test_the_ends_of_the_rate_and_empty_graphs() -> None:
-    assert torch.equal(RandomPropagation(1.0)(X * torch.inf, EDGES), torch.zeros(2, 5, 3))
+    assert torch.equal(RandomPropagation(1.0)(X * torch.inf, EDGES), torch.zeros(4, 5, 3))
     views = RandomPropagation(0.0, samples=2)(X, EDGES)
     assert torch.equal(views[0], views[1])
-    assert RandomPropagation(0.5)(torch.zeros(0, 3), NONE).shape == (2, 0, 3)
+    assert RandomPropagation(0.5)(torch.zeros(0, 3), NONE).shape == (4, 0, 3)
     assert torch.equal(RandomPropagation(0.0, samples=1)(X, NONE)[0], X)
 
 
@@ -164,3 +164,8 @@ def test_logits_and_temperature_are_checked() -> None:
 
 def test_the_picture_is_the_mask_of_the_rows() -> None:
     assert np.array_equal(METHOD.picture(7), mask(7, METHOD.example.shape, drop_rows(0.5)))
+
+
+def test_the_defaults_are_those_of_the_authors_code() -> None:
+    layer = RandomPropagation()
+    assert (layer.p, layer.order, layer.samples) == (0.5, 5, 4)

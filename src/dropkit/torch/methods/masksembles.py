@@ -22,8 +22,11 @@ class Masksembles(Stochastic):
     """Fixed masks over the channels of (N, C, ...), shared out over the batch (Durasov et al. 2021).
 
     Row b of a batch of N has mask b n // N, in training and in evaluation alike: y[b] = x[b] mask[b n // N].
-    All predictions of x are those of `torch.cat([x] * n)`. The batch may have any size. The masks follow from
-    a key that stands in the state_dict, so that a model that is loaded is the ensemble that was saved.
+    All predictions of x are those of `torch.cat([x] * n)`. The batch may have any size; where it is not
+    repeated, what a row becomes depends on its place in it. The authors' code refuses fewer than 10 channels
+    and scales above 6; here a narrow layer at a high scale is allowed, and its members may have one channel
+    each, as 4 channels have at n = 4 and scale 50. The masks follow from a key that stands in the state_dict,
+    so that a model that is loaded is the ensemble that was saved.
 
     Args:
         channels: the size of the second axis, at least 1.

@@ -1,4 +1,4 @@
-"""Modality dropout: whole inputs of a sample are dropped, but never all."""
+"""Modality dropout for PyTorch: whole inputs of a sample are dropped, all of them only on demand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, TypeVar, Unpack
 
 import torch
 
-from dropkit.core.check import RATE, DropkitError, check_each, is_real
+from dropkit.core.check import RATE, DropkitError, check_each, check_kind, is_real
 from dropkit.methods.modality_dropout import chosen, spared
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_source, check_tensor
@@ -21,26 +21,28 @@ Inputs = TypeVar("Inputs", bound=Mapping[str, Tensor] | Sequence[Tensor])
 
 
 class ModalityDropout(Stochastic):
-    """Drops whole modalities of a sample, never all of them (Neverova et al. 2016).
+    """Drops whole modalities of a sample, each by a coin of its own (ModDrop, Neverova et al. 2016).
 
-    Each modality of each sample is dropped by a coin of its own; a sample that would lose all keeps one, each
-    alike, so that with M modalities of one rate each is dropped with p - p^M / M. Nothing is rescaled;
-    evaluation returns the very inputs.
+    Nothing is rescaled; evaluation returns the very inputs. That a sample which would lose all keeps one is a
+    rule of this library, not known from the paper: with it, each of M modalities of one rate is dropped with
+    p - p^M / M; with `spare=False` with p, as its coin says.
 
     Args:
         p: the probability that a modality is dropped, in [0, 1]: one number, one for each in a sequence, or
             one for each by name in a mapping.
+        spare: whether a sample whose modalities all fell keeps one of them, each alike.
 
     Raises:
-        DropkitError: a rate is out of range.
+        DropkitError: a rate is out of range, or `spare` is neither True nor False.
 
     >>> one, other = ModalityDropout(0.5)([torch.ones(4, 1), torch.ones(4, 2)], key=2)
     >>> (one.any(1) | other.any(1)).all()
     tensor(True)
     """
 
-    def __init__(self, p: float | Sequence[float] | Mapping[str, float] = 0.5) -> None:
+    def __init__(self, p: float | Sequence[float] | Mapping[str, float] = 0.5, *, spare: bool = True) -> None:
         super().__init__()
+        self.spare = check_kind("spare", spare, bool, "write True or False")
         self.p: float | tuple[float, ...] | dict[str, float]
         if isinstance(p, Mapping):
             self.p = {name: RATE.check(f"p[{name!r}]", rate) for name, rate in p.items()}
@@ -87,6 +89,8 @@ class ModalityDropout(Stochastic):
         coins = like.new_empty((len(like), len(names)))
         rates = torch.tensor(self._rates(names), dtype=torch.float64, device=like.device)
         fell = draws.below(coins, rates, **source)
+        if not self.spare:
+            return fell
         words = draws.words(coins, (len(like),), second=True, **source)
         places = torch.arange(len(names), device=like.device)
         gone: Tensor = spared(fell, chosen(words, len(names)), places)
@@ -102,8 +106,8 @@ class ModalityDropout(Stochastic):
         return [known[name] for name in names]
 
     def extra_repr(self) -> str:
-        """Show the rates."""
-        return f"p={self.p}"
+        """Show the rates, and whether a sample keeps one modality at least."""
+        return f"p={self.p}, spare={self.spare}"
 
 
 def _check_batch(names: list[Any], tensors: list[Any]) -> None:

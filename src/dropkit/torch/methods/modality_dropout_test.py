@@ -74,6 +74,15 @@ def test_no_sample_loses_everything() -> None:
     assert ModalityDropout(1.0)([VIDEO], key=1)[0].equal(VIDEO)
 
 
+@pytest.mark.parametrize("rates", [0.7, 1.0, np.array([0.9, 0.5, 0.2])])
+def test_the_plain_coins_may_take_all_of_a_sample(rates: Any) -> None:
+    layer = ModalityDropout(rates if isinstance(rates, float) else tuple(rates.tolist()), spare=False)
+    gone = draws(5, (9, 3)).below(rates)
+    assert gone.all(1).any()
+    kept = torch.cat(layer([torch.ones(9, 1) for _ in range(3)], key=5), 1)
+    assert np.array_equal(kept.numpy(), np.where(gone, 0.0, 1.0))
+
+
 def test_the_gradient_is_the_mask_and_infinities_are_replaced() -> None:
     x = torch.full((9, 4), float("inf"), requires_grad=True)
     y = ModalityDropout(0.7)([VIDEO, x], key=5)[1]
@@ -119,6 +128,7 @@ def test_each_modality_keeps_its_type() -> None:
         (lambda: ModalityDropout(None), r"p must be a number in \[0, 1\], got None"),  # type: ignore[arg-type]
         (lambda: ModalityDropout((0.5, -1)), r"p\[1\] must be a number in"),
         (lambda: ModalityDropout({"a": 2.0}), r"p\['a'\] must be a number in"),
+        (lambda: ModalityDropout(0.5, spare=1), "spare"),  # type: ignore[arg-type]
         (lambda: ModalityDropout("0.5"), "p must be a tuple of numbers"),  # type: ignore[arg-type]
         (lambda: ModalityDropout((0.5,))(INPUTS), "p has a rate for each modality and no other"),
         (lambda: ModalityDropout({"a": 0.5})(INPUTS), r"got \['a'\]; give \['audio', 'text', 'video'\]"),

@@ -31,7 +31,10 @@ class SparseVariationalDropout(Wrapper):
     Drawing: y ~ N(W x + b, sigma^2 x^2), the local reparameterisation of w ~ N(theta, sigma^2). Evaluation:
     the weights with log alpha = log sigma^2 - log theta^2 up to the threshold, the others as 0 (Molchanov et
     al. 2017). The loss is the mean over a batch plus `dropkit.torch.penalty(model)`, which is `weight` times
-    the divergence over `rows`; raise the attribute `weight` from 0 to 1 while training begins.
+    the divergence over `rows`; raise the attribute `weight` from 0 to 1 while training begins: the authors
+    have 0 before epoch 5 and a straight line to 1 at epoch 20. The noise that is drawn is not clipped, as it
+    is in their code, and no weight is left out while training, as it is in their LeNet scripts
+    (`train_clip=True`).
 
     Args:
         module: an `nn.Linear` or a convolution; it keeps its weights, under `module`.

@@ -30,7 +30,8 @@ class SpecAugment(Stochastic):
     t ~ U{0 ... min(time_width, time_share tau)} frames from t0 ~ U{0 ... tau - t}, where tau is the length of
     the utterance. Nothing is scaled, and evaluation returns its input. Park et al. 2019, without their time
     warp, which masks nothing; masks that adapt to the length are those of Park et al. 2020
-    (arXiv:1912.05533).
+    (arXiv:1912.05533). Shares of a length are rounded down. The authors' lingvo draws widths below F and T,
+    cuts those beyond the share, and rounds the number of masks up.
 
     Args:
         freq_masks: how many bands, mF.

@@ -33,7 +33,8 @@ class StructuredBayesianPruning(Stochastic):
 
     Drawing: y = theta x with log theta ~ N(mu, sigma^2) cut to [-20, 0]; evaluation: the mean of theta, and 0
     where it is less than `threshold` deviations (Neklyudov et al. 2017). The loss is the mean over a batch
-    plus `dropkit.torch.penalty(model)`, which is `weight` times the divergence over `rows`.
+    plus `dropkit.torch.penalty(model)`, which is `weight` times the divergence over `rows`. The authors put
+    it on the output of a convolution before the bias is added, so that a pruned unit keeps its bias.
 
     Args:
         size: the number of units of the last axis, or a shape that broadcasts to one sample, e.g. (32, 1, 1)
