@@ -22,6 +22,7 @@ from dropkit.core.rate import (
     early_schedule,
     late_schedule,
     linear_schedule,
+    ramp_schedule,
     valley_schedule,
 )
 from dropkit.core.reference import mask
@@ -60,6 +61,7 @@ __all__ = [
     "linear_schedule",
     "mask",
     "mode",
+    "ramp_schedule",
     "study",
     "valley_schedule",
 ]

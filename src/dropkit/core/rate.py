@@ -20,6 +20,7 @@ __all__ = [
     "Learned",
     "Linear",
     "PerAxis",
+    "Ramp",
     "Rate",
     "Schedule",
     "Valley",
@@ -32,6 +33,7 @@ __all__ = [
     "from_json",
     "late_schedule",
     "linear_schedule",
+    "ramp_schedule",
     "root",
     "threshold",
     "to_json",
@@ -44,6 +46,7 @@ ONE = 2**32
 _STEPS = Whole(1, "give a number of optimizer steps, e.g. 1000")
 _STEP = Whole(0, "give the number of optimizer steps taken so far")
 _GAMMA = Interval(0, math.inf, "give a speed a step, e.g. 10 / steps", open_low=True, open_high=True)
+_RAMP = 0.95  # of the end, over the first half
 _DEPTH = Whole(1, "give the number of layers, e.g. 12")
 
 
@@ -221,6 +224,35 @@ class Valley(Schedule):
 
 
 @dataclass(frozen=True)
+class Ramp(Schedule):
+    """A share that grows to 95 % of its end in `steps` steps, and to its end in as many again.
+
+    It is how the authors of targeted dropout (Gomez et al. 2019) move gamma, with steps = 20000.
+
+    Args:
+        end: the share at the end, in [0, 1].
+        steps: the length of each part, in optimizer steps.
+
+    >>> [Ramp(0.5, 100)(step) for step in (0, 50, 100, 200)]
+    [0.0, 0.2375, 0.475, 0.5]
+    """
+
+    kind: ClassVar[str] = "ramp"
+    end: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        _check_fields(self)
+
+    def at(self, step: int) -> float:
+        """Return the share at a step."""
+        parts = step / self.steps
+        if parts >= 2:
+            return self.end
+        return self.end * (_RAMP * min(parts, 1.0) + (1 - _RAMP) * max(parts - 1, 0.0))
+
+
+@dataclass(frozen=True)
 class PerAxis:
     """One rate for each place along an axis that has coins of its own, e.g. a rate for each channel.
 
@@ -260,7 +292,7 @@ class Learned:
 Rate = float | PerAxis | Schedule | Learned
 
 _SCHEDULES: dict[str, type[Schedule]] = {
-    cls.kind: cls for cls in (Constant, Linear, Cosine, Early, Late, Curriculum, Valley)
+    cls.kind: cls for cls in (Constant, Linear, Cosine, Early, Late, Curriculum, Valley, Ramp)
 }
 _FIELDS: Mapping[str, Interval | Whole] = {
     "rate": RATE,
@@ -276,6 +308,7 @@ linear_schedule = Linear
 cosine_schedule = Cosine
 early_schedule = Early
 late_schedule = Late
+ramp_schedule = Ramp
 valley_schedule = Valley
 
 

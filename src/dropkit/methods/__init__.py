@@ -82,7 +82,11 @@ def _known() -> dict[str, tuple[Method, ...]]:
         for rank, names in zip(ranks, _ranked(method), strict=True):
             for name in dict.fromkeys(map(squeeze, names)):
                 rank.setdefault(name, []).append(method)
-    return {name: tuple(found) for rank in reversed(ranks) for name, found in rank.items()}
+    return {name: _oldest_first(found) for rank in reversed(ranks) for name, found in rank.items()}
+
+
+def _oldest_first(methods: Iterable[Method]) -> tuple[Method, ...]:
+    return tuple(sorted(methods, key=lambda method: (bool(method.variant_of), method.paper.year)))
 
 
 def _ranked(method: Method) -> tuple[Iterable[str], ...]:

@@ -69,11 +69,12 @@ def test_an_old_name_of_several_methods_is_answered_with_all() -> None:
 
 
 @every_method
-def test_an_old_name_is_no_name_of_another_method_today(method: Method) -> None:
-    others = (m for m in METHODS.values() if m is not method)
-    today = {squeeze(name) for m in others for name in (m.name, *m.aliases)}
-    assert not today & set(map(squeeze, method.old_names))
-    assert all(method.old_names.values())
+def test_an_old_name_is_explained_and_never_takes_a_name_of_today(method: Method) -> None:
+    today = {squeeze(name): m.name for m in METHODS.values() for name in (m.name, *m.aliases)}
+    for name, meaning in method.old_names.items():
+        assert meaning
+        assert methods.get(name).name == today[squeeze(name)] if squeeze(name) in today else True
+        assert method in methods.find(name)
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest() -> None:

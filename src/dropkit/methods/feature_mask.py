@@ -61,6 +61,8 @@ METHOD = Method(
     bad_for="Graphs with few features, where a hidden column takes most of the signal away; a supervised "
     "network that needs the size of its input unchanged, unless scale is 'train'.",
     describe=feature_mask,
+    evidence="Zhu et al. 2020 (GRACE) hide columns of the features, beside edges, in both views that their "
+    "contrastive learning compares. No comparison of this mask alone was read.",
     example=Example(shape=(12, 24), axes="n d", arguments={"rate": 0.3, "per": "column"}),
     aliases=("mask_feature", "attribute_masking"),
     old_names={"mode='col', 'row', 'all'": "torch_geometric's words for per='column', 'row', 'entry'"},

@@ -160,7 +160,7 @@ METHOD = Method(
     evidence="The abstract reports structured sparsity and significant acceleration on several "
     "architectures (Neklyudov et al. 2017). The authors' README has LeNet5 on MNIST 5.41 times as fast on a "
     "CPU and 1.91 times on a GPU, with 10.49 times fewer operations, at 0.86 % error instead of 0.80 %.",
-    aliases=("sbp", "log_normal_dropout"),
+    aliases=("sbp", "truncated_log_normal_dropout"),
     layers={"torch": "StructuredBayesianPruning"},
     waived={
         "rate": "the authors' code (nets/layers.py): the noise of a unit is learned, nothing falls at a "

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from dropkit.core.check import RATE, Whole
 from dropkit.core.drop import Drop
 from dropkit.core.key import Key
 from dropkit.core.method import Example, Method, Paper
-from dropkit.core.rate import Schedule
 from dropkit.core.reference import mask
 
-__all__ = ["METHOD", "Ramp", "targeted_weight_dropout", "targets"]
-
-_STEPS = Whole(1, "give a number of optimizer steps, e.g. 20000")
-_FIRST = 0.95
+__all__ = ["METHOD", "targeted_weight_dropout", "targets"]
 
 
 def targeted_weight_dropout(rate: Any) -> Drop:
@@ -54,37 +48,6 @@ def targets(weight: Any, share: float, xp: Any = np) -> Any:
     rank = xp.argsort(order, stable=True)
     # Rounding must not cost a target: 0.3 of 10 are 3, although 0.3 * 10 is a little less on some machines.
     return (rank < math.floor(share * inputs + 1e-9)).reshape(shape)
-
-
-@dataclass(frozen=True)
-class Ramp(Schedule):
-    """A share that grows to 95 % of its end in `steps` steps, and to its end in as many again.
-
-    It is how the authors' code moves gamma, with steps = 20000; alpha grows linearly over both parts there:
-    `dropkit.linear_schedule(0.0, alpha, 2 * steps)`.
-
-    Args:
-        end: the share at the end, in [0, 1].
-        steps: the length of each part, in optimizer steps.
-
-    >>> [Ramp(0.5, 100)(step) for step in (0, 50, 100, 200)]
-    [0.0, 0.2375, 0.475, 0.5]
-    """
-
-    kind: ClassVar[str] = "ramp"
-    end: float
-    steps: int
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "end", RATE.check("end", self.end))
-        object.__setattr__(self, "steps", _STEPS.check("steps", self.steps))
-
-    def at(self, step: int) -> float:
-        """Return the share at a step."""
-        parts = step / self.steps
-        if parts >= 2:
-            return self.end
-        return self.end * (_FIRST * min(parts, 1.0) + (1 - _FIRST) * max(parts - 1, 0.0))
 
 
 def _sketch(key: Key) -> np.ndarray[Any, Any]:

@@ -30,7 +30,7 @@ RUNS: Mapping[str, int] = {
     "study": 40,
     "prove.rate": 60,
     "prove.independence": 60,
-    "prove.alarms": 8_000,
+    "prove.alarms": 20_000,
 }
 """How often each registered test is run at most when all tests run once and `make prove` runs once."""
 

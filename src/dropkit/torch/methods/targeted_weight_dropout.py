@@ -57,8 +57,8 @@ class TargetedWeightDropout(NoisyWeights):
 
     The `share` of the weights into each unit that is smallest in size are targets; each is dropped with
     probability p, and nothing is scaled (Gomez et al. 2019). Both may be schedules, which
-    `dropkit.torch.Stepper` moves; the authors' are `Ramp(share, 20000)` of
-    `dropkit.methods.targeted_weight_dropout` and `dropkit.linear_schedule(0.0, p, 40000)`.
+    `dropkit.torch.Stepper` moves; the authors' are `dropkit.ramp_schedule(share, 20000)` and
+    `dropkit.linear_schedule(0.0, p, 40000)`.
 
     Args:
         module: an `nn.Linear`, a convolution or any module whose weights have a unit a row.
