@@ -93,7 +93,7 @@ METHOD = Method(
   year      = {2019},
   doi       = {10.1609/aaai.v33i01.33014065}
 }""",
-        checked="two independent public implementations, which say that they follow the paper: "
+        checked="two independent public implementations of this name: "
         "lingjivoo/guided-dropout-pytorch for both laws, the beginning and the lack of a scale, as here; "
         "under 'top' it keeps units that tie with the weakest, so one fewer falls. "
         "rfarell/guided-dropout-experiments for 'active': it begins at t = 1 and divides what is left by "
