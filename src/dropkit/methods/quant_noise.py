@@ -94,8 +94,8 @@ METHOD = Method(
 }""",
         checked="copies of the abstract for the reference; the authors' own code in fairseq (quant_noise.py, "
         "scalar/ops.py, qlinear.py, qconv.py) for the law and the readme of its example for rates. "
-        "What differs there: fixed point quantizes activations too, and reads the range of a weight anew every "
-        "1000 passes, by a histogram unless told otherwise; the proxy writes into the weight itself",
+        "What differs there: fixed point quantizes activations too, and reads the range of a weight anew "
+        "every 1000 passes, by a histogram unless told otherwise; the proxy writes into the weight itself",
     ),
     site="weight",
     fields=("text", "vision"),
