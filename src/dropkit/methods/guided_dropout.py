@@ -105,7 +105,7 @@ METHOD = Method(
     good_for="Wide dense or convolutional layers of which a part idles: what the dropped units did must be "
     "learned by the others. Train some passes at rate 0 first, so that strengths mean something.",
     bad_for="Narrow layers, which have no idle units; layers followed by a normalization, which takes the "
-    "strength away; a rate so high that no dropped unit is ever trained.",
+    "strength away; a rate so high that no unit outside the crowd is ever trained.",
     sketch=_sketch,
     example=Example(
         shape=_SHAPE,
