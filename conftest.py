@@ -1,4 +1,7 @@
+import contextlib
+import importlib
 import os
+from pathlib import Path
 
 from hypothesis import settings
 
@@ -8,3 +11,18 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 # Runs by itself, with a library preloaded that fills the disk.
 collect_ignore = ["tests/full_disk.py"]
+
+_SOURCES = Path(__file__).parent / "src"
+
+
+def pytest_collect_file(file_path: Path) -> None:
+    """Import the package of a file before pytest reads the doctests of the file.
+
+    pytest asks first whether the module is there, then imports its package, and then runs the module. Where
+    the package imports the module itself, it would be there twice: its classes would not be those that the
+    package offers, and pickle would refuse them.
+    """
+    if file_path.suffix == ".py" and file_path.is_relative_to(_SOURCES):
+        # What is missing is told where the file is collected.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(".".join(file_path.relative_to(_SOURCES).parent.parts))

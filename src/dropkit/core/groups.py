@@ -80,6 +80,10 @@ class Groups(ABC):
         """Return the probability that an entry is dropped."""
         return rate
 
+    def happened(self, gone: Any, rate: Any) -> Any:
+        """Return the rate that the factor of kept entries follows: the one written, whatever fell."""
+        return rate
+
     def to_json(self) -> dict[str, Any]:
         """Return the rule as plain data."""
         sizes = {"sizes": dict(self._sizes)} if self.sizes else {}
@@ -150,7 +154,8 @@ class Blocks(Groups):
         sizes: sizes of axes by name, where brackets leave one open.
         published: draw as Ghiasi et al. 2018, equation (1): seeds only where a whole block fits, at the
             first-order rate. For repeating a paper's run: the rate that happens is not quite the one written,
-            and even at rate 1 some entries stay.
+            and even at rate 1 some entries stay. What stays is divided by the share that stays, counted over
+            the whole mask.
 
     >>> Blocks(2, over="h w").layout((1, 5, 6)).sizes
     (1, 6, 7)
@@ -194,6 +199,10 @@ class Blocks(Groups):
             size = hit.shape[axis] - side + 1
             hit = functools.reduce(operator.or_, (hit[_cut(axis, i, i + size)] for i in range(side)))
         return hit
+
+    def happened(self, gone: Any, rate: Any) -> Any:
+        """Return the rate that the factor of kept entries follows: as published, the share that fell."""
+        return float(gone.sum()) / max(math.prod(gone.shape), 1) if self.published else rate
 
     def to_json(self) -> dict[str, Any]:
         """Return the rule as plain data."""

@@ -110,7 +110,8 @@ def multiplier(
         return _join(noise.factor(xp, draws.u, draws.second, rate), drop, shape, arrays)
     gone = dropped(drop, shape, words, rate, window, arrays)
     nothing = xp.zeros((), dtype=xp.float64, device=arrays.device)
-    scale = _join_rate(noise.affine(rate, drop.scale).scale, drop, shape, arrays)
+    affine = noise.affine(drop.groups.happened(gone, rate), drop.scale)
+    scale = _join_rate(affine.scale, drop, shape, arrays)
     return xp.where(gone, nothing, nothing + scale)
 
 
@@ -239,7 +240,8 @@ def transform(
         return arrays.xp.where(m == 0, 0.0, x) * m
     assert isinstance(noise, TwoPoint)
     gone = dropped(drop, shape, words, rate, window, arrays)
-    scale, shift, floor = (_join_rate(part, drop, shape, arrays) for part in noise.affine(rate, drop.scale))
+    affine = noise.affine(drop.groups.happened(gone, rate), drop.scale)
+    scale, shift, floor = (_join_rate(part, drop, shape, arrays) for part in affine)
     if linear:
         return arrays.xp.where(gone, 0.0, x * scale)
     if fill is not None:

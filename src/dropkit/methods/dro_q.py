@@ -28,7 +28,8 @@ METHOD = Method(
     summary="Puts dropout and then layer norm into every hidden layer of a small ensemble of Q-functions, in "
     "place of a large one.",
     formula="each hidden layer: ReLU(LayerNorm(dropout(W h + b))), at a low rate; the last layer is linear; "
-    "the target networks drop as well",
+    "the target networks drop as well. The target is the least of the two Q-functions, the policy climbs "
+    "their mean",
     paper=Paper(
         title="Dropout Q-Functions for Doubly Efficient Reinforcement Learning",
         authors=(
@@ -50,7 +51,8 @@ METHOD = Method(
   url       = {https://openreview.net/forum?id=xCVJMsPv3RT}
 }""",
         checked="the authors' own code and its readme (TakuyaHiraoka's repository of the paper's name) for "
-        "the order of the layers, the rates and the reference",
+        "the order of the layers, the rates, the use of the two Q-functions (code/agent.py) and the "
+        "reference",
     ),
     site="activation",
     fields=("rl",),

@@ -24,7 +24,8 @@ def drop_block(
     A seed falls with probability 1 - (1 - rate)**(1 / block_size**2) on a map that is larger than the input
     by block_size - 1, so that every entry, corner or centre, is dropped with probability `rate`. The paper
     (Ghiasi et al. 2018) has seeds only where a whole block fits, with the first-order probability
-    rate H W / (block_size**2 (H - block_size + 1) (W - block_size + 1)).
+    rate H W / (block_size**2 (H - block_size + 1) (W - block_size + 1)), and the authors' code divides what
+    is kept by the share that is kept in the whole mask, over all samples and channels.
 
     Args:
         rate: the probability that an entry is dropped, in [0, 1].
@@ -32,7 +33,8 @@ def drop_block(
             and blocks larger than the map are fine.
         couple_channels: whether all channels of a sample share their blocks.
         scale: where the factor 1 / (1 - rate) goes.
-        published: draw seeds as the paper does, to repeat its runs: on average less than `rate` is dropped.
+        published: draw seeds as the paper does and divide by the share kept, to repeat its runs: on average
+            less than `rate` is dropped.
 
     >>> drop_block(0.1, 3).groups.sides
     {'h': 3, 'w': 3}
@@ -68,7 +70,9 @@ METHOD = Method(
     summary="Drops squares of neighbouring entries of a feature map, so that a dropped place cannot be read "
     "off its neighbours.",
     formula="seed ~ Bernoulli(1 - (1 - rate)^(1 / k^2)) on (H + k - 1) x (W + k - 1); an entry is dropped "
-    "if a seed lies in the k x k window that ends at it; y = x kept / (1 - rate)",
+    "if a seed lies in the k x k window that ends at it; y = x kept / (1 - rate). As published: seed ~ "
+    "Bernoulli(rate H W / (k^2 (H - k + 1) (W - k + 1))) where a whole block fits; y = x kept / (share kept "
+    "in the whole mask)",
     paper=Paper(
         title="DropBlock: A regularization method for convolutional networks",
         authors=("Ghiasi, Golnaz", "Lin, Tsung-Yi", "Le, Quoc V."),
@@ -83,8 +87,9 @@ METHOD = Method(
   pages     = {10727--10737},
   year      = {2018}
 }""",
-        checked="NeurIPS's page and a citing bibliography for the reference, reviews and public code for the "
-        "law",
+        checked="NeurIPS's page and a citing bibliography for the reference; the authors' code "
+        "(tensorflow/tpu, models/official/resnet/resnet_model.py) for the published law; the rate of every "
+        "entry is our own",
     ),
     site="activation",
     fields=("vision",),
@@ -95,7 +100,8 @@ METHOD = Method(
     describe=drop_block,
     example=Example(shape=(1, 1, 16, 32), axes="b c h w", arguments={"rate": 0.2, "block_size": 4}),
     evidence="Ghiasi et al. 2018 report 78.13 % for ResNet-50 on ImageNet, more than 1.6 points above "
-    "none, and an AP of 38.4 instead of 36.8 for RetinaNet; the rate grows during training there.",
+    "none, and an AP of 38.4 instead of 36.8 for RetinaNet; the rate grows during training there. "
+    "These figures are of the published law: published=True.",
     study=True,
     aliases=("dropblock", "drop_block_2d"),
     old_names={

@@ -8,7 +8,7 @@ from dropkit.core import rate as rates
 from dropkit.core.address import Words
 from dropkit.core.drop import Drop
 from dropkit.core.groups import Draws, Groups
-from dropkit.core.reference import mask
+from dropkit.core.reference import apply, mask
 from dropkit.methods.drop_block import drop_block, drop_block_3d
 
 NEVER, ALWAYS = 2**32 - 1, 0
@@ -130,6 +130,19 @@ def test_the_published_seed_rate_is_the_papers_gamma() -> None:
     word = rates.threshold(gamma, np)
     assert decision(rate, side, (height, width), word - 1, published=True).all()
     assert not decision(rate, side, (height, width), word, published=True).any()
+
+
+@pytest.mark.parametrize("couple_channels", [False, True])
+def test_published_blocks_divide_by_the_share_that_is_kept_in_the_whole_mask(couple_channels: bool) -> None:
+    shape = (4, 3, 14, 14)
+    drop = drop_block(0.3, 7, couple_channels, published=True)
+    drawn = mask(1, shape, drop)
+    assert drawn.mean() == pytest.approx(1, rel=1e-12)
+    assert np.unique(drawn) == pytest.approx([0, drawn.size / (drawn != 0).sum()], rel=1e-12)
+    x = np.random.default_rng(0).normal(size=shape)
+    assert apply(x, drop, key=1) == pytest.approx(x * drawn, rel=1e-12)
+    plain = drop_block(0.3, 7, couple_channels, "none", published=True)
+    assert np.array_equal(mask(1, shape, plain), drawn != 0)
 
 
 def test_channels_share_their_blocks_when_coupled() -> None:

@@ -15,7 +15,7 @@ def expert_dropout(rate: Any = 0.4, scale: Scale = "train") -> Drop:
     """Return expert dropout for the hidden units of an expert: dropout at a rate of its own.
 
     While a mixture of experts is fine-tuned, its experts drop at 0.4 and everything else at 0.1 (Fedus et
-    al. 2022): each expert sees few of the tokens and overfits first.
+    al. 2022): it has many more parameters than a dense model of the same cost and overfits small data more.
 
     Args:
         rate: the probability that a hidden unit of an expert is dropped, in [0, 1].
@@ -31,8 +31,8 @@ METHOD = Method(
     name="expert_dropout",
     title="Expert dropout",
     summary="Drops hidden units of the experts of a mixture at a higher rate than the rest of the network.",
-    formula="kept ~ Bernoulli(1 - rate) for each hidden unit of an expert; y = x kept / (1 - rate); rate "
-    "0.4 in experts and 0.1 elsewhere",
+    formula="kept ~ Bernoulli(1 - rate) for each hidden unit of an expert, between its two maps; y = x "
+    "kept / (1 - rate); rate 0.4 in experts and 0.1 elsewhere",
     paper=Paper(
         title="Switch Transformers: Scaling to Trillion Parameter Models with Simple and Efficient Sparsity",
         authors=("Fedus, William", "Zoph, Barret", "Shazeer, Noam"),
@@ -46,16 +46,18 @@ METHOD = Method(
   volume  = {23},
   year    = {2022}
 }""",
-        checked="the paper's text (section 4.1) in a public conversion; its table 4 was not legible there",
+        checked="the paper's text on expert dropout and its table 4, which agree in four public conversions; "
+        "the factor 1 / (1 - rate) is that of dropout today",
     ),
-    site="layer",
+    site="activation",
     fields=("text",),
     good_for="Fine-tuning a sparse mixture of experts on little data: raise the rate inside the experts "
     "alone, and leave the dense layers at 0.1.",
     bad_for="Pre-training on much data, where it slows learning; dense networks, which have no experts; "
     "experts that see so many tokens that they do not overfit.",
-    evidence="Fedus et al. fine-tune on all of their tasks with 0.1 in all layers but the switch layers, "
-    "which have 0.4. A public summary says that this helps on some tasks; the table behind it was not read.",
+    evidence="Fedus et al. 2022, table 4 (GLUE, CNNDM, SQuAD, SuperGLUE) for Switch-Base: 84.7, 19.1, 83.7, "
+    "73.0 with 0.1 everywhere; 85.2, 19.6, 83.7, 73.0 with 0.4 in the experts. Higher rates everywhere: "
+    "84.4, 19.2, 83.9, 73.2 with 0.2 and 83.9, 19.6, 83.4, 70.7 with 0.3. So it gains on two tasks of four.",
     variant_of="dropout",
     describe=expert_dropout,
     example=Example(

@@ -1,4 +1,4 @@
-"""Guided dropout: each unit learns its strength, and strong units are dropped so that weak ones learn."""
+"""Guided dropout: each unit learns its strength, and units outside the crowd of like strengths drop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BINS = 100
 def strongest(size: Any, ordered: Any, rate: float) -> Any:
     """Return which units are the floor(rate n) strongest.
 
-    Units as strong as the weakest of these fall with it.
+    Never more fall: of units that are equally strong, those that come first do.
 
     Args:
         size: the size |t| of each unit's strength.
@@ -35,7 +35,11 @@ def strongest(size: Any, ordered: Any, rate: float) -> Any:
     array([ True, False,  True, False])
     """
     count = int(rate * len(size))
-    return size >= ordered[len(size) - count] if count else size < size
+    if count == 0:
+        return size < size
+    weakest = ordered[len(size) - count]
+    above, tied = size > weakest, size == weakest
+    return above | (tied & (tied.cumsum(0) <= count - above.sum()))
 
 
 def inactive(size: Any, largest: Any, numbers: Any) -> Any:
@@ -67,10 +71,12 @@ def _sketch(key: Key) -> Array:
 METHOD = Method(
     name="guided_dropout",
     title="Guided dropout",
-    summary="Learns the strength of each unit and drops strong units, so that the weak ones have to learn.",
+    summary="Learns the strength of each unit and drops units outside the crowd of like strengths, or the "
+    "strongest ones, so that the others have to learn.",
     formula='y = t x with a learned strength t for each unit; training: "active": a unit outside the fullest '
     "of 100 parts of the range of |t| is dropped with probability rate; "
-    '"top": the floor(rate n) units of the largest |t| are dropped; evaluation: y = t x',
+    '"top": the floor(rate n) units of the largest |t| are dropped, of equal ones the first; evaluation: '
+    "y = t x; t begins uniform in (0, 1)",
     paper=Paper(
         title="Guided Dropout",
         authors=("Keshari, Rohit", "Singh, Richa", "Vatsa, Mayank"),
@@ -87,16 +93,19 @@ METHOD = Method(
   year      = {2019},
   doi       = {10.1609/aaai.v33i01.33014065}
 }""",
-        checked="an independent public implementation, which says that it follows the paper, for both laws "
-        "and for the lack of a scale; the conference's page for the reference. The paper's own equations "
-        "could not be read",
+        checked="two independent public implementations of this name: "
+        "lingjivoo/guided-dropout-pytorch for both laws, the beginning and the lack of a scale, as here; "
+        "under 'top' it keeps units that tie with the weakest, so one fewer falls. "
+        "rfarell/guided-dropout-experiments for 'active': it begins at t = 1 and divides what is left by "
+        "1 - (f_m / N) (1 - theta), f_m of N units in the crowd and theta the probability of keeping. The "
+        "conference's page for the reference. The paper's own equations could not be read",
     ),
     site="activation",
     fields=("vision",),
-    good_for="Wide dense or convolutional layers of which a part idles: what the strong units did must be "
+    good_for="Wide dense or convolutional layers of which a part idles: what the dropped units did must be "
     "learned by the others. Train some passes at rate 0 first, so that strengths mean something.",
     bad_for="Narrow layers, which have no idle units; layers followed by a normalization, which takes the "
-    "strength away; a rate so high that no strong unit is ever trained.",
+    "strength away; a rate so high that no unit outside the crowd is ever trained.",
     sketch=_sketch,
     example=Example(
         shape=_SHAPE,
@@ -109,7 +118,7 @@ METHOD = Method(
     aliases=("guided_dropout_dr", "strength_dropout"),
     layers={"torch": "GuidedDropout"},
     waived={
-        "rate": "the implementation that follows the paper: weak units are never dropped",
+        "rate": "the implementation that follows the paper: units of the crowd are never dropped",
         "moments": "the implementation that follows the paper: a kept unit has the factor t",
         "mean": "the implementation that follows the paper: nothing is scaled, in training or evaluation",
         "edges": "the implementation that follows the paper: the units of the crowd stay at any rate",

@@ -14,6 +14,13 @@ def test_the_strongest_fall(rate: float, expected: set[int]) -> None:
     assert set(np.flatnonzero(strongest(SIZE, np.sort(SIZE), rate)).tolist()) == expected
 
 
+def test_never_more_fall_than_the_share_also_where_all_are_alike() -> None:
+    for count in range(6):
+        assert np.flatnonzero(strongest(np.ones(5), np.ones(5), count / 5)).tolist() == list(range(count))
+    size = np.array([0.5, 0.9, 0.5, 0.1, 0.5])
+    assert np.flatnonzero(strongest(size, np.sort(size), 0.6)).tolist() == [0, 1, 2]
+
+
 def test_the_crowd_is_the_fullest_part_of_the_range() -> None:
     size = np.array([0.051, 0.305, 0.3099, 0.311, 1.0, 0.309])
     assert np.flatnonzero(inactive(size, size.max(), NUMBERS)).tolist() == [1, 2, 5]

@@ -2,38 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from dropkit.core.check import Whole
+from dropkit.core.check import DropkitError, Whole, check_each
 from dropkit.core.key import Key
 from dropkit.core.method import Example, Method, Paper
 from dropkit.core.rate import threshold
 from dropkit.core.reference import draws
 
-__all__ = ["KEEP_EVERY", "METHOD", "kept_layers"]
+__all__ = ["DROP_EVERY", "INDEX", "KEEP_EVERY", "METHOD", "kept_layers"]
 
 _SHAPE, _RATE = (12, 16), 0.2
 _DEPTH = Whole(0, "give the number of layers, e.g. 12")
 KEEP_EVERY = Whole(1, "give a number of layers, e.g. 2 to keep every other one")
+DROP_EVERY = Whole(2, "give a number of layers, e.g. 4 to drop a quarter of them")
+INDEX = Whole(0, "count the layers from 0")
 
 
-def kept_layers(depth: int, keep_every: int = 1) -> tuple[bool, ...]:
-    """Return which layers stay when a stack is cut: the first one and every `keep_every`-th after it.
+def kept_layers(
+    depth: int, keep_every: int = 1, drop_every: int | None = None, keep: Iterable[int] | None = None
+) -> tuple[bool, ...]:
+    """Return which layers stay when a stack is cut: all of them, or what one of three choices says.
 
     Args:
         depth: the number of layers, at least 0.
-        keep_every: 1 keeps all, 2 every other one.
+        keep_every: the first one stays and every `keep_every`-th after it: 2 keeps every other one.
+        drop_every: every `drop_every`-th falls: 4 drops the fourth, the eighth and so on. The paper drops a
+            share p of the layers by floor(1 / p).
+        keep: the layers that stay, counted from 0.
 
     Raises:
-        DropkitError: a number is out of its range.
+        DropkitError: a number is out of its range, or more than one choice is given.
 
     >>> kept_layers(5, 2)
     (True, False, True, False, True)
+    >>> kept_layers(5, drop_every=4)
+    (True, True, True, False, True)
+    >>> kept_layers(5, keep=[0, 1, 4])
+    (True, True, False, False, True)
     """
     depth, keep_every = _DEPTH.check("depth", depth), KEEP_EVERY.check("keep_every", keep_every)
+    if (keep_every != 1) + (drop_every is not None) + (keep is not None) > 1:
+        given = {"keep_every": keep_every, "drop_every": drop_every, "keep": keep}
+        raise DropkitError("keep_every", "is the only choice of layers", given, "give one of the three")
+    if keep is not None:
+        return _listed(depth, keep)
+    if drop_every is not None:
+        drop_every = DROP_EVERY.check("drop_every", drop_every)
+        return tuple((layer + 1) % drop_every != 0 for layer in range(depth))
     return tuple(layer % keep_every == 0 for layer in range(depth))
+
+
+def _listed(depth: int, keep: Iterable[int]) -> tuple[bool, ...]:
+    chosen = check_each("keep", keep, INDEX)
+    if any(layer >= depth for layer in chosen):
+        raise DropkitError("keep", f"names some of the {depth} layers", chosen, "count the layers from 0")
+    return tuple(layer in chosen for layer in range(depth))
 
 
 def _sketch(key: Key) -> Any:
@@ -47,7 +74,8 @@ METHOD = Method(
     title="LayerDrop",
     summary="Skips whole layers of a stack at random, so that it can be cut to fewer layers at inference.",
     formula="kept_l ~ Bernoulli(1 - rate) once for each layer and pass; x <- layer_l(x) if kept_l, else x; "
-    "nothing is scaled; at inference all layers run, or every k-th",
+    "nothing is scaled; at inference all layers run, or those that are chosen: the paper drops a share p of "
+    "them, those at depth d = 0 mod floor(1 / p), d = 1 ... N",
     paper=Paper(
         title="Reducing Transformer Depth on Demand with Structured Dropout",
         authors=("Fan, Angela", "Grave, Edouard", "Joulin, Armand"),
@@ -60,13 +88,16 @@ METHOD = Method(
   booktitle = {International Conference on Learning Representations},
   year      = {2020}
 }""",
-        checked="public copies of the authors' LayerDropModuleList for the law, their readme for the layers "
-        "that stay and, with a citing bibliography, for the reference",
+        checked="public copies of the authors' LayerDropModuleList for the law; their readme for the layers "
+        "that stay at a half, from which we take that d counts from 1, and, with a citing bibliography, for "
+        "the reference; the paper's section on pruning in a public conversion for the choice of layers "
+        "and the rates",
     ),
     site="layer",
     fields=("text", "speech", "vision"),
     good_for="Deep transformers that shall run at several depths without further training. The authors "
-    "recommend 0.2, and 0.5 where half of the layers shall go; reduce other dropout a little.",
+    "take 0.2 everywhere and recommend 0.5 for very small models; for r of N layers in the end, 1 - r / N "
+    "fits what is trained on average. Reduce other dropout a little.",
     bad_for="Shallow stacks; layers that change the shape or have no skip connection inside, after which a "
     "skipped layer leaves the input where the next one never saw it.",
     evidence="Fan et al. report that a network trained with it can be pruned to the depth wanted without "

@@ -1,8 +1,8 @@
-"""Quantization noise: blocks of a weight are quantized at random in training, so that all can be later."""
+"""Quantization noise: parts of a weight are quantized at random in training, so that all can be later."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,13 +19,17 @@ _BLOCK = Whole(1, "give the number of inputs in a block, e.g. 8")
 _BITS = Whole(1, "give the number of bits, e.g. 8", below=17)
 
 
-def quant_noise(rate: Any, block_size: int | None = 8, scale: Scale = "none") -> Drop:
+def quant_noise(rate: Any, block_size: int | Literal["kernel"] | None = 8, scale: Scale = "none") -> Drop:
     """Return which blocks of a weight `(outputs, inputs, ...)` are hit: those that are dropped.
+
+    The authors take 8 for the proxy in tables, linear layers and convolutions of 1 x 1, "kernel" for it in
+    other convolutions, and None for fixed-point numbers.
 
     Args:
         rate: the probability that a block is hit, in [0, 1].
         block_size: how many neighbouring inputs of one output make a block, with whole kernels in a
-            convolution; None hits every weight by itself.
+            convolution; "kernel" hits each kernel, that of an output and an input, by itself, and None every
+            weight.
         scale: "train" for the proxy that drops blocks, which grows the others by 1 / (1 - rate).
 
     >>> quant_noise(0.1, 4).groups.split((2, 8))
@@ -33,6 +37,8 @@ def quant_noise(rate: Any, block_size: int | None = 8, scale: Scale = "none") ->
     """
     if block_size is None:
         return Drop(rate, scale=scale)
+    if block_size == "kernel":
+        return Drop(rate, "o i ... -> o i", scale=scale)
     size = _BLOCK.check("block_size", block_size)
     return Drop(rate, Pattern("o (i k) ... -> o i", {"k": size}), scale=scale)
 
@@ -57,10 +63,13 @@ def quantized(weight: Any, bits: int, xp: Any = np) -> Any:
 METHOD = Method(
     name="quant_noise",
     title="Quant-Noise",
-    summary="Quantizes random blocks of a weight in each pass and lets the gradient through as if nothing "
-    "had happened.",
-    formula="hit ~ Bernoulli(rate) for each block; w' = q(w) where hit, else w; dL/dw = dL/dw'. q: "
-    "fixed-point numbers of N bits, or 0 as a proxy with the others grown by 1 / (1 - rate)",
+    summary="Quantizes random weights, or random blocks of them, in each pass and lets the gradient through "
+    "as if nothing had happened.",
+    formula="fixed point: hit ~ Bernoulli(rate) for each weight; w' = q(w) where hit, else w; q(w): numbers "
+    "of N bits between the least and the largest weight of this pass; the authors' evaluation has q(w) "
+    "everywhere: inference='quantized'. Proxy: hit for each block, 8 neighbouring inputs of an output, or "
+    "one kernel of a convolution larger than 1 x 1; w' = 0 where hit, else w / (1 - rate); evaluation has w. "
+    "Both: dL/dw = dL/dw'",
     paper=Paper(
         title="Training with Quantization Noise for Extreme Model Compression",
         authors=(
@@ -84,21 +93,25 @@ METHOD = Method(
   url       = {https://arxiv.org/abs/2004.07320}
 }""",
         checked="copies of the abstract for the reference; the authors' own code in fairseq (quant_noise.py, "
-        "scalar/ops.py, qlinear.py) for the law",
+        "scalar/ops.py, qlinear.py, qconv.py) for the law and the readme of its example for rates. "
+        "What differs there: fixed point quantizes activations too, and reads the range of a weight anew "
+        "every 1000 passes, by a histogram unless told otherwise; the proxy writes into the weight itself",
     ),
     site="weight",
     fields=("text", "vision"),
     good_for="Models that shall run with quantized weights: unlike with all weights quantized in each pass, "
     "most gradients are exact. The proxy prepares for quantizers that are dear to run, such as product "
-    "quantization.",
-    bad_for="Models that stay in floating point, for which it is a weak regulariser; rates near 1 with few "
-    "bits, where the gradient is no longer one.",
+    "quantization. The authors' readme recommends 0.05 to 0.2 for the proxy and has 0.5 in its example of "
+    "fixed point.",
+    bad_for="Models that stay in floating point, for which it is a weak regulariser; models whose "
+    "activations are quantized too, of which it knows nothing; rates near 1 with few bits, where the "
+    "gradient is no longer one.",
     sketch=lambda key: mask(key, (16, 32), quant_noise(0.3, 8, "train")),
     example=Example(
         shape=(16, 32),
         axes="o i",
         usage={
-            "torch": "layer = QuantNoise(torch.nn.Linear(32, 16), 0.1, block_size=8, bits=8)\n"
+            "torch": "layer = QuantNoise(torch.nn.Linear(32, 16), 0.1, bits=None)  # drops blocks of 8\n"
             "y = layer(torch.randn(8, 32))"
         },
     ),

@@ -37,6 +37,9 @@ def test_a_block_is_hit_as_one() -> None:
     blocks = drawn.reshape(32, 4, -1)
     assert np.array_equal(blocks, np.broadcast_to(blocks[:, :, :1], blocks.shape))
     assert len(np.unique(blocks[:, :, 0])) == 2
+    kernels = mask(3, (32, 16, 3, 3), quant_noise(0.5, "kernel")).reshape(32, 16, 9)
+    assert np.array_equal(kernels, np.broadcast_to(kernels[:, :, :1], kernels.shape))
+    assert len(np.unique(kernels[:, :, 0].reshape(32, 4, 4).std(2))) > 1
     single = mask(3, (32, 16), quant_noise(0.5, None))
     assert len(np.unique(single.reshape(32, 4, 4).std(2))) > 1
 

@@ -58,13 +58,15 @@ METHOD = Method(
 }""",
         checked="a page with the abstract for title and figures, given names from memory; public code "
         "that cites it (MoonLSTM in lstm_benchmarks) for the law, with the factor 1 / (1 - rate) at "
-        "each step; the paper itself could not be read",
+        "each step and one mask for the whole batch, where we draw one for each sequence; the paper itself "
+        "could not be read",
     ),
     site="state",
     fields=("speech",),
     good_for="Deep bidirectional LSTMs as acoustic models, and others whose sequences are short.",
-    bad_for="Long sequences under scale='train': the factor at each step lets open cells grow. GRU and plain "
-    "recurrent layers, which have no cell state. Speed: no fused kernel serves.",
+    bad_for="Long sequences under scale='train': the factor at each step lets open cells grow, exponentially "
+    "as Semeniuta et al. 2016 say of states that are scaled in training (quoted in a public note). GRU and "
+    "plain recurrent layers, which have no cell state. Speed: no fused kernel serves.",
     sketch=_sketch,
     variant_of="locked_dropout",
     example=Example(

@@ -56,8 +56,9 @@ METHOD = Method(
 }""",
         checked="NIPS's page and a citing bibliography for the reference; two replications "
         "(mabirck/adaptative-dropout-pytorch and gngdb/adaptive-standout) for the law. They differ: the "
-        "first has sigmoid(alpha W x + beta), as here, the second adds beta to each weight of the gate. "
-        "Not confirmed: whether the paper's gate has the layer's bias",
+        "first has sigmoid(alpha W x + beta), the second adds beta to each weight of the gate; both without "
+        "the layer's bias, which we include, as W x + b is the score of the unit. Not confirmed: whether the "
+        "paper's gate has it",
     ),
     site="activation",
     fields=("vision", "tabular"),

@@ -20,7 +20,9 @@ def dro_q(
     """Return the Q-function of DroQ, from an observation and an action behind it to a value.
 
     Each hidden layer is ReLU(LayerNorm(Dropout(Linear(h)))) (Hiraoka et al. 2022). Take two of them for
-    learning and two for the targets, and leave all in training mode: the targets drop as well.
+    learning and two for the targets, and leave all in training mode: the targets drop as well. The target is
+    the least of its two values, as in SAC; the policy step climbs the mean of its two, where SAC takes the
+    least there too.
 
     Args:
         observations: how many numbers an observation has.

@@ -24,15 +24,18 @@ _BY = OneOf(("active", "top"))
 
 
 class GuidedDropout(Stochastic):
-    """y = t x with a learned strength t a unit, where training drops strong units (Keshari et al. 2019).
+    """y = t x with a learned strength t a unit, which says whether training drops it (Keshari et al. 2019).
 
     by="active": each unit outside the crowd of equal strengths falls with probability p, by one coin for the
-    batch. by="top": the floor(p units) of the largest |t| fall; nothing is random. Nothing is scaled, and
-    evaluation is y = t x. Begin with p = 0 and set `layer.p` once strengths have been learned.
+    batch; the crowd is the fullest of 100 parts of the range of |t|. by="top": the floor(p units) of the
+    largest |t| fall, of equal ones the first; nothing is random. Nothing is scaled, and evaluation is
+    y = t x. Strengths begin uniform in (0, 1), where they say nothing yet: begin with p = 0 and set `layer.p`
+    once they have been learned.
 
     Args:
         units: the number of units, the size of axis 1 of the input.
-        p: the probability, or the share, at which strong units fall, in [0, 1]. It may be set anew.
+        p: the probability that a unit outside the crowd falls, or the share that falls, in [0, 1]. It may
+            be set anew.
         by: `"active"` or `"top"`.
 
     Shape:
@@ -41,18 +44,19 @@ class GuidedDropout(Stochastic):
     Raises:
         DropkitError: an argument is out of its range.
 
-    >>> GuidedDropout(2, p=0.5, by="top")(torch.ones(1, 2)).shape
-    torch.Size([1, 2])
+    >>> layer = GuidedDropout(4, p=0.5, by="top")
+    >>> layer(torch.ones(1, 4)).count_nonzero()
+    tensor(2)
     """
 
     def __init__(self, units: int, p: float = 0.2, by: Literal["active", "top"] = "active") -> None:
         super().__init__()
-        self.strength = nn.Parameter(torch.ones(_UNITS.check("units", units)))
+        self.strength = nn.Parameter(torch.rand(_UNITS.check("units", units)))
         self.p, self.by = p, _BY.check("by", by)
 
     @property
     def p(self) -> float:
-        """The probability, or the share, at which strong units fall."""
+        """The probability that a unit outside the crowd falls, or the share that falls."""
         return self._p
 
     @p.setter
@@ -70,7 +74,7 @@ class GuidedDropout(Stochastic):
         return True
 
     def forward(self, input: Tensor, **source: Unpack[Source]) -> Tensor:
-        """Multiply by the strengths, and drop strong units in training.
+        """Multiply by the strengths, and drop units in training.
 
         Args:
             input: (N, units, ...), of a real floating type.

@@ -52,6 +52,21 @@ def test_dropped_units_get_no_gradient_and_kept_ones_theirs() -> None:
     assert torch.equal(grad_t != 0, kept)
 
 
+@pytest.mark.parametrize("by", ["active", "top"])
+def test_a_fresh_layer_drops_some_units_and_trains_the_others(by: Any) -> None:
+    torch.manual_seed(0)
+    layer = GuidedDropout(UNITS, 0.5, by).double()
+    (grad,) = torch.autograd.grad(layer(X, key=1).sum(), layer.strength)
+    assert int((grad == 0).sum()) == UNITS // 2 if by == "top" else 0 < int((grad == 0).sum()) < UNITS
+
+
+def test_units_of_one_strength_do_not_all_fall() -> None:
+    layer = guided(0.3, "top")
+    with torch.no_grad():
+        layer.strength.fill_(1.0)
+    assert int((layer(X) == 0).all(0).sum()) == 12
+
+
 def test_channels_are_units() -> None:
     x = X[..., None, None].expand(5, UNITS, 3, 4)
     expected = guided()(X, key=3)[..., None, None].expand_as(x)

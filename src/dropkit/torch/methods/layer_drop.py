@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dropkit.core.check import RATE, DropkitError, check_each, check_kind
-from dropkit.methods.layer_drop import KEEP_EVERY, kept_layers
+from dropkit.methods.layer_drop import INDEX, kept_layers
 from dropkit.torch.depth import skips, with_zero_gradients
 from dropkit.torch.functional import Source
 from dropkit.torch.keys import AnyKey
@@ -32,12 +32,15 @@ class LayerDropList(Stochastic, nn.ModuleList):
         layers: modules that take a tensor and return one of the same shape.
         p: the probability that a layer is skipped, in [0, 1]: one number, or one for each layer.
         keep_every: which layers run at evaluation: 1 for all, 2 for the first and every other one.
+        drop_every: in place of it, every how many layers one does not run: 4 leaves a quarter out.
+        keep: in place of both, the layers that run, counted from 0.
 
     Shape:
         as the layers have it.
 
     Raises:
-        DropkitError: an argument is out of its range, or there are more or fewer rates than layers.
+        DropkitError: an argument is out of its range, there are more or fewer rates than layers, or more than
+            one choice of layers is given.
 
     >>> stack = LayerDropList([nn.Linear(4, 4) for _ in range(3)], 0.5)
     >>> stack.skipped(key=1), stack(torch.ones(2, 4), key=1).shape
@@ -45,12 +48,20 @@ class LayerDropList(Stochastic, nn.ModuleList):
     """
 
     def __init__(
-        self, layers: Iterable[nn.Module], p: float | Sequence[float] = 0.2, *, keep_every: int = 1
+        self,
+        layers: Iterable[nn.Module],
+        p: float | Sequence[float] = 0.2,
+        *,
+        keep_every: int = 1,
+        drop_every: int | None = None,
+        keep: Iterable[int] | None = None,
     ) -> None:
         super().__init__()
         self.extend([check_kind("layers", layer, nn.Module, "give modules") for layer in _listed(layers)])
         self.p = p
-        self.keep_every = KEEP_EVERY.check("keep_every", keep_every)
+        self.keep_every, self.drop_every = keep_every, drop_every
+        self.keep = keep if keep is None else check_each("keep", keep, INDEX)
+        self.kept()  # refuses what is no choice of layers
         self.rates_by_layer()  # refuses another number of rates
 
     @property
@@ -71,6 +82,10 @@ class LayerDropList(Stochastic, nn.ModuleList):
             raise DropkitError("p", rule, len(rates), "give one number, or one a layer")
         return rates
 
+    def kept(self) -> tuple[bool, ...]:
+        """Return which layers run at evaluation."""
+        return kept_layers(len(self), self.keep_every, self.drop_every, self.keep)
+
     @property
     def can_draw(self) -> bool:
         """Whether a call that draws could change anything: False where all rates are 0."""
@@ -85,7 +100,7 @@ class LayerDropList(Stochastic, nn.ModuleList):
         """Return which layers a call under the same key skips."""
         if self.drawing and self.can_draw:
             return skips(self.rates_by_layer(), **self.source(source))
-        return tuple(not kept for kept in kept_layers(len(self), 1 if self.drawing else self.keep_every))
+        return (False,) * len(self) if self.drawing else tuple(not kept for kept in self.kept())
 
     def forward(
         self,
@@ -115,11 +130,16 @@ class LayerDropList(Stochastic, nn.ModuleList):
         """Return a layer, or a slice as a list of its own with the rates of its layers."""
         if not isinstance(index, slice):
             return super().__getitem__(index)
-        return type(self)(list(self)[index], self.rates_by_layer()[index], keep_every=self.keep_every)
+        chosen: dict[str, Any] = {"keep_every": self.keep_every, "drop_every": self.drop_every}
+        if self.keep is not None:
+            chosen["keep"] = [place for place, kept in enumerate(self.kept()[index]) if kept]
+        return type(self)(list(self)[index], self.rates_by_layer()[index], **chosen)
 
     def extra_repr(self) -> str:
         """Show the rate and what runs at evaluation."""
-        return f"p={self.p}, keep_every={self.keep_every}"
+        others = {"drop_every": self.drop_every, "keep": self.keep}
+        given = [f"{name}={value}" for name, value in others.items() if value is not None]
+        return ", ".join([f"p={self.p}", *(given or [f"keep_every={self.keep_every}"])])
 
 
 def _listed(layers: Any) -> Iterator[nn.Module]:

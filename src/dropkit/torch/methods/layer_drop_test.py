@@ -80,6 +80,20 @@ def test_at_evaluation_every_kth_layer_runs() -> None:
     assert ran(LayerDropList(adders(), 0.0, keep_every=3)(X)) == [True] * 6
 
 
+def test_at_evaluation_every_kth_layer_may_be_left_out_or_the_layers_be_named() -> None:
+    stack = LayerDropList(adders(), 0.5, drop_every=3).eval()
+    assert ran(stack(X)) == [True, True, False] * 2
+    named = LayerDropList(adders(), 0.5, keep=[0, 4]).eval()
+    assert ran(named(X)) == [True, False, False, False, True, False]
+    assert named[3:].keep == (1,)
+    assert (named.extra_repr(), stack.extra_repr()) == ("p=0.5, keep=(0, 4)", "p=0.5, drop_every=3")
+    assert ran(named.train()(X, key=1)) == ran(LayerDropList(adders(), 0.5)(X, key=1))
+    with pytest.raises(DropkitError, match="keep names some of the 6 layers"):
+        LayerDropList(adders(), 0.5, keep=[6])
+    with pytest.raises(DropkitError, match="keep must"):
+        LayerDropList(adders(), 0.5, keep=3)  # type: ignore[arg-type]  # that is the point
+
+
 def test_one_layer_and_no_layer_are_fine() -> None:
     assert torch.equal(LayerDropList(adders(1), 1.0)(X), X)
     assert ran(LayerDropList(adders(1), 0.5, keep_every=2).eval()(X), 1) == [True]

@@ -38,6 +38,20 @@ def test_it_is_drop_path_for_the_batch_without_the_computation(key: int, scale_b
     assert branch.runs == (not block.skipped(key=key))
 
 
+@pytest.mark.parametrize("key", range(6))
+def test_branches_of_one_layer_run_or_are_skipped_together(key: int) -> None:
+    first, second = Counted(), Counted()
+    block = SwitchedBranch([first, second], 0.5)
+    skipped, y = block.skipped(key=key), block(X, key=key)
+    assert (first.runs, second.runs) == ((0, 0) if skipped else (1, 1))
+    torch.testing.assert_close(y, X if skipped else X * (1 + 2 / 0.5) ** 2)
+    y.sum().backward()
+    assert first.weight.grad is not None
+    assert second.weight.grad is not None
+    assert list(block.state_dict()) == ["branch.0.weight", "branch.1.weight"]
+    assert torch.equal(block.eval()(X), 9 * X)
+
+
 def test_evaluation_adds_the_branch_and_mode_mc_draws() -> None:
     block = SwitchedBranch(Counted(), 1.0).eval()
     assert torch.equal(block(X), 3 * X)
@@ -110,5 +124,7 @@ def test_arguments_out_of_range_are_refused() -> None:
     bad: Any = torch.relu
     with pytest.raises(DropkitError, match="branch must be a Module"):
         SwitchedBranch(bad)
+    with pytest.raises(DropkitError, match="branch must be a Module"):
+        SwitchedBranch([Counted(), bad])
     with pytest.raises(DropkitError, match="scale_by_keep must be a bool"):
         SwitchedBranch(Counted(), 0.1, scale_by_keep=1)  # type: ignore[arg-type]  # that is the point

@@ -34,19 +34,38 @@ SUBJECTS = [
 ]
 
 
-def expected_weight(weight: torch.Tensor, p: float, size: int | None, bits: int | None, key: int) -> Any:
+def expected_weight(weight: torch.Tensor, p: float, size: Any, bits: int | None, key: int) -> Any:
     w = weight.detach().numpy()
     m = mask(key, w.shape, quant_noise(p, size, "none" if bits else "train")).astype(w.dtype)
     return np.where(m == 0, quantized(w, bits), w) if bits else w * m
 
 
 @pytest.mark.parametrize("bits", [8, 2, None])
-@pytest.mark.parametrize("size", [4, None])
+@pytest.mark.parametrize("size", [4, None, "kernel"])
 @pytest.mark.parametrize(
     "module", [nn.Linear(16, 6), nn.Conv2d(8, 6, 3), nn.Embedding(9, 16)], ids=["linear", "conv", "table"]
 )
-def test_the_weights_of_a_pass_are_those_of_numpy(module: Any, size: int | None, bits: int | None) -> None:
+def test_the_weights_of_a_pass_are_those_of_numpy(module: Any, size: Any, bits: int | None) -> None:
     layer = QuantNoise(module, 0.5, size, bits)
+    expected = expected_weight(layer.weight, 0.5, size, bits, 3)
+    torch.testing.assert_close(layer.weights(key=3)["weight"].detach(), torch.from_numpy(expected))
+
+
+@pytest.mark.parametrize(
+    ("module", "bits", "size"),
+    [
+        (nn.Linear(16, 6), None, 8),
+        (nn.Embedding(9, 16), None, 8),
+        (nn.Conv2d(16, 6, 1), None, 8),
+        (nn.Conv2d(16, 6, 3), None, "kernel"),
+        (nn.Conv2d(3, 6, 3), None, "kernel"),
+        (nn.Conv2d(6, 6, 3, groups=6), None, "kernel"),
+        (nn.Conv2d(16, 6, 3), 8, None),
+        (nn.Linear(3, 6), 8, None),
+    ],
+)
+def test_blocks_are_those_of_the_authors_unless_given(module: Any, bits: int | None, size: Any) -> None:
+    layer = QuantNoise(module, 0.5, bits=bits)
     expected = expected_weight(layer.weight, 0.5, size, bits, 3)
     torch.testing.assert_close(layer.weights(key=3)["weight"].detach(), torch.from_numpy(expected))
 
@@ -122,7 +141,9 @@ def test_training_ends_where_quantization_keeps_what_matters() -> None:
         ({"bits": 17}, "bits must be a whole number"),
         ({"bits": None, "inference": "quantized"}, "inference is 'weights' where bits is None"),
         ({"inference": "quantised"}, "did you mean 'quantized'"),
-        ({"names": ["bias"]}, "bias has inputs along its second axis"),
+        ({"names": ["bias"], "block_size": 8}, "bias has inputs along its second axis"),
+        ({"names": ["bias"], "block_size": "kernel"}, "bias has inputs along its second axis"),
+        ({"block_size": "kernels"}, "block_size must be a whole number"),
     ],
 )
 def test_what_is_wrong_is_said_at_construction(arguments: Any, message: str) -> None:

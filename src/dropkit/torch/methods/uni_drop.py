@@ -11,6 +11,7 @@ from dropkit.core.check import RATE, DropkitError
 from dropkit.methods.uni_drop import dropped_words
 from dropkit.torch import draws
 from dropkit.torch.configure import encoder_layers, given_rates, set_fields
+from dropkit.torch.depth import skips, with_zero_gradients
 from dropkit.torch.functional import Source
 from dropkit.torch.rated import Rated
 from dropkit.torch.subsets import check_prefix, check_tokens, free_tokens
@@ -84,8 +85,9 @@ class DataDropout(Rated):
 class SkippedLayer(Rated):
     """A layer that is skipped with one coin a call, as LayerDrop does (Fan et al. 2020).
 
-    What is skipped is not computed: a coin decides in Python, which breaks a graph. Other attributes are
-    those of the layer, so that `nn.TransformerEncoder` finds what it looks for.
+    What is skipped is not computed: a coin decides in Python, which breaks a graph. Its parameters get
+    gradients of 0, as in `LayerDropList`. Other attributes are those of the layer, so that
+    `nn.TransformerEncoder` finds what it looks for.
 
     Args:
         layer: maps an input to its own shape; it keeps its weights, under the name `layer`.
@@ -98,10 +100,8 @@ class SkippedLayer(Rated):
 
     def forward(self, input: Tensor, *arguments: Any, **named: Any) -> Any:
         """Return the input or what the layer makes of it."""
-        if self.drawing and self.can_draw:
-            like = input.new_empty((), dtype=torch.float32)
-            if bool(draws.below(like, self.p, **self.source({}))):
-                return input
+        if self.drawing and self.can_draw and skips([self.p], **self.source({}))[0]:
+            return with_zero_gradients(input, [self.layer])
         return self.layer(input, *arguments, **named)
 
     def __getattr__(self, name: str) -> Any:

@@ -121,6 +121,13 @@ def test_a_skipped_layer_is_not_computed_and_infinities_pass() -> None:
     assert SkippedLayer(Never(), 1.0)(x) is x
 
 
+def test_a_skipped_layer_has_gradients_of_0() -> None:
+    """Parallel training waits for a gradient of every parameter."""
+    skipped, x = SkippedLayer(nn.Linear(3, 3), 1.0), torch.ones(2, 3)
+    skipped(x).sum().backward()
+    assert [float(each.grad.abs().sum()) for each in skipped.parameters() if each.grad is not None] == [0, 0]
+
+
 def test_evaluation_runs_every_layer_also_by_the_fast_path() -> None:
     plain, x = encoder().eval(), torch.randn(2, 5, 8)
     model = uni_drop(copy.deepcopy(plain), layer=0.9).eval()
