@@ -6,11 +6,11 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from dropkit.core.address import Words
 from dropkit.core.check import RATE, DropkitError
+from dropkit.core.key import Key
 from dropkit.core.rate import threshold
 from dropkit.torch import functional, native
 from dropkit.torch.autograd import eager
@@ -238,27 +238,39 @@ class _Attention(torch.autograd.Function):
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, settings: _Settings
     ) -> Tensor:
-        query, key, value = (_rows(tensor) for tensor in (query, key, value))
         shape = settings.shape
         out = torch.empty(shape.batch, shape.heads, shape.queries, shape.value_depth)
         sums = torch.empty(shape.batch, shape.heads, shape.queries)
         ends = out.data_ptr(), sums.data_ptr(), torch.get_num_threads()
-        native.attention(*_inputs(query, key, value, mask, settings), *ends)
+        rows = _rows(query), _rows(key), _rows(value)
+        native.attention(*_inputs(*rows, mask, settings), *ends)
         ctx.save_for_backward(query, key, value, mask, out, sums)
         ctx.settings = settings
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, mask, out, sums = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a second derivative will be asked for
+            return (*_recorded(query, key, value, mask, grad, ctx.settings), None, None)
         grad = _rows(grad)
         gradients = [torch.empty(tensor.shape) for tensor in (query, key, value)]
         ends = list(grad.stride()[:3]), grad.data_ptr(), out.data_ptr(), sums.data_ptr()
         places = [tensor.data_ptr() for tensor in gradients]
-        inputs = _inputs(query, key, value, mask, ctx.settings)
+        rows = _rows(query), _rows(key), _rows(value)
+        inputs = _inputs(*rows, mask, ctx.settings)
         native.attention_backward(*inputs, *ends, places, torch.get_num_threads())
         return (*gradients, None, None)
+
+
+def _recorded(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, grad: Tensor, settings: _Settings
+) -> tuple[Tensor, ...]:
+    """Return the gradients as a graph of plain operations."""
+    word, call, stream = settings.words
+    source: Source = {"key": Key(word, call, stream)}
+    out = _plain(query, key, value, mask, settings.rate, settings.causal, settings.scale, source)
+    return torch.autograd.grad(out, (query, key, value), grad, create_graph=True, materialize_grads=True)
 
 
 def _rows(x: Tensor) -> Tensor:

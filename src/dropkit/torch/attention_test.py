@@ -158,6 +158,31 @@ def test_other_types_are_served_by_plain_operations(dtype: torch.dtype) -> None:
     assert (out.double() - exact).abs().max() <= 4 * torch.finfo(dtype).eps * exact.abs().max() + 1e-12
 
 
+def test_second_derivatives_are_those_of_the_formula(road: str) -> None:
+    inputs = tensors(1, 2, 7, 8)[:3]
+
+    def penalty(function: Any, x: list[Tensor]) -> list[Tensor]:
+        own = [each.clone().requires_grad_() for each in x]
+        first = torch.autograd.grad(function(own).square().sum(), own, create_graph=True)
+        return list(torch.autograd.grad(torch.stack([each.square().sum() for each in first]).sum(), own))
+
+    ours = penalty(lambda x: attention(*x, dropout_p=RATE, source={"key": KEY}), inputs)
+    for mine, true in zip(ours, penalty(by_definition, [x.double() for x in inputs]), strict=True):
+        torch.testing.assert_close(mine.double(), true, rtol=1e-4, atol=1e-4 * float(true.abs().max()))
+
+
+def test_a_tensor_that_does_not_lie_in_rows_is_read_right(road: str) -> None:
+    q, k, v, grad = tensors(1, 2, 30, 8)
+    turned = [x.mT.contiguous().mT for x in (q, k, v)]
+
+    def ours(*x: Tensor) -> Tensor:
+        out: Tensor = attention(*x, dropout_p=RATE, source={"key": KEY})
+        return out
+
+    for one, other in zip(gradients(ours, [q, k, v], grad), gradients(ours, turned, grad), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_a_gradient_reaches_a_bias() -> None:
     q, k, v, grad = tensors(1, 2, 12, 8)
     bias = torch.zeros(12, 12, requires_grad=True)
