@@ -23,7 +23,8 @@ from dropkit.testing.registry import RUNS
 from dropkit.testing.torch import torch_subject
 from dropkit.torch import DropBlock2d
 
-METHODS = sorted(name for name, method in catalogue().items() if method.describe)
+# A variant has description and layer of the method that it names, which is examined.
+METHODS = sorted(name for name, method in catalogue().items() if method.describe and not method.variant_of)
 BACKENDS = ["numpy", "torch"]
 OWN = Path(dropkit.torch.methods.__file__).parent
 DESCRIPTIONS = {
