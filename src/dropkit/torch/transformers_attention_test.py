@@ -1,0 +1,83 @@
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from dropkit import DropkitError
+from dropkit.torch import scaled_dot_product_attention
+from dropkit.torch import transformers_attention as ours
+
+transformers = pytest.importorskip("transformers", reason="transformers is an optional package")
+
+SIZES: dict[str, int] = {
+    "vocab_size": 20,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 24,
+}
+
+
+def bert(rate: float) -> Any:
+    torch.manual_seed(0)
+    return transformers.BertModel(
+        transformers.BertConfig(**SIZES, hidden_dropout_prob=0.0, attention_probs_dropout_prob=rate)
+    )
+
+
+def gpt(rate: float) -> Any:
+    torch.manual_seed(0)
+    return transformers.GPT2Model(
+        transformers.GPT2Config(**SIZES, attn_pdrop=rate, resid_pdrop=0.0, embd_pdrop=0.0)
+    )
+
+
+def llama(rate: float) -> Any:
+    """Two key heads for four heads."""
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(**SIZES, num_key_value_heads=2, attention_dropout=rate)
+    return transformers.LlamaModel(config)
+
+
+IDS = torch.arange(14).reshape(2, 7)
+PADDED = torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
+
+
+@pytest.mark.parametrize("mask", [None, PADDED])
+@pytest.mark.parametrize("make", [bert, gpt, llama])
+def test_in_evaluation_it_is_sdpa_and_in_training_it_drops(make: Any, mask: Any, monkeypatch: Any) -> None:
+    model = make(0.4)
+    before = model.eval()(IDS, attention_mask=mask)[0]
+    ours.use_attention(model)
+    assert torch.equal(model.eval()(IDS, attention_mask=mask)[0], before)
+    model.train()
+    torch.manual_seed(1)
+    first = model(IDS, attention_mask=mask)[0]
+    assert not torch.equal(first, model(IDS, attention_mask=mask)[0])
+    torch.manual_seed(1)
+    assert torch.equal(model(IDS, attention_mask=mask)[0], first)
+
+
+@pytest.mark.parametrize("mask", [None, PADDED])
+@pytest.mark.parametrize("make", [bert, gpt, llama])
+def test_at_a_rate_that_drops_nothing_it_is_sdpa(make: Any, mask: Any) -> None:
+    quiet, plain = make(1e-12), make(1e-12).eval()
+    ours.use_attention(quiet)
+    calls: list[float] = []
+
+    def noted(*arguments: Any, **settings: Any) -> torch.Tensor:
+        calls.append(arguments[4])
+        return scaled_dot_product_attention(*arguments, **settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ours, "scaled_dot_product_attention", noted)
+        y = quiet.train()(IDS, attention_mask=mask)[0]
+    seen = torch.ones_like(IDS, dtype=torch.bool) if mask is None else mask.bool()
+    torch.testing.assert_close(y[seen], plain(IDS, attention_mask=mask)[0][seen], rtol=1e-4, atol=1e-5)
+    assert calls == [1e-12, 1e-12]
+
+
+def test_other_models_are_refused() -> None:
+    with pytest.raises(DropkitError, match="is a model of transformers, got 'Linear'"):
+        ours.use_attention(nn.Linear(2, 2))
