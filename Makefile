@@ -57,6 +57,8 @@ prove: $(DEV)  ## measure what the tests are too short for, and write it into do
 
 bench: $(DEV)  ## speed, each against its peer in the same run
 	$(BIN)/python -m benchmarks.forward
+	$(BIN)/python -m benchmarks.attention
+	$(BIN)/python -m benchmarks.skip
 
 clean:  ## remove everything that these commands made
 	rm -rf .venv build dist .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -10,42 +10,15 @@ there is the physical limit of anything that works in place, a clone that of any
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 
+from benchmarks.turns import Work, ratios
 from dropkit.torch import functional
 
-Work = Callable[[], object]
-
 SIZES = [64, 1024, 65_536, 1_048_576, 16_777_216]
-TURNS = 9
-SECONDS_A_TURN = 0.02
-
-
-def seconds(work: Work, repeats: int) -> float:
-    """Return the time of one call, averaged over `repeats` calls."""
-    start = time.perf_counter()
-    for _ in range(repeats):
-        work()
-    return (time.perf_counter() - start) / repeats
-
-
-def repeats_for(work: Work) -> int:
-    """Return how many calls fill a turn."""
-    work()
-    return max(1, int(SECONDS_A_TURN / seconds(work, 1)))
-
-
-def ratios(ours: Work, peers: Mapping[str, Work]) -> dict[str, float]:
-    """Return how many times as long as `ours` each peer takes: the median over turns of all."""
-    works = {"": ours, **peers}
-    repeats = {name: repeats_for(work) for name, work in works.items()}
-    turns = [{name: seconds(work, repeats[name]) for name, work in works.items()} for _ in range(TURNS)]
-    return {name: statistics.median(turn[name] / turn[""] for turn in turns) for name in peers}
 
 
 def forward(size: int, rate: float) -> dict[str, float]:

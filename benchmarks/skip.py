@@ -1,0 +1,72 @@
+"""Steps that leave out what is dropped, against the same step without dropout and with dropout that masks.
+
+    python -m benchmarks.skip [--threads 1 2]
+
+Every cell is the time of dropkit's step divided by that of the step without dropout, the median of turns
+within one run: at a rate of one half the products alone would take 0.5.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+from torch import nn
+
+from benchmarks.turns import Work, ratios
+from dropkit.torch import Drop, SkipBranch, Thinned
+
+RATES = [0.25, 0.5]
+
+
+def feed_forward(rate: float, turns: int = 5, batch: int = 512, width: int = 1024) -> dict[str, float]:
+    """A block width - 4 width - width, forward and backward."""
+    first, second = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+    x = torch.randn(batch, width, requires_grad=True)
+    plain = nn.Sequential(first, nn.ReLU(), second)
+    masked = nn.Sequential(first, nn.ReLU(), Drop(rate, "b d -> d"), second)
+    thin = Thinned(first, second, rate, nn.ReLU())
+    sliced = Thinned(first, second, rate, nn.ReLU(), contiguous=True)
+    return _against(plain, {"masked": masked, "thinned": thin, "sliced": sliced}, x, turns)
+
+
+def branch(rate: float, turns: int = 5, batch: int = 512, width: int = 512) -> dict[str, float]:
+    """A residual branch of two layers, forward and backward."""
+    made = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width))
+    return _against(
+        SkipBranch(made, 0.0), {"skipped": SkipBranch(made, rate)}, torch.randn(batch, width), turns
+    )
+
+
+def _against(plain: nn.Module, others: dict[str, nn.Module], x: torch.Tensor, turns: int) -> dict[str, float]:
+    def step(model: nn.Module) -> Work:
+        wanted = [x, *model.parameters()]
+        # Of a branch that no sample keeps nothing has a gradient.
+        return lambda: torch.autograd.grad(model(x).sum(), wanted, allow_unused=True)
+
+    return ratios(step(plain), {name: step(model) for name, model in others.items()}, turns)
+
+
+TASKS = {"feed-forward": feed_forward, "branch": branch}
+
+
+def row(task: str, rate: float) -> str:
+    """Measure one task at one rate and write it as a line."""
+    cells = "  ".join(f"{name} {ratio:5.2f}" for name, ratio in TASKS[task](rate).items())
+    return f"{task:<16}rate {rate:<6} {cells}"
+
+
+def main() -> None:
+    """Print a table for each number of threads."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    for threads in parser.parse_args().threads:
+        torch.set_num_threads(threads)
+        print(f"float32, threads {threads}: time of the step / time of the step without dropout")
+        for task in TASKS:
+            for rate in RATES:
+                print(row(task, rate), flush=True)
+
+
+if __name__ == "__main__":
+    main()
