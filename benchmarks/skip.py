@@ -33,9 +33,8 @@ def feed_forward(rate: float, turns: int = 5, batch: int = 512, width: int = 102
 def branch(rate: float, turns: int = 5, batch: int = 512, width: int = 512) -> dict[str, float]:
     """A residual branch of two layers, forward and backward."""
     made = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width))
-    return _against(
-        SkipBranch(made, 0.0), {"skipped": SkipBranch(made, rate)}, torch.randn(batch, width), turns
-    )
+    x = torch.randn(batch, width, requires_grad=True)
+    return _against(SkipBranch(made, 0.0), {"skipped": SkipBranch(made, rate)}, x, turns)
 
 
 def _against(plain: nn.Module, others: dict[str, nn.Module], x: torch.Tensor, turns: int) -> dict[str, float]:
