@@ -76,6 +76,7 @@ METHOD = Method(
         "drop_connect_rate": "EfficientNet's word for stochastic depth; DropConnect proper drops weights",
         "drop_connect (EfficientNet)": "stochastic depth of its blocks; DropConnect proper drops weights",
         "drop_path_rate": "the rate of the last block in timm, see dropkit.depth_rates",
+        "stochastic_depth_prob": "torchvision's rate of the last block, see dropkit.depth_rates",
         "survival_prob": "the probability that a branch is kept: rate = 1 - survival_prob",
     },
     layers={"torch": "DropPath"},

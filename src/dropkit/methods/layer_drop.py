@@ -117,7 +117,11 @@ METHOD = Method(
         },
     ),
     aliases=("layerdrop", "layer_dropout"),
-    old_names={"layerdrop in Hugging Face's configurations": "the same rate, for encoder or decoder"},
+    old_names={
+        "layerdrop in Hugging Face's configurations": "the same rate, for encoder or decoder",
+        "encoder_layerdrop": "the rate of the encoder's layers, in transformers",
+        "decoder_layerdrop": "the rate of the decoder's layers, in transformers",
+    },
     layers={"torch": "LayerDropList"},
     waived={
         "mean": "Fan et al. 2020, LayerDropModuleList: a skipped layer leaves its input as it is, which is "

@@ -61,6 +61,8 @@ METHOD = Method(
     study=True,
     aliases=("variational_dropout_rnn", "rnn_dropout", "lockdrop"),
     old_names={
+        "dropouti": "awd-lstm-lm's rate of what enters the first layer",
+        "dropouth": "awd-lstm-lm's rate between the layers",
         "VariationalDropout (AllenNLP)": "one mask for all time steps: its noise is plain",
         "recurrent_dropout (Keras)": "a mask of its own on the recurrent state, the same at all steps",
     },

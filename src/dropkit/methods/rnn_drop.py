@@ -56,7 +56,8 @@ METHOD = Method(
   booktitle = {IEEE Workshop on Automatic Speech Recognition and Understanding (ASRU)},
   year      = {2015}
 }""",
-        checked="a page with the abstract for title and figures, given names from memory; public code "
+        checked="a page with the abstract for title and figures, a list of references of a later paper "
+        "for the given names; public code "
         "that cites it (MoonLSTM in lstm_benchmarks) for the law, with the factor 1 / (1 - rate) at "
         "each step and one mask for the whole batch, where we draw one for each sequence; the paper itself "
         "could not be read",

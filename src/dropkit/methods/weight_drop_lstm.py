@@ -68,6 +68,7 @@ METHOD = Method(
     "WikiText-2 (abstract of Merity et al. 2018).",
     aliases=("weight_drop", "weight_dropped_lstm", "awd_lstm"),
     old_names={
+        "wdrop": "awd-lstm-lm's rate of the recurrent weights",
         "recurrent_dropout (Keras)": "a mask on the hidden state, not on its weights",
         "dropout (torch.nn.LSTM)": "dropout of the outputs between layers",
     },
