@@ -124,7 +124,7 @@ def _section(method: Method) -> str:
         ("for", method.good_for),
         ("not for", method.bad_for),
         ("evidence", method.evidence),
-        ("status", f"{method.status}; formula checked against: {paper.checked}"),
+        ("status", method.standing),
         (
             "the noise and groups of",
             f"[{method.variant_of}](#{method.variant_of})" if method.variant_of else "",

@@ -201,8 +201,19 @@ class Method:
         groups = self.drop().groups
         return isinstance(groups, Pattern) and groups.pattern == ELLIPSIS
 
+    @property
+    def standing(self) -> str:
+        """How far the word of the record goes, and what its formula was checked against.
+
+        >>> from dropkit.methods import catalogue
+        >>> catalogue()["cutout"].standing[:53]
+        'formula tested; formula checked against: the abstract'
+        """
+        return f"{self.status}; formula checked against: {self.paper.checked}"
+
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain data."""
         skipped = {"describe", "sketch", "paper", "example"}
         data = {name: value for name, value in vars(self).items() if name not in skipped}
-        return data | {"paper": dict(vars(self.paper)), "traits": self.traits}
+        further = {"paper": dict(vars(self.paper)), "traits": self.traits, "standing": self.standing}
+        return data | further

@@ -57,8 +57,8 @@ METHOD = Method(
   year      = {2018}
 }""",
         checked="the abstract and pages that list the authors for the reference; the authors' own code "
-        "(biuyq/CT-GAN, CT_gan_cifar_resnet.py) for the squares, the factor 0.1, the clamp, weight 2, M' = 0 and the rates 0.2, 0.5, 0.5. In that code M' is taken off after the weight; "
-        "here before it",
+        "(biuyq/CT-GAN, CT_gan_cifar_resnet.py) for the squares, the factor 0.1, the clamp, weight 2, M' = 0 "
+        "and the rates 0.2, 0.5, 0.5. In that code M' is taken off after the weight; here before it",
     ),
     site="output",
     fields=("gans",),

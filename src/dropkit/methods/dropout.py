@@ -80,8 +80,8 @@ METHOD = Method(
         "retain_prob": "the probability that an entry is kept, in Theano codes: rate = 1 - retain_prob",
         "resid_pdrop": "GPT-2's rate of what attention and the feed-forward part give",
         "embd_pdrop": "GPT-2's rate of entries of the embeddings; embedding_dropout drops whole words",
-        "activation_dropout": "in fairseq and transformers the rate behind the activation of the feed-forward "
-        "part; not drop_activation",
+        "activation_dropout": "in fairseq and transformers the rate behind the feed-forward part's "
+        "activation; not drop_activation",
         "proj_drop": "timm's rate behind a projection",
         "downscale_in_infer": "Paddle's word for scale='eval': entries shrink by 1 - rate in evaluation",
         "upscale_in_train": "Paddle's word for scale='train', the default",

@@ -72,9 +72,6 @@ METHOD = Method(
     "perplexity of 73.4 on the Penn Treebank.",
     study=True,
     aliases=("embedded_dropout", "word_type_dropout"),
-    old_names={
-        "dropoute": "awd-lstm-lm's rate of whole words",
-        "embd_pdrop": "GPT-2's rate of entries of the embeddings, not of whole words: dropout",
-    },
+    old_names={"dropoute": "awd-lstm-lm's rate of whole words"},
     layers={"torch": "EmbeddingDropout"},
 )

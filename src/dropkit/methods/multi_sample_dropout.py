@@ -38,7 +38,7 @@ METHOD = Method(
   year    = {2019}
 }""",
         checked="the abstract for the reference and for the law: losses, not outputs, are averaged, and the "
-        "head shares its weights. The abstract is silent on evaluation: here the head runs once without dropout",
+        "head shares its weights. It is silent on evaluation: here the head runs once without dropout",
     ),
     site="activation",
     fields=("vision", "text"),
