@@ -123,6 +123,7 @@ class Method:
         sketch: draws what such a method does to its example under a key: a factor an entry, 0 for dropped.
         variant_of: the method whose noise and groups these are, at another site, on a schedule or under
             another name. It does not count as a mechanism of its own.
+        instead: what takes the place of a dropped entry, where that is neither 0 nor a constant.
         status: one of `STATUSES`.
         evidence: what published work found for it or against it, in a sentence or two with the source.
         study: whether `dropkit study` tries it where it fits, unasked.
@@ -145,6 +146,7 @@ class Method:
     describe: Callable[..., Drop] | None = None
     sketch: Callable[[Key], Array] | None = None
     variant_of: str = ""
+    instead: str = ""
     status: str = FORMULA
     evidence: str = ""
     study: bool = False

@@ -63,6 +63,7 @@ METHOD = Method(
     bad_for="Models that are never sampled with guidance, whose unconditional half is wasted; null "
     "conditions that are also real ones, such as class 0.",
     sketch=_sketch,
+    instead="the null condition",
     example=Example(
         shape=(16, 32),
         axes="b d",

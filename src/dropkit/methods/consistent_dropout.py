@@ -66,6 +66,7 @@ METHOD = Method(
     bad_for="Uncertainty of single points, where independent masks do as well and average out sooner; "
     "training, which draws for each point by itself.",
     sketch=_sketch,
+    variant_of="dropout",
     example=Example(
         shape=_SHAPE,
         axes="b d",

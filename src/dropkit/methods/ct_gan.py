@@ -71,15 +71,15 @@ METHOD = Method(
         shape=(2, 8, 32),
         axes="pass b d",
         usage={
-            "torch": "body = torch.nn.Sequential(torch.nn.Linear(32, 16), torch.nn.ReLU(), "
-            "torch.nn.Dropout(0.5))\nlast = torch.nn.Linear(16, 1)\n\n"
+            "torch": "from dropkit.torch import Dropout\n\n"
             "class Critic(torch.nn.Module):\n"
             "    def __init__(self):\n"
             "        super().__init__()\n"
-            "        self.body, self.last = body, last\n\n"
+            "        self.body = torch.nn.Sequential(torch.nn.Linear(32, 16), torch.nn.ReLU(), Dropout(0.5))\n"
+            "        self.last = torch.nn.Linear(16, 1)\n\n"
             "    def forward(self, x):\n"
             "        features = self.body(x)\n"
-            "        return self.last(features), features\n\n"
+            "        return self.last(features), features\n\n\n"
             "term = ct_gan(Critic(), torch.randn(8, 32))"
         },
     ),

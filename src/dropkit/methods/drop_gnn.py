@@ -81,6 +81,7 @@ METHOD = Method(
     "accuracy on MUTAG and 75.7 % on IMDB-B are listed for their DropGIN on Papers with Code, which was not "
     "traced to the paper's table.",
     sketch=_sketch,
+    variant_of="feature_mask",
     example=Example(
         shape=_SHAPE,
         axes="run node",

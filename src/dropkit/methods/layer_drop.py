@@ -104,6 +104,7 @@ METHOD = Method(
     "finetuning. Training Flexible Depth Model (2020, arXiv 2010.08265) finds it poor where the depth at "
     "test is far from what the rate of training led to expect.",
     sketch=_sketch,
+    variant_of="drop_path",
     example=Example(
         shape=_SHAPE,
         axes="step layer",

@@ -64,6 +64,7 @@ METHOD = Method(
     bad_for="Training from scratch, where there is nothing to go back to, and layers that were initialised "
     "anew, such as a classifier head; memory that has no room for a second copy of the weights.",
     sketch=lambda key: mask(key, (16, 32), mixout(0.5)),
+    instead="the pretrained weight",
     example=Example(
         shape=(16, 32),
         axes="o i",
