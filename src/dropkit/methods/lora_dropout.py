@@ -87,8 +87,8 @@ METHOD = Method(
         },
     ),
     evidence="The abstract reports better accuracy and calibration on several language tasks (Lin et al. "
-    "2024). A comparison of dropouts for LoRA (Wang et al. 2024, arXiv 2403.00812) confirms that LoRA overfits "
-    "and prefers drops of attention logits and hidden representations, HiddenKey.",
+    "2024). A comparison of dropouts for LoRA (Wang et al. 2024, arXiv 2403.00812) confirms that LoRA "
+    "overfits and prefers drops of attention logits and hidden representations, HiddenKey.",
     aliases=("lora_drop_out",),
     old_names={
         "lora_dropout (PEFT)": "element-wise dropout of the update's input: `input_p` of LoRALinear",
