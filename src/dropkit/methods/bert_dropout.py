@@ -52,6 +52,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b t d",
+        arguments={"rate": 0.1},
         usage={
             "torch": "layer = torch.nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)\n"
             "model = bert_dropout(torch.nn.TransformerEncoder(layer, 2), 0.1)\n"

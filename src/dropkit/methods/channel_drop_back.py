@@ -75,6 +75,7 @@ METHOD = Method(
     example=Example(
         shape=(16, 32),
         axes="o i",
+        arguments={"rate": 0.5},
         usage={
             "torch": "layer = ChannelDropBack(torch.nn.Linear(32, 16), 0.5)\n"
             "y = layer(torch.randn(8, 32))\n"

@@ -108,6 +108,7 @@ METHOD = Method(
     example=Example(
         shape=(16, 32),
         axes="b d",
+        arguments={"rate": 0.3},
         usage={
             "torch": "from dropkit.torch import penalty\n\n"
             "layer = ConcreteDropout(torch.nn.Linear(32, 8), rows=1000)\n"

@@ -67,6 +67,7 @@ METHOD = Method(
     example=Example(
         shape=(16, 32),
         axes="b d",
+        arguments={"rate": 0.25},
         usage={
             "torch": "from dropkit.torch import guided\n"
             "layer = ConditionDropout(torch.nn.Parameter(torch.zeros(32)), 0.1)\n"

@@ -70,6 +70,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b d",
+        arguments={"rate": 0.5},
         usage={
             "torch": "import dropkit\n"
             "from dropkit.torch import under_key\n\n"

@@ -70,6 +70,7 @@ METHOD = Method(
     example=Example(
         shape=(2, 8, 32),
         axes="pass b d",
+        arguments={"rate": 0.5},
         usage={
             "torch": "from dropkit.torch import Dropout\n\n"
             "class Critic(torch.nn.Module):\n"

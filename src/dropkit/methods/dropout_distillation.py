@@ -71,6 +71,7 @@ METHOD = Method(
     example=Example(
         shape=(4, 8, 32),
         axes="pass b d",
+        arguments={"rate": 0.5},
         usage={
             "torch": "import copy\n"
             "import dropkit\n"

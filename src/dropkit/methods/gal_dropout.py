@@ -12,7 +12,7 @@ from dropkit.core.reference import mask
 
 __all__ = ["METHOD", "gal_dropout"]
 
-_SHAPE = (3, 10, 10)
+_SHAPE = (3, 10, 32)
 
 
 def gal_dropout(
@@ -90,6 +90,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b t d",
+        arguments={"rate": 0.3},
         usage={
             "torch": "from dropkit.methods.gal_dropout import gal_dropout\n\n"
             "layer = DropLSTM(10, 20, num_layers=2, batch_first=True, **gal_dropout(0.3, state=0.2))\n"

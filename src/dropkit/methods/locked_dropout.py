@@ -55,7 +55,7 @@ METHOD = Method(
     bad_for="Streams processed in pieces, unless the pieces share a key; short sequences, where it hardly "
     "differs from dropout; inside the recurrent cell, which it does not reach.",
     describe=locked_dropout,
-    example=Example(shape=(3, 10, 10), axes="b t d", arguments={"rate": 0.3}),
+    example=Example(shape=(3, 10, 32), axes="b t d", arguments={"rate": 0.3}),
     evidence="Gal and Ghahramani 2016 report a perplexity of 73.4 on the Penn Treebank with masks that "
     "stay over time, dropped words among them.",
     study=True,

@@ -80,6 +80,7 @@ METHOD = Method(
     example=Example(
         shape=(16, 32),
         axes="o i",
+        arguments={"rate": 0.3},
         usage={
             "torch": "layer = LoRALinear(torch.nn.Linear(32, 16), rank=4, p=0.3)\n"
             "y = layer(torch.randn(8, 32))\n"

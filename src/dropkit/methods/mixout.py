@@ -68,6 +68,7 @@ METHOD = Method(
     example=Example(
         shape=(16, 32),
         axes="o i",
+        arguments={"rate": 0.5},
         usage={
             "torch": "layer = Mixout(torch.nn.Linear(32, 16), 0.5)  # its weights of now are those\n"
             "y = layer(torch.randn(8, 32))",

@@ -50,6 +50,7 @@ METHOD = Method(
     example=Example(
         shape=(4, 8, 32),
         axes="sample b d",
+        arguments={"rate": 0.5},
         usage={
             "torch": "head = MultiSampleDropout(torch.nn.Linear(32, 4), 0.5, samples=4)\n"
             "features, y = torch.randn(8, 32), torch.randint(4, (8,))\n"

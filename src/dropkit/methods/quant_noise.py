@@ -110,6 +110,7 @@ METHOD = Method(
     example=Example(
         shape=(16, 32),
         axes="o i",
+        arguments={"rate": 0.3},
         usage={
             "torch": "layer = QuantNoise(torch.nn.Linear(32, 16), 0.1, bits=None)  # drops blocks of 8\n"
             "y = layer(torch.randn(8, 32))"

@@ -11,7 +11,7 @@ from dropkit.core.reference import mask
 
 __all__ = ["METHOD", "rnn_drop"]
 
-_SHAPE = (3, 10, 10)
+_SHAPE = (3, 10, 32)
 
 
 def rnn_drop(rate: Any, scale: Any = "train") -> dict[str, Any]:
@@ -73,6 +73,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b t d",
+        arguments={"rate": 0.3},
         usage={
             "torch": "from dropkit.methods.rnn_drop import rnn_drop\n\n"
             "layer = DropLSTM(10, 20, batch_first=True, **rnn_drop(0.3))\n"

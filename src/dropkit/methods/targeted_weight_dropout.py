@@ -97,6 +97,7 @@ METHOD = Method(
     example=Example(
         shape=(16, 32),
         axes="o i",
+        arguments={"rate": 0.66, "share": 0.75},
         usage={
             "torch": "layer = TargetedWeightDropout(torch.nn.Linear(32, 16), 0.66, share=0.75)\n"
             "y = layer(torch.randn(8, 32))\n"

@@ -67,6 +67,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b t d",
+        arguments={"rate": 0.5},
         usage={
             "torch": "layer = torch.nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)\n"
             "layer = TokenDropping(layer, 0.5)\n"

@@ -58,6 +58,7 @@ METHOD = Method(
     example=Example(
         shape=(32, 16),
         axes="o i",
+        arguments={"rate": 0.5},
         usage={
             "torch": "lstm = WeightDrop(torch.nn.LSTM(8, 16), 0.5)\n"
             "y, state = lstm(torch.randn(5, 3, 8))  # time, batch, features",
