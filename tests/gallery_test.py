@@ -65,3 +65,12 @@ def test_a_picture_is_large_enough_for_its_rate(name: str) -> None:
     method = catalogue()[name]
     drawn = method.picture(gallery.KEY)
     assert (drawn == drawn.min()).mean() == pytest.approx(method.example.arguments["rate"], abs=0.07)
+
+
+def test_every_line_of_the_guide_names_its_evidence_itself() -> None:
+    guide = (DOCS / "guide.md").read_text()
+    assert "see its entry" not in guide
+    assert "see their entries" not in guide
+    for line in guide.splitlines():
+        if line.startswith("| ") and not line.startswith("| you "):
+            assert len(line.rstrip("| ").rsplit("|", 1)[1].strip()) > 15, line
