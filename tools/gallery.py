@@ -130,6 +130,7 @@ def _section(method: Method) -> str:
             "the noise and groups of",
             f"[{method.variant_of}](#{method.variant_of})" if method.variant_of else "",
         ),
+        ("state_dict", method.keys),
         ("also called", ", ".join(f"`{name}`" for name in method.aliases)),
         ("old names", "; ".join(f"`{name}` is {words}" for name, words in method.old_names.items())),
     ]

@@ -145,6 +145,7 @@ def _facts(method: Method) -> Any:
         ("not for", method.bad_for),
         ("evidence", method.evidence),
         ("status", method.standing),
+        ("state_dict", method.keys),
         ("old names", "\n".join(f"{name}: {meaning}" for name, meaning in method.old_names.items())),
     ):
         if words:

@@ -129,6 +129,8 @@ class Method:
         study: whether `dropkit study` tries it where it fits, unasked.
         aliases: other names by which it is known.
         old_names: names that mislead, e.g. arguments and classes of other libraries, each with what it means.
+        around: the name under which its class holds the module that it stands around; "" where it stands
+            around none.
         layers: the class that offers it, by framework.
         waived: traits that it does not have, each with the equation or code that says so.
     """
@@ -152,6 +154,7 @@ class Method:
     study: bool = False
     aliases: tuple[str, ...] = ()
     old_names: Mapping[str, str] = field(default_factory=dict)
+    around: str = ""
     layers: Mapping[str, str] = field(default_factory=dict)
     waived: Mapping[str, str] = field(default_factory=dict)
 
@@ -212,6 +215,20 @@ class Method:
         'formula tested; formula checked against: the abstract'
         """
         return f"{self.status}; formula checked against: {self.paper.checked}"
+
+    @property
+    def keys(self) -> str:
+        """What happens to the names in a state_dict, and what to do about it; "" where nothing does.
+
+        >>> from dropkit.methods import catalogue
+        >>> catalogue()["mixout"].keys[:54]
+        "0.weight becomes 0.module.weight: load a plain model's"
+        """
+        if not self.around:
+            return ""
+        off = "unwrap_weights(model)" if self.around == "module" else f"its .{self.around}"
+        name = f"0.weight becomes 0.{self.around}.weight"
+        return f"{name}: load a plain model's state_dict before wrapping; {off} gives the plain layer back"
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain data."""

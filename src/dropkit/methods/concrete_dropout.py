@@ -121,6 +121,7 @@ METHOD = Method(
         "dropout_regularizer": "2 / (tau N), which follows from rows and precision",
         "weight_regularizer": "l^2 / (tau N), which follows from rows, precision and length_scale",
     },
+    around="layer",
     layers={"torch": "ConcreteDropout"},
     waived={
         "rate": "concrete-dropout-keras.ipynb: the mask is soft, and its law is examined instead",

@@ -89,5 +89,6 @@ METHOD = Method(
     old_names={
         "drop_connect_rate (EfficientNet, timm)": "stochastic depth of a residual branch: drop_path",
     },
+    around="module",
     layers={"torch": "DropConnect"},
 )

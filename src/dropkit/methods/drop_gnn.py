@@ -96,6 +96,7 @@ METHOD = Method(
         },
     ),
     aliases=("dropgnn", "drop_gin"),
+    around="gnn",
     layers={"torch": "DropGNN"},
     waived={
         "mean": "Papp et al. 2021: what stays is not scaled, and the network of a mean is not the mean of "

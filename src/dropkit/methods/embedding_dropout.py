@@ -73,5 +73,6 @@ METHOD = Method(
     study=True,
     aliases=("embedded_dropout", "word_type_dropout"),
     old_names={"dropoute": "awd-lstm-lm's rate of whole words"},
+    around="embedding",
     layers={"torch": "EmbeddingDropout"},
 )

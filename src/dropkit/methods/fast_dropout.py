@@ -134,6 +134,7 @@ METHOD = Method(
         },
     ),
     aliases=("fast_gaussian_dropout",),
+    around="layer",
     layers={"torch": "FastDropout"},
     waived=dict.fromkeys(
         ("rate", "moments", "mean", "groups", "independence", "gradient"),

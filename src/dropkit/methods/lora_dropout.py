@@ -94,6 +94,7 @@ METHOD = Method(
     old_names={
         "lora_dropout (PEFT)": "element-wise dropout of the update's input: `input_p` of LoRALinear",
     },
+    around="module",
     layers={"torch": "LoRALinear"},
     waived={
         "independence": "Lin et al. 2024: the entries of a column share m_A, those of a row m_B",

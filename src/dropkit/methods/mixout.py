@@ -78,5 +78,6 @@ METHOD = Method(
     "accurate (Lee et al. 2020). The authors' code leaves the factor 1 / (1 - rate) out of the gradient; "
     "here the gradient is that of the formula.",
     aliases=("mix_out",),
+    around="module",
     layers={"torch": "Mixout"},
 )

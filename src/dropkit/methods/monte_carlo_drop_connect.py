@@ -63,5 +63,6 @@ METHOD = Method(
         "MCDropoutConnectModule (baal 2.1)": "makes new layers with fresh weights and the default stride, "
         "groups and bias in the place of trained ones",
     },
+    around="module",
     layers={"torch": "DropConnect"},
 )

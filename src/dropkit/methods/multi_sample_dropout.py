@@ -61,5 +61,6 @@ METHOD = Method(
     evidence="Inoue 2019 reports faster training and lower error rates than with plain dropout on ImageNet, "
     "CIFAR-10 and CIFAR-100 (abstract).",
     aliases=("multisample_dropout",),
+    around="head",
     layers={"torch": "MultiSampleDropout"},
 )

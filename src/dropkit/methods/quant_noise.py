@@ -119,6 +119,7 @@ METHOD = Method(
     evidence="The abstract reports 82.5 % on MNLI with a RoBERTa of 14 MB, and 80.0 % top-1 on ImageNet with "
     "an EfficientNet-B3 of 3.3 MB (Fan et al. 2021).",
     aliases=("quantization_noise",),
+    around="module",
     layers={"torch": "QuantNoise"},
     waived={
         "gradient": "fairseq, scalar/modules/qlinear.py: the straight-through estimator, a gradient of 1 "

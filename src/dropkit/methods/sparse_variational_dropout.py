@@ -109,6 +109,7 @@ METHOD = Method(
     evidence="The abstract reports up to 280 times fewer parameters on LeNet and up to 68 times on VGG-like "
     "networks with a negligible loss of accuracy (Molchanov et al. 2017).",
     aliases=("sparse_vd", "variational_dropout_ard"),
+    around="module",
     layers={"torch": "SparseVariationalDropout"},
     waived={
         "rate": "Molchanov et al. 2017: the noise of a weight is learned, nothing falls at a declared rate",

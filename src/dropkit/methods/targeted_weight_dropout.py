@@ -107,6 +107,7 @@ METHOD = Method(
     evidence="The abstract reports that it improves upon more complicated sparsifying regularisers (Gomez et "
     "al. 2019); no figure was checked.",
     aliases=("targeted_dropout",),
+    around="module",
     layers={"torch": "TargetedWeightDropout"},
     waived={"mean": "the authors' code (dropouts.py) multiplies by the mask alone: no factor 1 / (1 - rate)"},
 )

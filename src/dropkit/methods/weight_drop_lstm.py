@@ -73,5 +73,6 @@ METHOD = Method(
         "recurrent_dropout (Keras)": "a mask on the hidden state, not on its weights",
         "dropout (torch.nn.LSTM)": "dropout of the outputs between layers",
     },
+    around="module",
     layers={"torch": "WeightDrop"},
 )
