@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from tools import mechanisms
 
+import dropkit.torch as kit
 from dropkit import Blocks, Drop
 from dropkit.core.method import Method
 from dropkit.methods import catalogue
@@ -69,6 +71,24 @@ def test_the_counts_of_the_first_page_are_those_of_today(page: str, words: str) 
     found = mechanisms.groups(catalogue().values())
     assert said
     assert [int(number) for number in said.groups()] == [len(catalogue()), len(found)]
+
+
+def test_what_counts_as_one_drops_the_same_under_one_key() -> None:
+    x, none = torch.ones(64, 8), torch.zeros(2, 0, dtype=torch.int64)
+    trained = kit.ConsistentDropout(0.3)(x, key=3)
+    assert torch.equal(trained, kit.Drop(0.3)(x, key=3))
+    run = kit.DropGNN(First(), 0.3, runs=1)(x, none, key=3)
+    rows = kit.FeatureMask(0.3, per="row")(x, key=3)
+    assert torch.equal(run != 0, rows != 0)
+    assert torch.equal(rows, kit.Drop(0.3, "n d -> n", scale="none")(x, key=3))
+
+
+class First(torch.nn.Module):
+    """A network that gives back the features of the nodes."""
+
+    def forward(self, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:
+        """Return x."""
+        return x
 
 
 EQUAL_UNDER_ONE_KEY = [

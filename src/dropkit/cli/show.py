@@ -80,9 +80,9 @@ def code(method: Method, arguments: dict[str, Any]) -> str:
     if "torch" in example.usage:
         usage = example.usage["torch"].replace("{rate}", repr(arguments.get("rate")))
     imports, body = _parted(usage)
-    return (
-        "\n".join(_merged(["import torch", f"from dropkit.torch import {layer}", *imports])) + f"\n\n{body}"
-    )
+    head = "\n".join(_merged(["import torch", f"from dropkit.torch import {layer}", *imports]))
+    gap = "\n\n\n" if body.startswith(("class ", "def ")) else "\n\n"
+    return head + gap + body
 
 
 def _parted(usage: str) -> tuple[list[str], str]:

@@ -1,5 +1,6 @@
 import json
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,6 +51,26 @@ def test_imports_stand_in_one_block_at_the_top_each_module_once(method: Method) 
     modules = [tuple(line.split()[:2]) for line in lines]
     assert len(set(modules)) == len(modules)
     assert not re.search(r"^(import|from) ", body, re.MULTILINE)
+
+
+def ran(name: str) -> dict[str, Any]:
+    """The names that the sample of a method leaves behind."""
+    names: dict[str, Any] = {}
+    method = catalogue()[name]
+    exec(code(method, dict(method.example.arguments)), names)
+    return names
+
+
+def test_samples_teach_no_wrong_habit() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is an optional package")
+    torch.manual_seed(0)
+    assert ran("sparse_variational_dropout")["layer"].pruned.float().mean() < 0.3
+    assert ran("dropout_distillation")["student"].training
+    critic = ran("ct_gan")["Critic"]
+    assert critic().last is not critic().last
+    passes = ran("monte_carlo_drop_block")["passes"]
+    assert (passes == passes[0]).float().mean() > 0.5  # one input: most places are kept in most passes
+    assert ran("layer_skip")["loss"].requires_grad
 
 
 def test_an_alias_shows_the_method() -> None:

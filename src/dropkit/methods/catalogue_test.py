@@ -121,6 +121,18 @@ def test_the_record_is_complete(method: Method) -> None:
 
 
 @every_method
+def test_brackets_are_closed(method: Method) -> None:
+    texts = method.summary, method.good_for, method.bad_for, method.evidence, method.paper.checked
+    assert all(text.count("(") == text.count(")") for text in texts)
+
+
+@every_method
+def test_the_word_of_a_record_has_a_source(method: Method) -> None:
+    assert "from memory" not in method.paper.checked
+    assert method.standing.endswith(method.paper.checked)
+
+
+@every_method
 def test_the_citation_says_what_the_record_says(method: Method) -> None:
     cited, paper = entry(method), method.paper
     assert plain(cited.fields["title"]) == paper.title
