@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dropkit.cli.picture import moments, percent
 from dropkit.cli.show import code
 from dropkit.core.method import SITES, Method
 from dropkit.methods import catalogue
@@ -124,11 +125,12 @@ def _section(method: Method) -> str:
         ("for", method.good_for),
         ("not for", method.bad_for),
         ("evidence", method.evidence),
-        ("status", f"{method.status}; formula checked against: {paper.checked}"),
+        ("status", method.standing),
         (
             "the noise and groups of",
             f"[{method.variant_of}](#{method.variant_of})" if method.variant_of else "",
         ),
+        ("state_dict", method.keys),
         ("also called", ", ".join(f"`{name}`" for name in method.aliases)),
         ("old names", "; ".join(f"`{name}` is {words}" for name, words in method.old_names.items())),
     ]
@@ -147,7 +149,12 @@ def _cell(words: str) -> str:
 
 
 def _share(drawn: Mask) -> str:
-    return f"{np.mean(drawn == 0):.0%} of the entries are dropped".replace("%", " %")
+    """Say what was drawn: the share that is dropped, and the moments where factors are more than two."""
+    dropped = f"{percent(drawn)} of the entries are dropped"
+    if len(np.unique(drawn)) <= 2:
+        return dropped
+    spread = f"factors of {moments(drawn)}"
+    return f"{dropped}, {spread}" if (drawn == 0).any() else spread
 
 
 def _titles(shape: tuple[int, ...], axes: list[str]) -> Iterator[str]:

@@ -1,8 +1,10 @@
 """How many mechanisms the catalogue has, and what they cost: `python -m tools.mechanisms`.
 
-Two methods are one mechanism where masks, gradients and eval maps agree after renaming axes. For those that a
-`Drop` describes that is measured, under one key. The others are a mechanism of their own unless their record
-says whose variant they are.
+Two methods are one mechanism where the law of the mask, the gradient and the loss agree after renaming axes.
+A scale that is only moved to evaluation or left out makes none, and neither do a site, a schedule or a mean
+over several passes. What takes the place of a dropped entry does where it is more than a constant: a previous
+state, a pretrained weight, a learned null. For methods that a `Drop` describes that is measured, under one
+key. The others are a mechanism of their own unless their record says whose variant they are.
 """
 
 from __future__ import annotations
@@ -80,15 +82,14 @@ def _mechanism(method: Method) -> str:
     if method.describe is None:
         return method.name
     drop = method.drop() if isinstance(method.drop().groups, KofN) else method.drop(rate=_RATE)
-    return _fingerprint(drop)
+    return _fingerprint(drop) + method.instead
 
 
 def _fingerprint(drop: Drop) -> str:
-    """Digest outputs in training, whose factor the gradient is, and in evaluation."""
-    drop = replace(drop, groups=_renamed(drop.groups))
-    shape = shapes_for(drop.groups).base
-    outputs = [apply(np.ones(shape), drop, _KEY, mode) for mode in ("train", "eval")]
-    return hashlib.sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in outputs)).hexdigest()
+    """Digest the output in training, whose factor the gradient is, with the scale in its usual place."""
+    drop = replace(drop, groups=_renamed(drop.groups), scale="train")
+    output = apply(np.ones(shapes_for(drop.groups).base), drop, _KEY, "train")
+    return hashlib.sha256(np.ascontiguousarray(output).tobytes()).hexdigest()
 
 
 def _renamed(groups: Groups) -> Groups:

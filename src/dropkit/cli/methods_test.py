@@ -28,7 +28,8 @@ def test_each_filter_lets_only_its_own_pass() -> None:
 
 def test_an_old_name_finds_the_method_and_is_explained() -> None:
     assert run("keep_prob")[0] == "dropout"
-    assert run("block", "--field", "text") == []
+    assert run("keep_prob", "--field", "graphs") == []
+    assert run("nn.Dropout2d")[0] == "spatial_dropout"
     result = CliRunner().invoke(app, ["methods", "drop_connect_rate"])
     assert "drop_connect_rate (drop_path): EfficientNet's word for stochastic depth" in result.output
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["BLOCKS", "PLAIN", "legend", "picture"]
+__all__ = ["BLOCKS", "PLAIN", "legend", "moments", "percent", "picture"]
 
 BLOCKS = "·░▒▓█"
 PLAIN = ".-+*#"
@@ -53,11 +53,26 @@ def legend(mask: Mask, glyphs: str) -> str:
     """
     largest = f"{mask.max():.3g}"
     if len(np.unique(mask)) <= 2:
-        return f"{glyphs[-1]} kept, times {largest}   {glyphs[0]} dropped ({np.mean(mask == 0):.0%})".replace(
-            "%", " %"
-        )
-    moments = f"mean {mask.mean():.2f}, variance {mask.var():.2f}"
-    return f"factor from {glyphs[0]} 0 or less to {glyphs[-1]} {largest}   ({moments})"
+        return f"{glyphs[-1]} kept, times {largest}   {glyphs[0]} dropped ({percent(mask)})"
+    return f"factor from {glyphs[0]} 0 or less to {glyphs[-1]} {largest}   ({moments(mask)})"
+
+
+def percent(mask: Mask) -> str:
+    """Return the share of the entries that were dropped.
+
+    >>> percent(np.array([0.0, 2.0]))
+    '50 %'
+    """
+    return f"{np.mean(mask == 0):.0%}".replace("%", " %")
+
+
+def moments(mask: Mask) -> str:
+    """Return the mean and the variance of the factors.
+
+    >>> moments(np.array([0.5, 1.5]))
+    'mean 1.00, variance 0.25'
+    """
+    return f"mean {mask.mean():.2f}, variance {mask.var():.2f}"
 
 
 def _levels(panels: Mask, levels: int) -> Mask:

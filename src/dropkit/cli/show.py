@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Annotated, Any
 
@@ -78,7 +79,32 @@ def code(method: Method, arguments: dict[str, Any]) -> str:
     )
     if "torch" in example.usage:
         usage = example.usage["torch"].replace("{rate}", repr(arguments.get("rate")))
-    return f"import torch\nfrom dropkit.torch import {layer}\n\n{usage}"
+    imports, body = _parted(usage)
+    head = "\n".join(_merged(["import torch", f"from dropkit.torch import {layer}", *imports]))
+    gap = "\n\n\n" if body.startswith(("class ", "def ")) else "\n\n"
+    return head + gap + body
+
+
+def _parted(usage: str) -> tuple[list[str], str]:
+    """Return the imports at the head of a usage, and the rest."""
+    lines = usage.splitlines()
+    imports = list(itertools.takewhile(lambda line: line.startswith(("import ", "from ")), lines))
+    return imports, "\n".join(lines[len(imports) :]).strip("\n")
+
+
+def _merged(imports: list[str]) -> list[str]:
+    """Return imports as one block: each module once, modules before names."""
+    names: dict[str, set[str]] = {}
+    for line in imports:
+        source, _, listed = line.partition(" import ")
+        module = source.split()[1]
+        names.setdefault(module, set()).update(name.strip() for name in listed.split(",") if listed)
+    modules = sorted(module for module in names if f"import {module}" in imports)
+    return [f"import {module}" for module in modules] + [
+        f"from {module} import {', '.join(sorted(found, key=lambda name: (name[0].islower(), name)))}"
+        for module, found in sorted(names.items())
+        if found
+    ]
 
 
 def _data(method: Method, arguments: dict[str, Any], key: int, drawn: np.ndarray[Any, Any]) -> dict[str, Any]:
@@ -118,7 +144,8 @@ def _facts(method: Method) -> Any:
         ("good for", method.good_for),
         ("not for", method.bad_for),
         ("evidence", method.evidence),
-        ("status", method.status),
+        ("status", method.standing),
+        ("state_dict", method.keys),
         ("old names", "\n".join(f"{name}: {meaning}" for name, meaning in method.old_names.items())),
     ):
         if words:

@@ -1,4 +1,6 @@
 import json
+import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +29,8 @@ def test_the_page_has_everything(method: Method) -> None:
     for part in (method.summary, method.formula, method.paper.title, method.good_for, method.bad_for):
         assert " ".join(part.split()) in words
     assert method.paper.url in page
-    assert f"from dropkit.torch import {method.layers['torch']}" in page
+    assert re.search(rf"from dropkit\.torch import .*\b{method.layers['torch']}\b", page)
+    assert f"checked against: {' '.join(method.paper.checked.split())}" in words
     assert "█" in page
     assert "\x1b" not in page
 
@@ -38,6 +41,36 @@ def test_the_code_runs(method: Method) -> None:
     names: dict[str, object] = {}
     exec(code(method, dict(method.example.arguments)), names)
     assert method.layers["torch"] in names
+
+
+@every_method
+def test_imports_stand_in_one_block_at_the_top_each_module_once(method: Method) -> None:
+    head, _, body = code(method, dict(method.example.arguments)).partition("\n\n")
+    lines = head.splitlines()
+    assert all(line.startswith(("import ", "from ")) for line in lines)
+    modules = [tuple(line.split()[:2]) for line in lines]
+    assert len(set(modules)) == len(modules)
+    assert not re.search(r"^(import|from) ", body, re.MULTILINE)
+
+
+def ran(name: str) -> dict[str, Any]:
+    """The names that the sample of a method leaves behind."""
+    names: dict[str, Any] = {}
+    method = catalogue()[name]
+    exec(code(method, dict(method.example.arguments)), names)
+    return names
+
+
+def test_samples_teach_no_wrong_habit() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is an optional package")
+    torch.manual_seed(0)
+    assert ran("sparse_variational_dropout")["layer"].pruned.float().mean() < 0.3
+    assert ran("dropout_distillation")["student"].training
+    critic = ran("ct_gan")["Critic"]
+    assert critic().last is not critic().last
+    passes = ran("monte_carlo_drop_block")["passes"]
+    assert (passes == passes[0]).float().mean() > 0.5  # one input: most places are kept in most passes
+    assert ran("layer_skip")["loss"].requires_grad
 
 
 def test_an_alias_shows_the_method() -> None:

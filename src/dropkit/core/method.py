@@ -123,11 +123,14 @@ class Method:
         sketch: draws what such a method does to its example under a key: a factor an entry, 0 for dropped.
         variant_of: the method whose noise and groups these are, at another site, on a schedule or under
             another name. It does not count as a mechanism of its own.
+        instead: what takes the place of a dropped entry, where that is neither 0 nor a constant.
         status: one of `STATUSES`.
         evidence: what published work found for it or against it, in a sentence or two with the source.
         study: whether `dropkit study` tries it where it fits, unasked.
         aliases: other names by which it is known.
         old_names: names that mislead, e.g. arguments and classes of other libraries, each with what it means.
+        around: the name under which its class holds the module that it stands around; "" where it stands
+            around none.
         layers: the class that offers it, by framework.
         waived: traits that it does not have, each with the equation or code that says so.
     """
@@ -145,11 +148,13 @@ class Method:
     describe: Callable[..., Drop] | None = None
     sketch: Callable[[Key], Array] | None = None
     variant_of: str = ""
+    instead: str = ""
     status: str = FORMULA
     evidence: str = ""
     study: bool = False
     aliases: tuple[str, ...] = ()
     old_names: Mapping[str, str] = field(default_factory=dict)
+    around: str = ""
     layers: Mapping[str, str] = field(default_factory=dict)
     waived: Mapping[str, str] = field(default_factory=dict)
 
@@ -201,8 +206,33 @@ class Method:
         groups = self.drop().groups
         return isinstance(groups, Pattern) and groups.pattern == ELLIPSIS
 
+    @property
+    def standing(self) -> str:
+        """How far the word of the record goes, and what its formula was checked against.
+
+        >>> from dropkit.methods import catalogue
+        >>> catalogue()["cutout"].standing[:53]
+        'formula tested; formula checked against: the abstract'
+        """
+        return f"{self.status}; formula checked against: {self.paper.checked}"
+
+    @property
+    def keys(self) -> str:
+        """What happens to the names in a state_dict, and what to do about it; "" where nothing does.
+
+        >>> from dropkit.methods import catalogue
+        >>> catalogue()["mixout"].keys[:54]
+        "0.weight becomes 0.module.weight: load a plain model's"
+        """
+        if not self.around:
+            return ""
+        off = "unwrap_weights(model)" if self.around == "module" else f"its .{self.around}"
+        name = f"0.weight becomes 0.{self.around}.weight"
+        return f"{name}: load a plain model's state_dict before wrapping; {off} gives the plain layer back"
+
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain data."""
         skipped = {"describe", "sketch", "paper", "example"}
         data = {name: value for name, value in vars(self).items() if name not in skipped}
-        return data | {"paper": dict(vars(self.paper)), "traits": self.traits}
+        further = {"paper": dict(vars(self.paper)), "traits": self.traits, "standing": self.standing}
+        return data | further

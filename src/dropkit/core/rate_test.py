@@ -17,6 +17,7 @@ from dropkit.core.rate import (
     Late,
     Learned,
     PerAxis,
+    Ramp,
     Schedule,
     constant_schedule,
     cosine_schedule,
@@ -196,6 +197,7 @@ KINDS: list[Any] = [
     late_schedule(0.1, 7),
     curriculum_schedule(0.5, 1000),
     valley_schedule(0.4, 0.2, 7, 9),
+    Ramp(0.5, 7),
 ]
 
 

@@ -15,6 +15,7 @@ from dropkit.core.method import Method
 __all__ = ["catalogue", "find", "get", "squeeze"]
 
 _LISTED = "`dropkit methods` lists them"
+_DOTTED = re.compile(r"(?:[A-Za-z_]\w*\.)+(?P<last>[A-Za-z_]\w*)")
 
 
 @functools.cache
@@ -32,10 +33,11 @@ def catalogue() -> dict[str, Method]:
 def get(name: str) -> Method:
     """Return a method by its name, an alias, its class, or a name that another library gives it.
 
-    Capitals, spaces and dashes do not matter.
+    Capitals, spaces, dashes and the module before a name, as in `nn.Dropout2d`, do not matter.
 
     Raises:
-        DropkitError: no method is called so, or several are; the message says which.
+        DropkitError: no method is called so, or several are; the message says which, and what the name means
+            there.
 
     >>> get("stochastic_depth").name, get("Dropout2d").name, get("Drop Block").name
     ('drop_path', 'spatial_dropout', 'drop_block')
@@ -43,7 +45,7 @@ def get(name: str) -> Method:
     known = _known()
     methods = known.get(squeeze(name), ()) if isinstance(name, str) else ()
     if len(methods) > 1:
-        mend = f"choose from {', '.join(method.name for method in methods)}"
+        mend = f"choose from {', '.join(_told(method, name) for method in methods)}"
         raise DropkitError("name", "means one method", name, mend)
     if not methods:
         names = [alias for method in catalogue().values() for alias in (method.name, *method.aliases)]
@@ -66,12 +68,21 @@ def find(text: str) -> list[Method]:
 
 
 def squeeze(name: str) -> str:
-    """Return a name without capitals and signs.
+    """Return a name without capitals and signs, and without the module that it stands in.
 
     >>> squeeze("DropBlock2D") == squeeze("drop_block 2d")
     True
+    >>> squeeze("torch.nn.Dropout2d")
+    'dropout2d'
     """
-    return re.sub(r"[\W_]", "", name.lower())
+    inside = _DOTTED.fullmatch(name.strip())
+    return re.sub(r"[\W_]", "", (inside["last"] if inside else name).lower())
+
+
+def _told(method: Method, name: str) -> str:
+    """Return the method's name, and what the name in question means there."""
+    meanings = [meaning for old, meaning in method.old_names.items() if squeeze(old) == squeeze(name)]
+    return f"{method.name} ({meanings[0]})" if meanings else method.name
 
 
 @functools.cache

@@ -82,6 +82,8 @@ METHOD = Method(
     "81.65 % with it against 82.04 % where keys are dropped before the softmax.",
     aliases=("attn_drop", "attention_probs_dropout"),
     old_names={
+        "attn_pdrop": "GPT-2's rate of attention dropout",
+        "attn_drop": "timm's rate of attention dropout",
         "torch.nn.MultiheadAttention(dropout=)": "attention dropout, with a rate that is no module and that "
         "searches for dropout modules do not find",
         "F.scaled_dot_product_attention(dropout_p=)": "attention dropout that knows nothing of eval()",

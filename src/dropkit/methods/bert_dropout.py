@@ -40,7 +40,7 @@ METHOD = Method(
   year      = {2019}
 }""",
         checked="copies of the authors' code: attention_probs_dropout_prob and hidden_dropout_prob of 0.1, "
-        "and the 0.1 before the classifier; the reference from memory",
+        "and the 0.1 before the classifier; the ACL Anthology's entry N19-1423 for the reference",
     ),
     site="activation",
     fields=("text",),
@@ -52,6 +52,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b t d",
+        arguments={"rate": 0.1},
         usage={
             "torch": "layer = torch.nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)\n"
             "model = bert_dropout(torch.nn.TransformerEncoder(layer, 2), 0.1)\n"

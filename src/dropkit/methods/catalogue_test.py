@@ -68,6 +68,34 @@ def test_an_old_name_of_several_methods_is_answered_with_all() -> None:
     assert methods.find("no such thing") == methods.find("") == methods.find("?") == []
 
 
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("nn.Dropout2d", "spatial_dropout"),
+        ("torch.nn.Dropout", "dropout"),
+        ("keras.layers.SpatialDropout2D", "spatial_dropout"),
+        ("F.dropout", "dropout"),
+        ("attn_pdrop", "attention_dropout"),
+        ("resid_pdrop", "dropout"),
+        ("embd_pdrop", "dropout"),
+        ("dropout_rate", "dropout"),
+        ("activation_dropout", "dropout"),
+        ("retain_prob", "dropout"),
+        ("mask_feature_prob", "spec_augment"),
+        ("naive dropout", "gal_dropout"),
+    ],
+)
+def test_a_name_of_another_library_finds_its_method_also_behind_its_module(name: str, method: str) -> None:
+    assert methods.find(name)[0].name == methods.get(name).name == method
+
+
+def test_a_name_of_several_methods_is_refused_with_what_it_means_in_each() -> None:
+    meaning = r"dropout \(the probability that an entry is kept .*\), drop_activation \("
+    assert methods.find("drop_rate")[0].name == "dropout"
+    with pytest.raises(DropkitError, match=rf"got 'keep_prob'; choose from {meaning}"):
+        methods.get("keep_prob")
+
+
 @every_method
 def test_an_old_name_is_explained_and_never_takes_a_name_of_today(method: Method) -> None:
     today = {squeeze(name): m.name for m in METHODS.values() for name in (m.name, *m.aliases)}
@@ -90,6 +118,18 @@ def test_the_record_is_complete(method: Method) -> None:
     assert set(method.layers) == {"torch"}
     for text in (method.summary, method.good_for, method.bad_for, method.evidence):
         assert SENTENCE.fullmatch(text), text
+
+
+@every_method
+def test_brackets_are_closed(method: Method) -> None:
+    texts = method.summary, method.good_for, method.bad_for, method.evidence, method.paper.checked
+    assert all(text.count("(") == text.count(")") for text in texts)
+
+
+@every_method
+def test_the_word_of_a_record_has_a_source(method: Method) -> None:
+    assert "from memory" not in method.paper.checked
+    assert method.standing.endswith(method.paper.checked)
 
 
 @every_method

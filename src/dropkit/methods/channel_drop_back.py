@@ -75,6 +75,7 @@ METHOD = Method(
     example=Example(
         shape=(16, 32),
         axes="o i",
+        arguments={"rate": 0.5},
         usage={
             "torch": "layer = ChannelDropBack(torch.nn.Linear(32, 16), 0.5)\n"
             "y = layer(torch.randn(8, 32))\n"
@@ -85,6 +86,7 @@ METHOD = Method(
     "CIFAR-100 but 89.12 % instead of 89.16 % on CIFAR-10; fine-tuned ViT-Base 82.03 % instead of 81.32 % on "
     "ImageNet but 98.80 % instead of 98.95 % on CIFAR-10 (Neiterman and Ben-Artzi 2024).",
     aliases=("channeldropback", "drop_back"),
+    around="module",
     layers={"torch": "ChannelDropBack"},
     waived=dict.fromkeys(("rate", "moments", "groups", "independence", "gradient", "key", "edges"), _FORWARD),
 )

@@ -108,6 +108,7 @@ METHOD = Method(
     example=Example(
         shape=(16, 32),
         axes="b d",
+        arguments={"rate": 0.3},
         usage={
             "torch": "from dropkit.torch import penalty\n\n"
             "layer = ConcreteDropout(torch.nn.Linear(32, 8), rows=1000)\n"
@@ -120,6 +121,7 @@ METHOD = Method(
         "dropout_regularizer": "2 / (tau N), which follows from rows and precision",
         "weight_regularizer": "l^2 / (tau N), which follows from rows, precision and length_scale",
     },
+    around="layer",
     layers={"torch": "ConcreteDropout"},
     waived={
         "rate": "concrete-dropout-keras.ipynb: the mask is soft, and its law is examined instead",

@@ -63,9 +63,11 @@ METHOD = Method(
     bad_for="Models that are never sampled with guidance, whose unconditional half is wasted; null "
     "conditions that are also real ones, such as class 0.",
     sketch=_sketch,
+    instead="the null condition",
     example=Example(
         shape=(16, 32),
         axes="b d",
+        arguments={"rate": 0.25},
         usage={
             "torch": "from dropkit.torch import guided\n"
             "layer = ConditionDropout(torch.nn.Parameter(torch.zeros(32)), 0.1)\n"

@@ -66,9 +66,11 @@ METHOD = Method(
     bad_for="Uncertainty of single points, where independent masks do as well and average out sooner; "
     "training, which draws for each point by itself.",
     sketch=_sketch,
+    variant_of="dropout",
     example=Example(
         shape=_SHAPE,
         axes="b d",
+        arguments={"rate": 0.5},
         usage={
             "torch": "import dropkit\n"
             "from dropkit.torch import under_key\n\n"

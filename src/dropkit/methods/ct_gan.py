@@ -56,10 +56,9 @@ METHOD = Method(
   booktitle = {International Conference on Learning Representations},
   year      = {2018}
 }""",
-        checked="the abstract for the reference, but for the authors' names, which are from memory; the "
-        "authors' own code (biuyq/CT-GAN, CT_gan_cifar_resnet.py) for the squares, the factor 0.1, the "
-        "clamp, weight 2, M' = 0 and the rates 0.2, 0.5, 0.5. In that code M' is taken off after the weight; "
-        "here before it",
+        checked="the abstract and pages that list the authors for the reference; the authors' own code "
+        "(biuyq/CT-GAN, CT_gan_cifar_resnet.py) for the squares, the factor 0.1, the clamp, weight 2, M' = 0 "
+        "and the rates 0.2, 0.5, 0.5. In that code M' is taken off after the weight; here before it",
     ),
     site="output",
     fields=("gans",),
@@ -71,16 +70,18 @@ METHOD = Method(
     example=Example(
         shape=(2, 8, 32),
         axes="pass b d",
+        arguments={"rate": 0.5},
         usage={
-            "torch": "body = torch.nn.Sequential(torch.nn.Linear(32, 16), torch.nn.ReLU(), "
-            "torch.nn.Dropout(0.5))\nlast = torch.nn.Linear(16, 1)\n\n"
+            "torch": "from dropkit.torch import Dropout\n\n"
             "class Critic(torch.nn.Module):\n"
             "    def __init__(self):\n"
             "        super().__init__()\n"
-            "        self.body, self.last = body, last\n\n"
+            "        layers = torch.nn.Linear(32, 16), torch.nn.ReLU(), Dropout(0.5)\n"
+            "        self.body = torch.nn.Sequential(*layers)\n"
+            "        self.last = torch.nn.Linear(16, 1)\n\n"
             "    def forward(self, x):\n"
             "        features = self.body(x)\n"
-            "        return self.last(features), features\n\n"
+            "        return self.last(features), features\n\n\n"
             "term = ct_gan(Critic(), torch.randn(8, 32))"
         },
     ),

@@ -132,6 +132,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b t d",
+        arguments={"rate": 0.25},
         usage={
             "torch": "from dropkit.torch import jensen_shannon\n"
             'layer = Cutoff(0.1, kind="span", prefix=1)\n'

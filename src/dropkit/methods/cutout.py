@@ -75,6 +75,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b c h w",
+        arguments={"side": 8},
         usage={
             "torch": "layer = Cutout(size=8)\nx = torch.randn(2, 3, 16, 24)  # b c h w\ny = layer(x)",
         },

@@ -105,6 +105,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b h q k",
+        arguments={"rate": 0.3},
         usage={
             "torch": 'layer = DropAttention(0.2, unit="column", window=2)\n'
             "query, key, value = torch.randn(3, 1, 2, 16, 4)\n"

@@ -78,6 +78,7 @@ METHOD = Method(
     example=Example(
         shape=(16, 32),
         axes="o i",
+        arguments={"rate": 0.5},
         usage={
             "torch": "layer = DropConnect(torch.nn.Linear(32, 16), 0.5)\ny = layer(torch.randn(8, 32))",
         },
@@ -88,5 +89,6 @@ METHOD = Method(
     old_names={
         "drop_connect_rate (EfficientNet, timm)": "stochastic depth of a residual branch: drop_path",
     },
+    around="module",
     layers={"torch": "DropConnect"},
 )

@@ -81,6 +81,7 @@ METHOD = Method(
     "accuracy on MUTAG and 75.7 % on IMDB-B are listed for their DropGIN on Papers with Code, which was not "
     "traced to the paper's table.",
     sketch=_sketch,
+    variant_of="feature_mask",
     example=Example(
         shape=_SHAPE,
         axes="run node",
@@ -95,6 +96,7 @@ METHOD = Method(
         },
     ),
     aliases=("dropgnn", "drop_gin"),
+    around="gnn",
     layers={"torch": "DropGNN"},
     waived={
         "mean": "Papp et al. 2021: what stays is not scaled, and the network of a mean is not the mean of "

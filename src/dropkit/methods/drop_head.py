@@ -76,6 +76,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b h t d",
+        arguments={"rate": 0.3},
         usage={
             "torch": "import dropkit\n"
             "layer = DropHead(dropkit.valley_schedule(0.2, 0.2, turn=800, steps=1000))\n"

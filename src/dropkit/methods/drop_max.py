@@ -123,6 +123,7 @@ METHOD = Method(
     example=Example(
         shape=(8, 32),
         axes="b class",
+        arguments={"rate": 0.5},
         usage={
             "torch": "head = DropMax(16, 32)\n"
             "features, y = torch.randn(8, 16), torch.randint(32, (8,))\n"

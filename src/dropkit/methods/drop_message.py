@@ -53,8 +53,8 @@ METHOD = Method(
   booktitle = {AAAI Conference on Artificial Intelligence},
   year      = {2023}
 }""",
-        checked="the authors' own code (src/backbone.py) for the law, pages that list abstract and authors "
-        "for the reference; the year of the conference is from memory",
+        checked="the authors' own code (src/backbone.py) for the law, pages that list abstract, authors and "
+        "AAAI 2023 for the reference",
     ),
     site="message",
     fields=("graphs",),

@@ -66,7 +66,7 @@ METHOD = Method(
     bad_for="Networks without skip connections, where nothing is left; shallow networks; the first blocks "
     "at a high rate. Without scale_by_keep the branch is larger at evaluation than in training on average.",
     describe=drop_path,
-    example=Example(shape=(8, 6, 6), axes="b t d", arguments={"rate": 0.3}),
+    example=Example(shape=(12, 6, 6), axes="b t d", arguments={"rate": 0.3}),
     evidence="Huang et al. 2016 report an error of 4.91 % on CIFAR-10 with 1,202 layers. Liu et al. 2023 "
     "(arXiv 2303.01500) gain 0.7 points for ViT-B by beginning with it late. DeiT trains with it "
     "and without dropout (Touvron et al. 2021).",
@@ -76,6 +76,7 @@ METHOD = Method(
         "drop_connect_rate": "EfficientNet's word for stochastic depth; DropConnect proper drops weights",
         "drop_connect (EfficientNet)": "stochastic depth of its blocks; DropConnect proper drops weights",
         "drop_path_rate": "the rate of the last block in timm, see dropkit.depth_rates",
+        "stochastic_depth_prob": "torchvision's rate of the last block, see dropkit.depth_rates",
         "survival_prob": "the probability that a branch is kept: rate = 1 - survival_prob",
     },
     layers={"torch": "DropPath"},

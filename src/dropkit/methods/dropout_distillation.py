@@ -71,11 +71,15 @@ METHOD = Method(
     example=Example(
         shape=(4, 8, 32),
         axes="pass b d",
+        arguments={"rate": 0.5},
         usage={
-            "torch": "import copy\n\n"
-            "teacher = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(32, 4)).eval()\n"
-            "student = copy.deepcopy(teacher)\n"
-            "loss = dropout_distillation(student, teacher, torch.randn(8, 32), samples=4)\n"
+            "torch": "import copy\n"
+            "import dropkit\n"
+            "from dropkit.torch import Dropout\n\n"
+            "teacher = torch.nn.Sequential(Dropout(0.5), torch.nn.Linear(32, 4)).eval()\n"
+            "student = copy.deepcopy(teacher).train()\n"
+            'with dropkit.mode(student, "eval"):  # it learns to answer without dropout\n'
+            "    loss = dropout_distillation(student, teacher, torch.randn(8, 32), samples=4)\n"
             "loss.backward()"
         },
     ),

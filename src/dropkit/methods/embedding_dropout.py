@@ -72,5 +72,7 @@ METHOD = Method(
     "perplexity of 73.4 on the Penn Treebank.",
     study=True,
     aliases=("embedded_dropout", "word_type_dropout"),
+    old_names={"dropoute": "awd-lstm-lm's rate of whole words"},
+    around="embedding",
     layers={"torch": "EmbeddingDropout"},
 )

@@ -123,6 +123,7 @@ METHOD = Method(
     example=Example(
         shape=(16, 32),
         axes="b d",
+        arguments={"rate": 0.5},
         usage={
             "torch": "from dropkit.torch import relu_moments\n\n"
             "first = FastDropout(torch.nn.Linear(64, 32), 0.5)\n"
@@ -133,6 +134,7 @@ METHOD = Method(
         },
     ),
     aliases=("fast_gaussian_dropout",),
+    around="layer",
     layers={"torch": "FastDropout"},
     waived=dict.fromkeys(
         ("rate", "moments", "mean", "groups", "independence", "gradient"),

@@ -55,7 +55,7 @@ METHOD = Method(
     bad_for="Any activation other than SELU; layers with few channels, of which a large share may go at "
     "once.",
     describe=feature_alpha_dropout,
-    example=Example(shape=(2, 3, 6, 8), axes="b c h w", arguments={"rate": 0.3}),
+    example=Example(shape=(2, 6, 6, 8), axes="b c h w", arguments={"rate": 0.3}),
     evidence="It joins alpha dropout (Klambauer et al. 2017) and whole channels (Tompson et al. 2015), as "
     "torch does; no paper compares the two together.",
     study=True,

@@ -105,6 +105,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b h q k",
+        arguments={"rate": 0.5},
         usage={
             "torch": "layer = ForgetfulCausalMask(0.15)\n"
             "ids = torch.randint(100, (2, 12))\n"

@@ -67,6 +67,7 @@ METHOD = Method(
     example=Example(
         shape=(2, 8, 32),
         axes="pass b d",
+        arguments={"rate": 0.4},
         usage={
             "torch": "model = torch.nn.Sequential(torch.nn.Dropout(0.4), torch.nn.Linear(32, 4))\n"
             "x, y = torch.randn(8, 32), torch.randint(4, (8,))\n"

@@ -12,20 +12,25 @@ from dropkit.core.reference import mask
 
 __all__ = ["METHOD", "gal_dropout"]
 
-_SHAPE = (3, 10, 10)
+_SHAPE = (3, 10, 32)
 
 
-def gal_dropout(rate: Any, state: Any = None, output: Any = None, untied: bool = False) -> dict[str, Any]:
+def gal_dropout(
+    rate: Any, state: Any = None, output: Any = None, untied: bool = False, fresh: bool = False
+) -> dict[str, Any]:
     """Return the sites of a recurrent network that are dropped, each with its description.
 
     gates[t] = W (x[t] z_x) + U (h[t - 1] z_h), where z_x and z_h are drawn once a sequence. The paper's tied
-    weights have one mask for all gates, its untied weights one for each gate (Gal and Ghahramani 2016).
+    weights have one mask for all gates, its untied weights one for each gate (Gal and Ghahramani 2016). Naive
+    dropout, which the paper compares with, draws anew at each step: `fresh=True`; with `state=0.0` it spares
+    the state too, as the technique of Zaremba et al. does.
 
     Args:
         rate: the probability that an entry of what enters a layer is dropped, in [0, 1].
         state: that of h[t - 1], in [0, 1]; by default `rate`.
         output: that of what the last layer gives, in [0, 1]; by default `rate`.
         untied: whether each gate has masks of its own; then no fused kernel serves.
+        fresh: whether each step has masks of its own: naive dropout at the same sites.
 
     Returns:
         descriptions over (batch, time, features), or (batch, time, gates, features), of "input", "between",
@@ -35,13 +40,14 @@ def gal_dropout(rate: Any, state: Any = None, output: Any = None, untied: bool =
     Drop(rate=0.3, groups=Pattern(pattern='b t d -> b d', sizes=()), noise=Bernoulli(), scale='train')
     """
     check_kind("untied", untied, bool, "write True or False")
-    pattern = "b t g d -> b g d" if untied else "b t d -> b d"
+    time = "t " if check_kind("fresh", fresh, bool, "write True or False") else ""
+    pattern = f"b t g d -> b {time}g d" if untied else f"b t d -> b {time}d"
     entering = Drop(rate, pattern)
     return {
         "input": entering,
         "between": entering,
         "state": Drop(rate if state is None else state, pattern),
-        "output": Drop(rate if output is None else output, "b t d -> b d"),
+        "output": Drop(rate if output is None else output, f"b t d -> b {time}d"),
     }
 
 
@@ -55,7 +61,7 @@ METHOD = Method(
     summary="Drops the inputs and the previous state of a recurrent layer with masks that are drawn once a "
     "sequence, so that the connections in time are regularized too.",
     formula="z_x, z_h ~ Bernoulli(1 - rate) / (1 - rate), once a sequence; gates[t] = W (x[t] z_x) + "
-    "U (h[t - 1] z_h) + b; untied: a z_x and a z_h for each gate",
+    "U (h[t - 1] z_h) + b; untied: a z_x and a z_h for each gate; naive (fresh): drawn anew at each step",
     paper=Paper(
         title="A Theoretically Grounded Application of Dropout in Recurrent Neural Networks",
         authors=("Gal, Yarin", "Ghahramani, Zoubin"),
@@ -84,6 +90,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b t d",
+        arguments={"rate": 0.3},
         usage={
             "torch": "from dropkit.methods.gal_dropout import gal_dropout\n\n"
             "layer = DropLSTM(10, 20, num_layers=2, batch_first=True, **gal_dropout(0.3, state=0.2))\n"
@@ -95,6 +102,10 @@ METHOD = Method(
     "sentiment analysis, with a test perplexity of 73.4 on the Penn Treebank.",
     aliases=("variational_rnn_dropout", "recurrent_dropout"),
     old_names={
+        "naive dropout": "gal_dropout(rate, fresh=True): new masks at each step at the same sites; with "
+        "state=0.0 the state is spared too",
+        "tied weights": "gal_dropout(rate): one mask for all gates",
+        "untied weights": "gal_dropout(rate, untied=True): a mask for each gate",
         "keras.layers.LSTM(dropout=p, recurrent_dropout=q)": "this: p on the inputs, q on the previous state",
     },
     layers={"torch": "DropLSTM"},

@@ -13,7 +13,7 @@ from dropkit.core.reference import mask
 
 __all__ = ["METHOD", "disagreement", "drop_rows", "mixed_order", "sharpen"]
 
-_SHAPE, _RATE = (12, 24), 0.5
+_SHAPE, _RATE = (16, 24), 0.5
 
 
 def drop_rows(rate: Any, scale: Scale = "train") -> Drop:
@@ -55,7 +55,7 @@ def disagreement(probabilities: Any, centre: Any) -> Any:
 
 
 def _sketch(key: Key) -> Any:
-    return mask(key, _SHAPE, drop_rows(_RATE))
+    return mask(key.fold("views"), _SHAPE, drop_rows(_RATE))
 
 
 METHOD = Method(

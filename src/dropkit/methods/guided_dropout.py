@@ -111,7 +111,12 @@ METHOD = Method(
         shape=_SHAPE,
         axes="b d",
         arguments={"rate": 0.5},
-        usage={"torch": "layer = GuidedDropout(32, {rate})\ny = layer(torch.randn(16, 32))"},
+        usage={
+            "torch": "layer = GuidedDropout(32, p=0.0)\n"
+            "y = layer(torch.randn(16, 32))  # some passes without drops, until strengths say something\n"
+            "layer.p = {rate}\n"
+            "y = layer(torch.randn(16, 32))"
+        },
     ),
     evidence="Keshari et al. 2019 say in their abstract that it can generalize better than dropout on MNIST, "
     "CIFAR-10, CIFAR-100, SVHN and Tiny ImageNet.",

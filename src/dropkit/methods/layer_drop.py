@@ -104,6 +104,7 @@ METHOD = Method(
     "finetuning. Training Flexible Depth Model (2020, arXiv 2010.08265) finds it poor where the depth at "
     "test is far from what the rate of training led to expect.",
     sketch=_sketch,
+    variant_of="drop_path",
     example=Example(
         shape=_SHAPE,
         axes="step layer",
@@ -117,7 +118,11 @@ METHOD = Method(
         },
     ),
     aliases=("layerdrop", "layer_dropout"),
-    old_names={"layerdrop in Hugging Face's configurations": "the same rate, for encoder or decoder"},
+    old_names={
+        "layerdrop in Hugging Face's configurations": "the same rate, for encoder or decoder",
+        "encoder_layerdrop": "the rate of the encoder's layers, in transformers",
+        "decoder_layerdrop": "the rate of the decoder's layers, in transformers",
+    },
     layers={"torch": "LayerDropList"},
     waived={
         "mean": "Fan et al. 2020, LayerDropModuleList: a skipped layer leaves its input as it is, which is "

@@ -139,17 +139,19 @@ METHOD = Method(
     variant_of="drop_path",
     describe=layer_skip,
     example=Example(
-        shape=(8, 6, 6),
+        shape=(12, 6, 6),
         axes="b t d",
         arguments={"rate": 0.3, "scale_by_keep": False},
         usage={
             "torch": "from dropkit.methods.layer_skip import exit_weights, layer_skip_rates\n\n"
             "rates = layer_skip_rates({rate}, depth=4)\n"
             "layers = [DropPath(rate, scale_by_keep=False) for rate in rates]\n"
-            "x, losses = torch.randn(2, 5, 8), []\n"
-            "for layer in layers:\n"
-            "    x = x + layer(torch.tanh(x))\n"
-            "    losses.append(x.square().mean())\n"
+            "branches = [torch.nn.Linear(8, 8) for _ in layers]\n"
+            "head = torch.nn.Linear(8, 100)  # one for all exits\n"
+            "x, target, losses = torch.randn(2, 5, 8), torch.randint(100, (2, 5)), []\n"
+            "for layer, branch in zip(layers, branches):\n"
+            "    x = x + layer(branch(x))\n"
+            "    losses.append(torch.nn.functional.cross_entropy(head(x).mT, target))\n"
             "loss = sum(weight * loss for weight, loss in zip(exit_weights(4), losses))"
         },
     ),

@@ -55,12 +55,14 @@ METHOD = Method(
     bad_for="Streams processed in pieces, unless the pieces share a key; short sequences, where it hardly "
     "differs from dropout; inside the recurrent cell, which it does not reach.",
     describe=locked_dropout,
-    example=Example(shape=(3, 10, 10), axes="b t d", arguments={"rate": 0.3}),
+    example=Example(shape=(3, 10, 32), axes="b t d", arguments={"rate": 0.3}),
     evidence="Gal and Ghahramani 2016 report a perplexity of 73.4 on the Penn Treebank with masks that "
     "stay over time, dropped words among them.",
     study=True,
     aliases=("variational_dropout_rnn", "rnn_dropout", "lockdrop"),
     old_names={
+        "dropouti": "awd-lstm-lm's rate of what enters the first layer",
+        "dropouth": "awd-lstm-lm's rate between the layers",
         "VariationalDropout (AllenNLP)": "one mask for all time steps: its noise is plain",
         "recurrent_dropout (Keras)": "a mask of its own on the recurrent state, the same at all steps",
     },

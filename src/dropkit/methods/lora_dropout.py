@@ -80,6 +80,7 @@ METHOD = Method(
     example=Example(
         shape=(16, 32),
         axes="o i",
+        arguments={"rate": 0.3},
         usage={
             "torch": "layer = LoRALinear(torch.nn.Linear(32, 16), rank=4, p=0.3)\n"
             "y = layer(torch.randn(8, 32))\n"
@@ -87,12 +88,13 @@ METHOD = Method(
         },
     ),
     evidence="The abstract reports better accuracy and calibration on several language tasks (Lin et al. "
-    "A comparison of dropouts for LoRA (Wang et al. 2024, arXiv 2403.00812) confirms that LoRA overfits and "
-    "prefers drops of attention logits and hidden representations, HiddenKey.",
+    "2024). A comparison of dropouts for LoRA (Wang et al. 2024, arXiv 2403.00812) confirms that LoRA "
+    "overfits and prefers drops of attention logits and hidden representations, HiddenKey.",
     aliases=("lora_drop_out",),
     old_names={
         "lora_dropout (PEFT)": "element-wise dropout of the update's input: `input_p` of LoRALinear",
     },
+    around="module",
     layers={"torch": "LoRALinear"},
     waived={
         "independence": "Lin et al. 2024: the entries of a column share m_A, those of a row m_B",

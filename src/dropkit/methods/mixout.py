@@ -64,9 +64,11 @@ METHOD = Method(
     bad_for="Training from scratch, where there is nothing to go back to, and layers that were initialised "
     "anew, such as a classifier head; memory that has no room for a second copy of the weights.",
     sketch=lambda key: mask(key, (16, 32), mixout(0.5)),
+    instead="the pretrained weight",
     example=Example(
         shape=(16, 32),
         axes="o i",
+        arguments={"rate": 0.5},
         usage={
             "torch": "layer = Mixout(torch.nn.Linear(32, 16), 0.5)  # its weights of now are those\n"
             "y = layer(torch.randn(8, 32))",
@@ -76,5 +78,6 @@ METHOD = Method(
     "accurate (Lee et al. 2020). The authors' code leaves the factor 1 / (1 - rate) out of the gradient; "
     "here the gradient is that of the formula.",
     aliases=("mix_out",),
+    around="module",
     layers={"torch": "Mixout"},
 )

@@ -89,6 +89,7 @@ METHOD = Method(
     example=Example(
         shape=(16, 4),
         axes="b modality",
+        arguments={"rate": 0.5},
         usage={
             "torch": "layer = ModalityDropout(0.5)\n"
             "inputs = {'video': torch.randn(16, 3, 8, 8), 'audio': torch.randn(16, 20)}\n"

@@ -45,6 +45,7 @@ METHOD = Method(
     example=Example(
         shape=(16, 32),
         axes="o i",
+        arguments={"rate": 0.5},
         usage={
             "torch": "import dropkit\nfrom dropkit.torch import wrap_weights\n\n"
             "model = torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))\n"
@@ -62,5 +63,6 @@ METHOD = Method(
         "MCDropoutConnectModule (baal 2.1)": "makes new layers with fresh weights and the default stride, "
         "groups and bias in the place of trained ones",
     },
+    around="module",
     layers={"torch": "DropConnect"},
 )

@@ -38,7 +38,7 @@ METHOD = Method(
   year    = {2019}
 }""",
         checked="the abstract for the reference and for the law: losses, not outputs, are averaged, and the "
-        "head shares its weights. That evaluation runs the head once without dropout is from memory",
+        "head shares its weights. It is silent on evaluation: here the head runs once without dropout",
     ),
     site="activation",
     fields=("vision", "text"),
@@ -50,6 +50,7 @@ METHOD = Method(
     example=Example(
         shape=(4, 8, 32),
         axes="sample b d",
+        arguments={"rate": 0.5},
         usage={
             "torch": "head = MultiSampleDropout(torch.nn.Linear(32, 4), 0.5, samples=4)\n"
             "features, y = torch.randn(8, 32), torch.randint(4, (8,))\n"
@@ -60,5 +61,6 @@ METHOD = Method(
     evidence="Inoue 2019 reports faster training and lower error rates than with plain dropout on ImageNet, "
     "CIFAR-10 and CIFAR-100 (abstract).",
     aliases=("multisample_dropout",),
+    around="head",
     layers={"torch": "MultiSampleDropout"},
 )

@@ -74,6 +74,7 @@ METHOD = Method(
     example=Example(
         shape=(16, 32),
         axes="b d",
+        arguments={"rate": 0.1},
         usage={
             "torch": "layer = NestedDropout(0.1)\n"
             "x = torch.randn(16, 32)  # b d\n"

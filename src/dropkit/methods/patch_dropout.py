@@ -61,6 +61,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b t d",
+        arguments={"rate": 0.5},
         usage={
             "torch": "layer = PatchDropout(0.5, prefix=1)\n"
             "x = torch.randn(6, 197, 32)  # a class token and 196 patches, with position embeddings\n"

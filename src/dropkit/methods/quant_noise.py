@@ -110,6 +110,7 @@ METHOD = Method(
     example=Example(
         shape=(16, 32),
         axes="o i",
+        arguments={"rate": 0.3},
         usage={
             "torch": "layer = QuantNoise(torch.nn.Linear(32, 16), 0.1, bits=None)  # drops blocks of 8\n"
             "y = layer(torch.randn(8, 32))"
@@ -118,6 +119,7 @@ METHOD = Method(
     evidence="The abstract reports 82.5 % on MNLI with a RoBERTa of 14 MB, and 80.0 % top-1 on ImageNet with "
     "an EfficientNet-B3 of 3.3 MB (Fan et al. 2021).",
     aliases=("quantization_noise",),
+    around="module",
     layers={"torch": "QuantNoise"},
     waived={
         "gradient": "fairseq, scalar/modules/qlinear.py: the straight-through estimator, a gradient of 1 "

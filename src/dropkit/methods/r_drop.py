@@ -81,6 +81,7 @@ METHOD = Method(
     example=Example(
         shape=(2, 8, 32),
         axes="pass b d",
+        arguments={"rate": 0.3},
         usage={
             "torch": "model = torch.nn.Sequential(torch.nn.Dropout(0.3), torch.nn.Linear(32, 4))\n"
             "x, y = torch.randn(8, 32), torch.randint(4, (8,))\n"

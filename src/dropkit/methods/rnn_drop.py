@@ -11,7 +11,7 @@ from dropkit.core.reference import mask
 
 __all__ = ["METHOD", "rnn_drop"]
 
-_SHAPE = (3, 10, 10)
+_SHAPE = (3, 10, 32)
 
 
 def rnn_drop(rate: Any, scale: Any = "train") -> dict[str, Any]:
@@ -56,7 +56,8 @@ METHOD = Method(
   booktitle = {IEEE Workshop on Automatic Speech Recognition and Understanding (ASRU)},
   year      = {2015}
 }""",
-        checked="a page with the abstract for title and figures, given names from memory; public code "
+        checked="a page with the abstract for title and figures, a list of references of a later paper "
+        "for the given names; public code "
         "that cites it (MoonLSTM in lstm_benchmarks) for the law, with the factor 1 / (1 - rate) at "
         "each step and one mask for the whole batch, where we draw one for each sequence; the paper itself "
         "could not be read",
@@ -72,6 +73,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b t d",
+        arguments={"rate": 0.3},
         usage={
             "torch": "from dropkit.methods.rnn_drop import rnn_drop\n\n"
             "layer = DropLSTM(10, 20, batch_first=True, **rnn_drop(0.3))\n"

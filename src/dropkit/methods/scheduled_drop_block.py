@@ -79,6 +79,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b c h w",
+        arguments={"rate": 0.2},
         usage={
             "torch": "import dropkit\n"
             "from dropkit.torch import Stepper\n\n"

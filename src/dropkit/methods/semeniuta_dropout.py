@@ -88,6 +88,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b t d",
+        arguments={"rate": 0.3},
         usage={
             "torch": "from dropkit.methods.semeniuta_dropout import semeniuta_dropout\n\n"
             "layer = DropLSTM(10, 20, batch_first=True, **semeniuta_dropout(0.3))\n"

@@ -101,6 +101,7 @@ METHOD = Method(
         "dropout_ratio": "the authors' code: the rate, tau in the paper",
         "shakeout_scale": "the authors' code: the strength, c in the paper",
     },
+    around="layer",
     layers={"torch": "Shakeout"},
     waived={
         "rate": "shakeout_layer.cpp: a unit that falls contributes -c sign(w), not 0",

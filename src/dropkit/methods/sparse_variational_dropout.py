@@ -96,13 +96,20 @@ METHOD = Method(
         axes="o i",
         usage={
             "torch": "layer = SparseVariationalDropout(torch.nn.Linear(32, 16), rows=1000)\n"
-            "y = layer(torch.randn(8, 32))\n"
-            "loss = y.square().mean() + layer.penalty()"
+            "optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3)\n"
+            "x, target, warm_up = torch.randn(8, 32), torch.randn(8, 16), 10\n"
+            "for step in range(20):\n"
+            "    weight = min(1.0, step / warm_up)  # the whole penalty at once can prune all\n"
+            "    loss = (layer(x) - target).square().mean() + weight * layer.penalty()\n"
+            "    optimizer.zero_grad()\n"
+            "    loss.backward()\n"
+            "    optimizer.step()"
         },
     ),
     evidence="The abstract reports up to 280 times fewer parameters on LeNet and up to 68 times on VGG-like "
     "networks with a negligible loss of accuracy (Molchanov et al. 2017).",
     aliases=("sparse_vd", "variational_dropout_ard"),
+    around="module",
     layers={"torch": "SparseVariationalDropout"},
     waived={
         "rate": "Molchanov et al. 2017: the noise of a weight is learned, nothing falls at a declared rate",

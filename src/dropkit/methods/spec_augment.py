@@ -116,6 +116,8 @@ METHOD = Method(
     aliases=("specaugment", "time_and_frequency_masking", "adaptive_spec_augment"),
     old_names={
         "time_mask_param": "T, the largest width of a time mask, in torchaudio",
+        "freq_mask_param": "F, the largest width of a mask of frequencies, in torchaudio",
+        "mask_feature_prob": "in transformers the same for features as mask_time_prob for frames",
         "mask_time_prob": "in transformers the share of frames that will be masked if no masks overlap: it "
         "takes mask_time_prob * length / mask_time_length masks; not the p of the paper",
     },

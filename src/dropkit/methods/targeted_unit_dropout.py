@@ -98,6 +98,7 @@ METHOD = Method(
         "targ_rate": "the authors' code: the share of units that is targeted",
         "drop_rate": "the authors' code: the rate at which a target is dropped, alpha in the paper",
     },
+    around="layer",
     layers={"torch": "TargetedUnitDropout"},
     waived={
         "rate": "dropouts.py, targeted_unit: a unit beyond the share is never dropped",

@@ -97,6 +97,7 @@ METHOD = Method(
     example=Example(
         shape=(16, 32),
         axes="o i",
+        arguments={"rate": 0.66, "share": 0.75},
         usage={
             "torch": "layer = TargetedWeightDropout(torch.nn.Linear(32, 16), 0.66, share=0.75)\n"
             "y = layer(torch.randn(8, 32))\n"
@@ -106,6 +107,7 @@ METHOD = Method(
     evidence="The abstract reports that it improves upon more complicated sparsifying regularisers (Gomez et "
     "al. 2019); no figure was checked.",
     aliases=("targeted_dropout",),
+    around="module",
     layers={"torch": "TargetedWeightDropout"},
     waived={"mean": "the authors' code (dropouts.py) multiplies by the mask alone: no factor 1 / (1 - rate)"},
 )

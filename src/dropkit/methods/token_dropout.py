@@ -91,7 +91,7 @@ METHOD = Method(
     bad_for="Tasks where one token decides, such as negation or copying; generation, unless the targets are "
     "kept; very short sequences, of which nothing may remain.",
     describe=token_dropout,
-    example=Example(shape=(3, 10, 10), axes="b t d", arguments={"rate": 0.3}),
+    example=Example(shape=(3, 32, 8), axes="b t d", arguments={"rate": 0.3}),
     evidence="Iyyer et al. 2015 train their averaging networks with it. A study of texts here (glosses of "
     "WordNet, see the README) could not show that it lowers the error.",
     study=True,

@@ -67,6 +67,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b t d",
+        arguments={"rate": 0.5},
         usage={
             "torch": "layer = torch.nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)\n"
             "layer = TokenDropping(layer, 0.5)\n"
@@ -79,6 +80,7 @@ METHOD = Method(
     "drop tokens by importance, report a quarter of BERT's pretraining cost saved.",
     aliases=("random_ltd", "layerwise_token_dropping"),
     old_names={"random_ltd reserved_length": "DeepSpeed's setting: how many tokens go through the layer"},
+    around="layer",
     layers={"torch": "TokenDropping"},
     waived={
         "rate": "authors' code, reserved_length: exactly k of n tokens go through, the nearest to the rate",

@@ -89,6 +89,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b t d",
+        arguments={"rate": 0.4},
         usage={
             "torch": "from dropkit.torch import DataDropout\n"
             "layer = torch.nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)\n"

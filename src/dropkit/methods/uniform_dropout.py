@@ -57,7 +57,7 @@ METHOD = Method(
     "vanish, since none ever does.",
     describe=uniform_dropout,
     example=Example(shape=(16, 32), axes="b d", arguments={"rate": 0.25}),
-    evidence="Shen et al. 2019 report it for images. On 1,797 digits `dropkit study` could not show a "
+    evidence="Shen et al. 2018 report it for images. On 1,797 digits `dropkit study` could not show a "
     "difference to no dropout.",
     study=True,
     aliases=("continuous_dropout",),

@@ -58,6 +58,7 @@ METHOD = Method(
     example=Example(
         shape=(32, 16),
         axes="o i",
+        arguments={"rate": 0.5},
         usage={
             "torch": "lstm = WeightDrop(torch.nn.LSTM(8, 16), 0.5)\n"
             "y, state = lstm(torch.randn(5, 3, 8))  # time, batch, features",
@@ -68,8 +69,10 @@ METHOD = Method(
     "WikiText-2 (abstract of Merity et al. 2018).",
     aliases=("weight_drop", "weight_dropped_lstm", "awd_lstm"),
     old_names={
+        "wdrop": "awd-lstm-lm's rate of the recurrent weights",
         "recurrent_dropout (Keras)": "a mask on the hidden state, not on its weights",
         "dropout (torch.nn.LSTM)": "dropout of the outputs between layers",
     },
+    around="module",
     layers={"torch": "WeightDrop"},
 )

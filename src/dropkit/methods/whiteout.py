@@ -93,6 +93,7 @@ METHOD = Method(
     evidence="Li and Liu 2016 report in their abstract that on relatively small training sets it is superior "
     "to dropout and shakeout, and not inferior on large ones.",
     aliases=("white_out", "gaussian_adaptive_noise"),
+    around="layer",
     layers={"torch": "Whiteout"},
     waived={
         "rate": "Li and Liu 2016, equation (1): the noise is Gaussian, nothing is dropped",

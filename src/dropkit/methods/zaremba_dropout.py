@@ -69,6 +69,7 @@ METHOD = Method(
     example=Example(
         shape=_SHAPE,
         axes="b t d",
+        arguments={"rate": 0.3},
         usage={
             "torch": "from dropkit.methods.zaremba_dropout import zaremba_dropout\n\n"
             "layer = DropLSTM(10, 20, num_layers=2, batch_first=True, **zaremba_dropout(0.3))\n"

@@ -70,6 +70,7 @@ METHOD = Method(
     bad_for="Fused recurrent kernels that hide their steps; layers without a previous state; high rates, "
     "under which a state hardly moves.",
     describe=zoneout,
+    instead="the previous state",
     example=Example(
         shape=(16, 32),
         axes="b d",

@@ -38,7 +38,8 @@ LINEAR = (
 class Wrapper(Stochastic):
     """What stands around one module and computes with it: `wrap_weights` puts it there, and it can go again.
 
-    Attributes that a wrapper has not are those of the module, e.g. `in_features`.
+    Attributes that a wrapper has not are those of the module, e.g. `in_features`. Its weights are called
+    `module.weight` in a state_dict: load that of a plain layer before wrapping, or unwrap first.
 
     Args:
         module: the module; it keeps its weights, its options and its hooks.
@@ -197,6 +198,9 @@ def wrap_weights(
     The layers themselves stay: trained weights, stride, groups, padding, bias, hooks and the optimizer's hold
     on them. A layer that stands in several places is wrapped once. Subclasses of `kinds` are left alone: they
     may use their weight without being called, as the output projection of `nn.MultiheadAttention` does.
+
+    Names in the state_dict change: `0.weight` becomes `0.module.weight`. Load the state_dict of a plain model
+    before wrapping, and call `unwrap_weights` before saving one for a plain model.
 
     Args:
         model: a module with layers of these kinds inside.

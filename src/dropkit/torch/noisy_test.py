@@ -8,6 +8,8 @@ from torch import nn
 
 import dropkit
 from dropkit import Drop, DropkitError, Key
+from dropkit.core.method import Method
+from dropkit.methods import catalogue
 from dropkit.torch import (
     DropConnect,
     Dropout,
@@ -21,7 +23,7 @@ from dropkit.torch import (
     unwrap_weights,
     wrap_weights,
 )
-from dropkit.torch.noisy import call_with
+from dropkit.torch.noisy import Wrapper, call_with
 
 X = torch.randn(4, 6, generator=torch.Generator().manual_seed(1))
 LAYERS: list[tuple[nn.Module, tuple[int, ...]]] = [
@@ -236,3 +238,40 @@ def test_a_call_with_its_own_weights_is_a_plain_call() -> None:
 def test_what_is_wrong_is_said(act: Any, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         act()
+
+
+def test_a_state_dict_of_a_plain_model_loads_before_wrapping_and_after_unwrapping() -> None:
+    plain, model = nn.Sequential(nn.Linear(4, 4)), nn.Sequential(nn.Linear(4, 4))
+    model.load_state_dict(plain.state_dict())
+    wrap_weights(model, lambda layer: DropConnect(layer, 0.1))
+    assert set(model.state_dict()) == {"0.module.weight", "0.module.bias"}
+    unwrap_weights(model)
+    assert set(model.state_dict()) == set(plain.state_dict())
+
+
+MAKE: dict[str, Any] = {
+    "ConcreteDropout": lambda kind: kind(nn.Linear(8, 8), rows=10),
+    "SparseVariationalDropout": lambda kind: kind(nn.Linear(8, 8), rows=10),
+    "WeightDrop": lambda kind: kind(nn.LSTM(8, 8), 0.1),
+    "EmbeddingDropout": lambda kind: kind(nn.Embedding(8, 8), 0.1),
+}
+AROUND = [method for method in catalogue().values() if method.around]
+
+
+@pytest.mark.parametrize("method", AROUND, ids=[method.name for method in AROUND])
+def test_a_record_tells_under_which_name_its_layer_holds_the_module(method: Method) -> None:
+    name = method.layers["torch"]
+    layer = MAKE.get(name, lambda kind: kind(nn.Linear(8, 8)))(getattr(dropkit.torch, name))
+    assert any(key.startswith(f"{method.around}.weight") for key in layer.state_dict())
+    assert f"0.weight becomes 0.{method.around}.weight" in method.keys
+    assert ("unwrap_weights" in method.keys) == isinstance(layer, Wrapper)
+
+
+def test_every_method_around_a_module_says_so() -> None:
+    kinds = {kind.__name__ for kind in vars(dropkit.torch).values() if _wraps(kind)}
+    known = {method.layers["torch"] for method in catalogue().values() if method.around}
+    assert {m.layers["torch"] for m in catalogue().values() if m.layers["torch"] in kinds} <= known
+
+
+def _wraps(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Wrapper)

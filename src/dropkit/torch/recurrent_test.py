@@ -130,9 +130,13 @@ ALL: dict[str, Any] = {
     "cell_zoneout": Drop(0.4, "b t d -> b t d", scale="eval"),
 }
 UNTIED = {**gal_dropout(0.4, untied=True), "candidate": ALL["candidate"]}
+NAIVE = gal_dropout(0.4, fresh=True)
+NAIVE_UNTIED = gal_dropout(0.4, untied=True, fresh=True)
 
 
-@pytest.mark.parametrize("sites", [ALL, UNTIED, {"candidate": Drop(0.3), "input": ALL["input"]}])
+@pytest.mark.parametrize(
+    "sites", [ALL, UNTIED, NAIVE, NAIVE_UNTIED, {"candidate": Drop(0.3), "input": ALL["input"]}]
+)
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_equals_the_papers_law_on_numpy_under_the_same_key(

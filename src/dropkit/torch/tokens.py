@@ -118,15 +118,24 @@ class EmbeddingDropout(_Factored):
     Args:
         embedding: the table; it keeps its place, its name and its weights.
         p: the probability that a word is dropped, in [0, 1], or a schedule.
+        keep: numbers of words that are never dropped nor scaled, e.g. those of CLS, SEP and MASK. What is
+            protected does not move the mask of the others.
         scale: where the factor 1 / (1 - p) goes.
+
+    Raises:
+        DropkitError: p lies outside [0, 1], or `keep` names a row that the table does not have.
 
     >>> EmbeddingDropout(torch.nn.Embedding(10, 4), 0.1)(torch.tensor([[1, 2]])).shape
     torch.Size([1, 2, 4])
     """
 
-    def __init__(self, embedding: nn.Embedding, p: Rate = 0.1, *, scale: Scale = "train") -> None:
+    def __init__(
+        self, embedding: nn.Embedding, p: Rate = 0.1, keep: Iterable[int] = (), *, scale: Scale = "train"
+    ) -> None:
         super().__init__(embedding_dropout(rate_of(p), scale))
         self.embedding = check_kind("embedding", embedding, nn.Embedding, "wrap the table itself")
+        rows = Whole(0, "give numbers of words, e.g. (101, 102)", below=embedding.num_embeddings)
+        self.keep = check_each("keep", keep, rows)
 
     def forward(self, ids: Tensor, **source: Any) -> Tensor:  # type: ignore[override]  # it takes numbers of words
         """Look words up and drop.
@@ -140,7 +149,19 @@ class EmbeddingDropout(_Factored):
         factor = self._factor(words, (self.embedding.num_embeddings, 1), **source)
         if factor is None:
             return words
-        return multiplied(words, lambda ids: nn.functional.embedding(ids, factor()), ids)
+        keep = self.keep
+
+        def looked_up(ids: Tensor) -> Tensor:
+            rows = factor()
+            if keep:
+                rows = rows.index_fill(0, torch.tensor(keep, device=rows.device), 1.0)
+            return nn.functional.embedding(ids, rows)
+
+        return multiplied(words, looked_up, ids)
+
+    def extra_repr(self) -> str:
+        """Show what is protected too."""
+        return super().extra_repr() + (f", keep={self.keep}" if self.keep else "")
 
 
 def _check_marks(name: str, marks: Tensor | None, input: Tensor) -> None:

@@ -200,6 +200,25 @@ def test_the_factor_of_a_half_type_is_not_rounded(p: float) -> None:
 class TestEmbeddingDropout:
     """A word falls everywhere or nowhere; the table itself is not touched."""
 
+    @pytest.mark.parametrize("scale", ["train", "eval", "none"])
+    def test_kept_words_pass_and_do_not_move_the_coins_of_the_others(self, scale: Any) -> None:
+        table, ids = nn.Embedding(20, 3), torch.randint(20, (5, 7))
+        plain, layer = (
+            EmbeddingDropout(table, 0.7, scale=scale),
+            EmbeddingDropout(table, 0.7, (3, 5), scale=scale),
+        )
+        kept = ((ids == 3) | (ids == 5))[..., None]
+        y = layer(ids, key=KEY)
+        assert torch.equal(y, torch.where(kept, table(ids), plain(ids, key=KEY)))
+        (grad,) = torch.autograd.grad(y.sum(), table.weight)
+        counts = torch.bincount(ids.flatten(), minlength=20)[[3, 5], None]
+        assert torch.equal(grad[[3, 5]], counts.expand(2, 3).float())
+        assert torch.equal(layer.eval()(ids), torch.where(kept, table(ids), plain.eval()(ids)))
+
+    def test_a_kept_word_stands_in_the_table(self) -> None:
+        with pytest.raises(DropkitError, match="keep"):
+            EmbeddingDropout(nn.Embedding(20, 3), 0.1, keep=(20,))
+
     def test_equals_the_reference(self) -> None:
         table, ids = nn.Embedding(20, 3), torch.randint(20, (5, 7))
         layer, before = EmbeddingDropout(table, 0.5), table.weight.clone()

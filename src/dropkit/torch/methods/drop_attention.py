@@ -12,6 +12,8 @@ from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source, carry_out
 from dropkit.torch.rated import Rated
 from dropkit.torch.run import Call, law_of, widen
+from dropkit.torch.spared import spared
+from dropkit.torch.subsets import check_prefix
 
 __all__ = ["DropAttention"]
 
@@ -29,9 +31,11 @@ class DropAttention(Rated):
         p: the probability that a weight is dropped, in [0, 1].
         unit: `"column"` drops a key for all queries of a head, `"element"` for one query.
         window: how many neighbouring keys fall together, at least 1.
+        prefix: how many leading keys never fall, e.g. 1 for a class token. What is protected does not move
+            the mask of the others.
 
     Raises:
-        DropkitError: p lies outside [0, 1], the unit is neither word, or the window is no count.
+        DropkitError: p lies outside [0, 1], the unit is neither word, or window or prefix is no count.
 
     >>> DropAttention(0.5)(torch.full((1, 1, 2, 4), 0.25), key=1)
     tensor([[[[0.3333, 0.0000, 0.3333, 0.3333],
@@ -39,21 +43,29 @@ class DropAttention(Rated):
     """
 
     def __init__(
-        self, p: float = 0.1, unit: Literal["column", "element"] = "column", window: int = 1
+        self,
+        p: float = 0.1,
+        unit: Literal["column", "element"] = "column",
+        window: int = 1,
+        prefix: int = 0,
     ) -> None:
         super().__init__(p)
         self.unit, self.window = unit, _WINDOW.check("window", window)
+        self.prefix = check_prefix(prefix)
         self._law = law_of(coins(0.0, unit, window))
 
-    def forward(self, weights: Tensor, **source: Unpack[Source]) -> Tensor:
+    def forward(
+        self, weights: Tensor, *, protected: Tensor | None = None, **source: Unpack[Source]
+    ) -> Tensor:
         """Drop and renormalise in training, return the very `weights` otherwise.
 
         Args:
             weights: (batch, heads, queries, keys), behind the softmax.
+            protected: further keys that never fall, bool, broadcasting to the weights.
             **source: `key` and `generator`; see `dropkit.torch.functional.Source`.
 
         Raises:
-            DropkitError: the weights are no floating tensor of four axes.
+            DropkitError: the weights are no floating tensor of four axes, or `protected` does not fit.
         """
         if not (self.drawing and self.can_draw):
             return weights
@@ -64,10 +76,12 @@ class DropAttention(Rated):
             )
         wide = widen(weights)
         ones = torch.ones_like(wide, requires_grad=False)
+        safe = spared(wide, self.prefix, protected)
         kept = carry_out(ones, Call(self._law, self.p), "train", **self.source(source)) != 0
-        y: Tensor = renormalized(wide, kept, torch).to(weights.dtype)
+        y: Tensor = renormalized(wide, kept | safe, torch).to(weights.dtype)
         return y
 
     def extra_repr(self) -> str:
-        """Show the unit and the window too."""
-        return f"{super().extra_repr()}, unit={self.unit!r}, window={self.window}"
+        """Show the unit, the window and what is protected too."""
+        shown = f"{super().extra_repr()}, unit={self.unit!r}, window={self.window}"
+        return shown + (f", prefix={self.prefix}" if self.prefix else "")

@@ -88,3 +88,21 @@ def test_copies_draw_alike() -> None:
 def test_what_is_wrong_is_said(call: Any, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("unit", "window"), [("column", 1), ("element", 1), ("column", 3)])
+def test_protected_keys_stay_and_do_not_move_the_mask_of_the_others(unit: Any, window: int) -> None:
+    marks = torch.zeros(2, 1, 1, 6, dtype=torch.bool)
+    marks[1, ..., 3] = True
+    spared = (marks | (torch.arange(6) < 2)).expand(SHAPE).numpy()
+    fallen = mask(6, SHAPE, coins(0.8, unit, window)) == 0
+    y = DropAttention(0.8, unit, window, prefix=2)(WEIGHTS, protected=marks, key=6)
+    assert y.numpy() == pytest.approx(renormalized(WEIGHTS.numpy(), ~fallen | spared, np), rel=1e-14)
+    assert (fallen & spared).any()
+
+
+def test_wrong_protection_is_refused() -> None:
+    with pytest.raises(DropkitError, match="protected is a bool tensor"):
+        DropAttention(0.5)(WEIGHTS, protected=torch.ones(6))  # numbers are the point
+    with pytest.raises(DropkitError, match="prefix"):
+        DropAttention(0.5, prefix=-1)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import Unpack
 
 import torch
 
-from dropkit.core.check import DropkitError
 from dropkit.methods.drop_key import hidden
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source
 from dropkit.torch.rated import Rated
+from dropkit.torch.spared import fitting, spared
+from dropkit.torch.subsets import check_prefix
 
 __all__ = ["DropKey"]
 
@@ -28,48 +29,53 @@ class DropKey(Rated):
     Args:
         p: the probability that a query loses a key, in [0, 1]. Over depth:
             `dropkit.methods.drop_key.decreasing_rates`.
+        prefix: how many leading keys no query loses, e.g. 1 for a class token. What is protected does not
+            move the mask of the others.
 
     Raises:
-        DropkitError: p lies outside [0, 1].
+        DropkitError: p lies outside [0, 1], or the prefix is no count.
 
     >>> scores = torch.zeros(1, 1, 2, 4)
     >>> torch.softmax(DropKey(1.0)(scores, key=1), dim=-1).sum(-1)
     tensor([[[1., 1.]]])
     """
 
-    def __init__(self, p: float = 0.1) -> None:
+    def __init__(self, p: float = 0.1, prefix: int = 0) -> None:
         super().__init__(p)
+        self.prefix = check_prefix(prefix)
 
-    def forward(self, scores: Tensor, *, visible: Tensor | None = None, **source: Unpack[Source]) -> Tensor:
+    def forward(
+        self,
+        scores: Tensor,
+        *,
+        visible: Tensor | None = None,
+        protected: Tensor | None = None,
+        **source: Unpack[Source],
+    ) -> Tensor:
         """Hide keys in training, return the very `scores` otherwise.
 
         Args:
             scores: of any shape (..., queries, keys), before the softmax; or an additive mask of that shape.
             visible: which keys a query may see, bool, broadcasting to the scores; by default those whose
                 score is not -inf. Give it where hidden keys are marked by a finite number such as -1e9.
+            protected: further keys that no query loses, bool, broadcasting to the scores.
             **source: `key` and `generator`; see `dropkit.torch.functional.Source`.
 
         Raises:
-            DropkitError: the scores are no floating tensor of two axes or more, or `visible` does not fit.
+            DropkitError: the scores are no floating tensor of two axes or more, or marks do not fit.
         """
         if not (self.drawing and self.can_draw):
             return scores
         check_tensor(scores, "scores")
         if scores.dim() < 2:
             raise TensorError("scores", "has axes (..., queries, keys)", tuple(scores.shape), "add the axes")
-        able = scores != -torch.inf if visible is None else _fitting(visible, scores)
+        able = scores != -torch.inf if visible is None else fitting("visible", visible, scores)
+        safe = spared(scores, self.prefix, protected)
         if scores.numel() == 0:
             return scores
-        gone = hidden(draws.words(scores, **self.source(source)), self.p, torch, able)
+        gone = hidden(draws.words(scores, **self.source(source)), self.p, torch, able) & ~safe
         return torch.where(gone, -torch.inf, scores)
 
-
-def _fitting(visible: Any, scores: Tensor) -> Tensor:
-    if not isinstance(visible, Tensor) or visible.dtype != torch.bool:
-        mend = "mark what may be seen, e.g. visible=mask == 0"
-        raise DropkitError("visible", "is a bool tensor, true where a key may be seen", visible, mend)
-    try:
-        return visible.expand(scores.shape)
-    except RuntimeError as error:
-        rule = f"broadcasts to scores of shape {tuple(scores.shape)}"
-        raise DropkitError("visible", rule, tuple(visible.shape), "add axes of size 1") from error
+    def extra_repr(self) -> str:
+        """Show what is protected too."""
+        return super().extra_repr() + (f", prefix={self.prefix}" if self.prefix else "")

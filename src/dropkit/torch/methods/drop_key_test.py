@@ -102,9 +102,36 @@ def test_copies_draw_alike_and_the_state_is_empty() -> None:
         (lambda: DropKey()(torch.ones(3)), r"scores has axes \(..., queries, keys\)"),
         (lambda: DropKey()(torch.ones(2, 2, dtype=torch.int64)), "scores has a real floating type"),
         (lambda: DropKey()(SCORES, visible=torch.ones(5)), "visible is a bool tensor"),
-        (lambda: DropKey()(SCORES, visible=torch.ones(7, dtype=torch.bool)), "visible broadcasts to scores"),
+        (
+            lambda: DropKey()(SCORES, visible=torch.ones(7, dtype=torch.bool)),
+            "visible broadcasts to the shape",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(call: Any, message: str) -> None:
+    with pytest.raises(DropkitError, match=message):
+        call()
+
+
+def test_protected_keys_stay_and_do_not_move_the_mask_of_the_others() -> None:
+    marks = torch.zeros(2, 1, 1, 5, dtype=torch.bool)
+    marks[1, ..., 3] = True
+    plain = DropKey(0.8)(SCORES, key=6)
+    hid = DropKey(0.8, prefix=1)(SCORES, protected=marks, key=6)
+    spared = (marks | (torch.arange(5) == 0)).expand(SHAPE)
+    assert torch.equal(hid, torch.where(spared, SCORES, plain))
+    assert (plain[spared] == -torch.inf).any()
+    assert torch.equal(DropKey(1.0, prefix=5)(SCORES), SCORES)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: DropKey(0.5, prefix=-1), "prefix"),
+        (lambda: DropKey(0.5)(SCORES, protected=torch.ones(5)), "protected is a bool tensor"),
+        (lambda: DropKey(0.5)(SCORES, protected=torch.ones(3, dtype=torch.bool)), "protected broadcasts"),
+    ],
+)
+def test_wrong_protection_is_refused(call: Any, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         call()
