@@ -19,7 +19,15 @@ from dropkit.torch.draws import fold
 from dropkit.torch.functional import Source
 from dropkit.torch.stochastic import Stochastic
 
-__all__ = ["LINEAR", "NoisyWeights", "Wrapper", "call_with", "unwrap_weights", "wrap_weights"]
+__all__ = [
+    "LINEAR",
+    "NoisyWeights",
+    "Wrapper",
+    "call_with",
+    "check_weight",
+    "unwrap_weights",
+    "wrap_weights",
+]
 
 Tensor = torch.Tensor
 
@@ -152,6 +160,18 @@ class NoisyWeights(Wrapper):
     def extra_repr(self) -> str:
         """Show which weights are noisy."""
         return f"names={self.names}"
+
+
+def check_weight(argument: str, module: nn.Module) -> None:
+    """Refuse a layer whose weight follows from other parameters: who puts another there would cut them off.
+
+    That is what weight normalisation and spectral normalisation do, both as parametrizations and as hooks.
+    """
+    if "weight" not in dict(module.named_parameters(recurse=False)):
+        mend = (
+            "normalise no weights of this layer, or call torch.nn.utils.parametrize.remove_parametrizations"
+        )
+        raise DropkitError(argument, "has its weight as a parameter", type(module).__name__, mend)
 
 
 def call_with(
