@@ -12,7 +12,7 @@ from torch import nn
 from dropkit.core.check import DropkitError, Interval, Whole, check_kind
 from dropkit.torch.stochastic import Stochastic
 
-__all__ = ["WEIGHT", "Distance", "call", "passes", "supervised", "two_passes"]
+__all__ = ["WEIGHT", "Distance", "call", "mean_rows", "passes", "supervised", "two_passes"]
 
 T = TypeVar("T")
 Tensor = torch.Tensor
@@ -72,7 +72,7 @@ def two_passes(
     """
     weight = WEIGHT.check("weight", weight)
     (loss, outputs), (other_loss, other) = passes(model, run)
-    return (loss + other_loss) / 2 + weight * _mean(distance(outputs, other), mask)
+    return (loss + other_loss) / 2 + weight * mean_rows(distance(outputs, other), mask)
 
 
 def supervised(
@@ -109,7 +109,12 @@ def _apart(model: nn.Module, i: int) -> Iterator[None]:
             layer.stream_key = key
 
 
-def _mean(rows: Tensor, mask: Tensor | None) -> Tensor:
+def mean_rows(rows: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return the mean of the rows that count, 0 where there are none.
+
+    >>> mean_rows(torch.tensor([1.0, 5.0]), torch.tensor([True, False])), mean_rows(torch.ones(0))
+    (tensor(1.), tensor(0.))
+    """
     if mask is None:
         return rows.sum() / max(rows.numel(), 1)
     if mask.shape != rows.shape:

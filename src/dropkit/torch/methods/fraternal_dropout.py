@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dropkit.methods.fraternal_dropout import difference
-from dropkit.torch.check import check_tensor
+from dropkit.torch.check import check_alike
 from dropkit.torch.run import widen
 from dropkit.torch.two_passes import WEIGHT, supervised, two_passes
 
@@ -27,13 +27,12 @@ def squared_difference(p: Tensor, q: Tensor) -> Tensor:
         q: those of the other pass, of the same shape.
 
     Raises:
-        DropkitError: one of them is not a tensor of a floating type.
+        DropkitError: one of them is not a tensor of a floating type, or their shapes differ.
 
     >>> squared_difference(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 4.0]]))
     tensor([2.])
     """
-    for name, outputs in (("p", p), ("q", q)):
-        check_tensor(outputs, name)
+    check_alike("p", p, "q", q)
     rows: Tensor = difference(widen(p), widen(q))
     return rows
 

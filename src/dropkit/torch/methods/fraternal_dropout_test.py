@@ -57,3 +57,8 @@ def test_without_dropout_the_loss_is_the_plain_one() -> None:
 def test_a_bad_kappa_is_refused(kappa: Any) -> None:
     with pytest.raises(DropkitError, match=r"kappa must be a number in \[0, inf\)"):
         fraternal_dropout(small(), X, Y, F.mse_loss, kappa=kappa)
+
+
+def test_outputs_of_two_shapes_do_not_broadcast() -> None:
+    with pytest.raises(DropkitError, match=r"q has the shape of p, \(2, 3\), got \(2, 1\)"):
+        squared_difference(torch.ones(2, 3), torch.ones(2, 1))

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dropkit.methods.r_drop import divergence
-from dropkit.torch.check import check_tensor
+from dropkit.torch.check import check_alike
 from dropkit.torch.run import widen
 from dropkit.torch.two_passes import WEIGHT, supervised, two_passes
 
@@ -27,13 +27,12 @@ def symmetric_kl(p: Tensor, q: Tensor) -> Tensor:
         q: logits of the other pass, of the same shape.
 
     Raises:
-        DropkitError: one of them is not a tensor of a floating type.
+        DropkitError: one of them is not a tensor of a floating type, or their shapes differ.
 
     >>> symmetric_kl(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 1.0]]))
     tensor([0.1155])
     """
-    for name, logits in (("p", p), ("q", q)):
-        check_tensor(logits, name)
+    check_alike("p", p, "q", q)
     rows: Tensor = divergence(widen(p).log_softmax(-1), widen(q).log_softmax(-1), torch)
     return rows
 

@@ -99,3 +99,8 @@ def test_what_returns_no_tensor_is_refused() -> None:
         r_drop(nn.Identity(), np.ones(3), Y, lambda outputs, y: torch.zeros(()))
     with pytest.raises(DropkitError, match="model must be a Module"):
         r_drop(len, X, Y)  # type: ignore[arg-type]
+
+
+def test_outputs_of_two_shapes_do_not_broadcast() -> None:
+    with pytest.raises(DropkitError, match=r"q has the shape of p, \(2, 3\), got \(2, 1\)"):
+        symmetric_kl(torch.ones(2, 3), torch.ones(2, 1))
