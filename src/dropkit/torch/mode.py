@@ -12,7 +12,7 @@ from dropkit.core.check import DropkitError
 from dropkit.core.mode import Mode
 from dropkit.torch.stochastic import Stochastic
 
-__all__ = ["sources", "switch"]
+__all__ = ["draws_now", "sources", "switch"]
 
 
 @contextmanager
@@ -42,11 +42,20 @@ def switch(model: nn.Module, mode: Mode) -> Iterator[None]:
 
 def sources(model: nn.Module) -> list[nn.Module]:
     """Return the modules of a model that drop: ours, torch's, and those with a rate among their arguments."""
-    return [
-        module
+    return [module for module in model.modules() if _is_source(module)]
+
+
+def draws_now(model: nn.Module) -> bool:
+    """Return whether a source of dropout would draw in the next pass; calls of F.dropout are not seen."""
+    return any(
+        module.drawing if isinstance(module, Stochastic) else module.training
         for module in model.modules()
-        if isinstance(module, Stochastic | _DropoutNd) or _inner_rate(module) > 0
-    ]
+        if _is_source(module) and _can_draw(module)
+    )
+
+
+def _is_source(module: nn.Module) -> bool:
+    return isinstance(module, Stochastic | _DropoutNd) or _inner_rate(module) > 0
 
 
 def _inner_rate(module: nn.Module) -> float:

@@ -12,7 +12,7 @@ from dropkit.methods.dropout_distillation import gap
 from dropkit.torch.check import check_alike, check_tensor
 from dropkit.torch.mode import switch
 from dropkit.torch.run import widen
-from dropkit.torch.two_passes import call, mean_rows, passes
+from dropkit.torch.two_passes import call, logits_of, mean_rows, passes
 
 __all__ = ["dropout_distillation"]
 
@@ -70,6 +70,6 @@ def _mean(teacher: nn.Module, inputs: Any, samples: int, logits: bool) -> Tensor
 
 
 def _checked(outputs: Any, name: str) -> Tensor:
-    check_tensor(outputs, name)
-    out: Tensor = outputs
+    out: Tensor = logits_of(outputs)
+    check_tensor(out, name)
     return out
