@@ -15,6 +15,7 @@ from torch.func import functional_call
 
 from dropkit.core.check import DropkitError, check_kind, check_names
 from dropkit.core.mode import Mode
+from dropkit.torch.delegate import Delegate
 from dropkit.torch.draws import fold
 from dropkit.torch.functional import Source
 from dropkit.torch.stochastic import Stochastic
@@ -43,7 +44,7 @@ LINEAR = (
 """Modules that are linear in their weight."""
 
 
-class Wrapper(Stochastic):
+class Wrapper(Delegate, Stochastic):
     """What stands around one module and computes with it: `wrap_weights` puts it there, and it can go again.
 
     Attributes that a wrapper has not are those of the module, e.g. `in_features`.
@@ -57,6 +58,7 @@ class Wrapper(Stochastic):
         DropkitError: the module is of another class, or there is a wrapper around it or inside of it already.
     """
 
+    inside = "module"
     module: Any
 
     def __init__(
@@ -73,15 +75,6 @@ class Wrapper(Stochastic):
             rule = "has no wrapper of its weights yet"
             raise DropkitError("module", rule, type(module).__name__, "wrap each layer once")
         self.module = module
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            module = self.__dict__.get("_modules", {}).get("module")
-            if module is None or name.startswith("__"):
-                raise
-            return getattr(module, name)
 
 
 class NoisyWeights(Wrapper):
