@@ -269,6 +269,11 @@ def test_a_term_is_added_as_by_hand(tmp_path: Path, name: str, form: Any) -> Non
         assert not torch.equal(start[key], value)
 
 
+def number(module: Any, batch: Any) -> Any:
+    """No tensor."""
+    return 1.0
+
+
 def test_a_batch_that_is_left_out_has_no_term(tmp_path: Path) -> None:
     model = Step(None, lambda loss: None)
     once(model, tmp_path, LossCallback(lambda module, batch: 1 / 0))
@@ -280,7 +285,7 @@ def test_a_batch_that_is_left_out_has_no_term(tmp_path: Path) -> None:
         (lambda: LossCallback("x"), Step(), "extra takes the model and the batch"),  # type: ignore[arg-type]
         (lambda: LossCallback(TERMS["jensen_shannon"], -1.0), Step(), "weight must be a number in"),
         (lambda: LossCallback(lambda module, batch: batch), Step(), "extra returns one number"),
-        (lambda: LossCallback(lambda module, batch: 1.0), Step(), "extra returns one number"),  # type: ignore[arg-type,return-value]
+        (lambda: LossCallback(number), Step(), "extra returns one number"),
         (lambda: LossCallback(TERMS["jensen_shannon"]), Step(None, lambda loss: {}), "a dict with 'loss'"),
         (lambda: LossCallback(TERMS["jensen_shannon"]), Counted(automatic=False), "Lightning optimize"),
     ],

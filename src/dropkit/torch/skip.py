@@ -7,6 +7,7 @@ from typing import Any, TypeVar, Unpack
 
 import torch
 from torch import nn
+from torch._compile import _disable_dynamo
 from torch.nn import functional as F
 
 from dropkit.core.check import RATE, DropkitError, check_kind
@@ -203,7 +204,7 @@ def _looked_at(read: Callable[[], T]) -> T:
         raise TensorError("input", rule, "one under vmap or on the device meta", mend) from error
 
 
-@torch._disable_dynamo
+@_disable_dynamo
 def _uncompiled(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 

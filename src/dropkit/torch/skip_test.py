@@ -170,7 +170,7 @@ def normed(layer: nn.Module) -> nn.Module:
     """A layer under the old hook, whose class stays."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return nn.utils.weight_norm(layer)  # type: ignore[no-any-return]  # it is untyped
+        return nn.utils.weight_norm(layer)
 
 
 @pytest.mark.parametrize("name", ["thinned", "contiguous"])

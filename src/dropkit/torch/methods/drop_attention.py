@@ -8,10 +8,11 @@ import torch
 
 from dropkit.core.check import Whole
 from dropkit.methods.drop_attention import coins, renormalized
+from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source, carry_out
 from dropkit.torch.rated import Rated
-from dropkit.torch.run import Call, law_of, widen
+from dropkit.torch.run import Call, laid, law_of, widen
 
 __all__ = ["DropAttention"]
 
@@ -43,7 +44,8 @@ class DropAttention(Rated):
     ) -> None:
         super().__init__(p)
         self.unit, self.window = unit, _WINDOW.check("window", window)
-        self._law = law_of(coins(0.0, unit, window))
+        description = coins(0.0, unit, window)
+        self._law, self._coins = law_of(description), description.groups.pattern
 
     def forward(self, weights: Tensor, **source: Unpack[Source]) -> Tensor:
         """Drop and renormalise in training, return the very `weights` otherwise.
@@ -63,10 +65,15 @@ class DropAttention(Rated):
                 "weights", "has axes (batch, heads, queries, keys)", tuple(weights.shape), "add the axes"
             )
         wide = widen(weights)
-        ones = torch.ones_like(wide, requires_grad=False)
-        kept = carry_out(ones, Call(self._law, self.p), "train", **self.source(source)) != 0
+        kept = self._kept(wide, **self.source(source))
         y: Tensor = renormalized(wide, kept, torch).to(weights.dtype)
-        return y
+        return laid(y, weights)
+
+    def _kept(self, wide: Tensor, **source: Unpack[Source]) -> Tensor:
+        if self.window == 1:  # a coin for each: no factors need to be made of them
+            return ~draws.below(wide, self.p, self._coins, **source)
+        ones = torch.ones_like(wide, requires_grad=False)
+        return carry_out(ones, Call(self._law, self.p), "train", **source) != 0
 
     def extra_repr(self) -> str:
         """Show the unit and the window too."""

@@ -88,3 +88,13 @@ def test_copies_draw_alike() -> None:
 def test_what_is_wrong_is_said(call: Any, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         call()
+
+
+@pytest.mark.parametrize("unit", ["column", "element"])
+def test_the_order_in_memory_is_kept(unit: Any) -> None:
+    x = torch.rand(2, 3, 8, 9)
+    plain = DropAttention(0.5, unit)(x, key=1)
+    x = x.to(memory_format=torch.channels_last)
+    y = DropAttention(0.5, unit)(x, key=1)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(y, plain)

@@ -7,11 +7,11 @@ from typing import Any, Unpack
 import torch
 
 from dropkit.core.check import DropkitError
-from dropkit.methods.drop_key import hidden
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source
 from dropkit.torch.rated import Rated
+from dropkit.torch.run import laid
 
 __all__ = ["DropKey"]
 
@@ -60,8 +60,8 @@ class DropKey(Rated):
         able = scores != -torch.inf if visible is None else _fitting(visible, scores)
         if scores.numel() == 0:
             return scores
-        gone = hidden(draws.words(scores, **self.source(source)), self.p, torch, able)
-        return torch.where(gone, -torch.inf, scores)
+        gone = draws.below_but_one(scores, self.p, able, **self.source(source))
+        return torch.where(laid(gone, scores), -torch.inf, scores)
 
 
 def _fitting(visible: Any, scores: Tensor) -> Tensor:

@@ -108,3 +108,12 @@ def test_copies_draw_alike_and_the_state_is_empty() -> None:
 def test_what_is_wrong_is_said(call: Any, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         call()
+
+
+def test_the_order_in_memory_is_kept() -> None:
+    x = torch.rand(2, 3, 8, 9)
+    plain = DropKey(0.5)(x, key=1)
+    x = x.to(memory_format=torch.channels_last)
+    y = DropKey(0.5)(x, key=1)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(y, plain)
