@@ -10,9 +10,12 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from dropkit.core.check import DropkitError
 from dropkit.core.mode import Mode
+from dropkit.torch.delegate import Delegate
 from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["draws_now", "sources", "switch"]
+
+_FAST = nn.TransformerEncoderLayer
 
 
 @contextmanager
@@ -36,7 +39,7 @@ def switch(model: nn.Module, mode: Mode) -> Iterator[None]:
             stack.callback(_force(module, mode))
         if mode != "eval":
             for module in _fast_paths(model):
-                stack.callback(_force(module, mode))
+                stack.callback(_flag(module, True))
         yield
 
 
@@ -72,8 +75,15 @@ def _can_draw(module: nn.Module) -> bool:
 
 
 def _fast_paths(model: nn.Module) -> list[nn.Module]:
-    """These layers skip their dropout modules unless they are in training; only that flag is touched."""
-    return [module for module in model.modules() if isinstance(module, nn.TransformerEncoderLayer)]
+    """These layers, and encoders that begin with one, skip dropout unless its flag says training.
+
+    Only that flag is touched, also that of a wrapper which answers for one.
+    """
+    return [
+        module
+        for module in model.modules()
+        if isinstance(getattr(module, module.inside) if isinstance(module, Delegate) else module, _FAST)
+    ]
 
 
 def _force(module: nn.Module, mode: Mode) -> Callable[[], None]:
@@ -82,8 +92,12 @@ def _force(module: nn.Module, mode: Mode) -> Callable[[], None]:
         before = module.forced_mode
         module.force(mode)
         return lambda: module.force(before)
+    return _flag(module, mode != "eval")
+
+
+def _flag(module: nn.Module, on: bool) -> Callable[[], None]:
     training = module.training
-    module.training = mode != "eval"
+    module.training = on
 
     def restore() -> None:
         module.training = training

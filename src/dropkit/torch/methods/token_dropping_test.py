@@ -182,7 +182,11 @@ def test_it_may_be_the_first_layer_of_a_transformer() -> None:
     assert model(x, src_key_padding_mask=padding).isfinite().all()
     with torch.no_grad():
         y, expected = (net.eval()(x, src_key_padding_mask=padding) for net in (model, plain))
+        with dropkit.mode(model, "mc"):
+            drawn = model(x, src_key_padding_mask=padding)
     assert torch.allclose(y[:, :5], expected[:, :5], atol=1e-6)
+    assert not torch.allclose(drawn[:, :5], expected[:, :5], atol=1e-6)
+    assert not any(part.training for part in model.modules())
 
 
 @pytest.mark.parametrize(
