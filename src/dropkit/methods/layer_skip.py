@@ -66,7 +66,8 @@ def exit_weights(depth: int, scale: float = 0.2, active: Iterable[int] | None = 
     """Return the weight of each layer's loss, as the same head reads every layer; they sum to 1.
 
     e(l) = (l + 1) (l + 2) / 2, times `scale` for all layers but the last, 0 for those that are not active,
-    divided by the sum.
+    divided by the sum. What the early exits cost can join the loss in a trainer by
+    `dropkit.torch.lightning.LossCallback` or `dropkit.torch.transformers.with_loss`.
 
     Args:
         depth: the number of layers, at least 1.

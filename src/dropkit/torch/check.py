@@ -16,6 +16,7 @@ from dropkit.torch.run import describe
 __all__ = [
     "ShapeError",
     "TensorError",
+    "check_alike",
     "check_axes",
     "check_fit",
     "check_shape",
@@ -55,6 +56,15 @@ def check_axes(input: Any, axes: str, argument: str = "input") -> None:
     if input.dim() != count:
         rule = f"has the {count} axes {axes!r}"
         raise TensorError(argument, rule, tuple(input.shape), "add or drop axes, e.g. by unsqueeze(0)")
+
+
+def check_alike(name: str, one: Any, other_name: str, other: Any) -> None:
+    """Refuse two tensors of a floating type whose shapes differ: they would broadcast, or fail in torch."""
+    check_tensor(one, name)
+    check_tensor(other, other_name)
+    if one.shape != other.shape:
+        rule = f"has the shape of {name}, {tuple(one.shape)}"
+        raise TensorError(other_name, rule, tuple(other.shape), "give one number for each of the other")
 
 
 @functools.lru_cache(maxsize=4096)

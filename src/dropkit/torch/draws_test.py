@@ -5,8 +5,11 @@ import pytest
 import torch
 
 from dropkit import Drop, DropkitError, Key
+from dropkit.core import reference
+from dropkit.core.choose import fallen
+from dropkit.core.rate import threshold
 from dropkit.core.reference import mask
-from dropkit.torch.draws import below, fold, normal, unit, words
+from dropkit.torch.draws import below, below_but_one, fold, normal, picked, unit, words
 
 X = torch.ones(3, 4, 5)
 
@@ -131,3 +134,28 @@ def test_vmap_draws_for_each_sample() -> None:
 def test_two_sources_are_refused() -> None:
     with pytest.raises(DropkitError, match="generator is left out where key is given"):
         words(X, key=1, generator=torch.Generator())
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.9, 1.0])
+@pytest.mark.parametrize("able", [None, "some"])
+def test_the_largest_draw_of_a_row_stays_as_in_numpy(rate: float, able: str | None) -> None:
+    x = torch.ones(40, 6)
+    some = (torch.arange(240) % 7 < 4).reshape(40, 6) & (torch.arange(40) > 5)[:, None]
+    marks = None if able is None else some
+    u = reference.draws(3, (40, 6)).u
+    expected = fallen(u, threshold(rate, np), np, None if marks is None else marks.numpy())
+    assert np.array_equal(below_but_one(x, rate, marks, key=3).numpy(), expected)
+    compiled: Any = torch.compile(below_but_one, backend="aot_eager", fullgraph=True)
+    assert np.array_equal(compiled(x, rate, marks, key=3).numpy(), expected)
+
+
+@pytest.mark.parametrize("noise", ["normal", "uniform"])
+def test_marked_entries_alone_get_what_all_would_get(noise: Any) -> None:
+    draw = {"normal": normal, "uniform": unit}[noise]
+    for marks in (torch.arange(120).reshape(2, 3, 4, 5) % 11 == 3, torch.zeros(2, 3, 4, 5, dtype=torch.bool)):
+        x = marks.float()
+        assert torch.equal(picked(x, marks, noise, key=5), draw(x, key=5)[marks])
+        torch.manual_seed(1)
+        expected = draw(x)[marks]
+        torch.manual_seed(1)
+        assert torch.equal(picked(x, marks, noise), expected)

@@ -10,8 +10,21 @@ from torch.utils.data import DataLoader
 
 import dropkit
 from dropkit import DropkitError
-from dropkit.torch import ConcreteDropout, Dropout, InformationDropout, penalty, squared_difference
-from dropkit.torch.lightning import MaxNormCallback, PenaltyCallback, ScheduleCallback, TwoPassesCallback
+from dropkit.torch import (
+    ConcreteDropout,
+    Dropout,
+    InformationDropout,
+    jensen_shannon,
+    penalty,
+    squared_difference,
+)
+from dropkit.torch.lightning import (
+    LossCallback,
+    MaxNormCallback,
+    PenaltyCallback,
+    ScheduleCallback,
+    TwoPassesCallback,
+)
 from dropkit.torch.schedule import Stepper
 
 # Lightning's advice on workers and short epochs, and what its own dependencies say of each other.
@@ -217,3 +230,71 @@ def test_a_step_that_cannot_run_twice_is_refused(tmp_path: Path, model: Counted,
 def test_the_weight_is_checked_when_the_callback_is_made() -> None:
     with pytest.raises(DropkitError, match="weight must be a number in"):
         TwoPassesCallback(squared_difference, -1.0)
+
+
+class Step(pl.LightningModule):
+    """A layer that learns, a loss with or without a term, and what a step returns it in."""
+
+    def __init__(self, extra: Any = None, form: Any = lambda loss: loss) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer: Any = InformationDropout(nn.Linear(4, 4), nn.Linear(4, 4), 1.0)
+        self.extra, self.form = extra, form
+
+    def training_step(self, batch: Tensor, _: int) -> Any:
+        loss = self.layer(batch).square().mean()
+        return self.form(loss if self.extra is None else loss + 0.5 * self.extra(self, batch))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+TERMS: dict[str, Any] = {
+    "penalty of the batch": lambda module, batch: penalty(module),
+    "jensen_shannon": lambda module, batch: jensen_shannon([module.layer(batch), module.layer(2 * batch)]),
+}
+
+
+@pytest.mark.parametrize("form", [lambda loss: loss, lambda loss: {"loss": loss}], ids=["number", "dict"])
+@pytest.mark.parametrize("name", TERMS)
+def test_a_term_is_added_as_by_hand(tmp_path: Path, name: str, form: Any) -> None:
+    by_hand, plain = Step(TERMS[name], form), Step(None, form)
+    start = copy.deepcopy(plain.state_dict())
+    for model, callback in ((by_hand, pl.Callback()), (plain, LossCallback(TERMS[name], 0.5))):
+        torch.manual_seed(1)
+        once(model, tmp_path, callback)
+    assert "training_step" not in vars(plain)
+    for key, value in by_hand.state_dict().items():
+        assert torch.allclose(plain.state_dict()[key], value, rtol=1e-5, atol=1e-7), key
+        assert not torch.equal(start[key], value)
+
+
+def number(module: Any, batch: Any) -> Any:
+    """No tensor."""
+    return 1.0
+
+
+def fail(module: Any, batch: Any) -> Any:
+    """Never to be called."""
+    raise AssertionError
+
+
+def test_a_batch_that_is_left_out_has_no_term(tmp_path: Path) -> None:
+    model = Step(None, lambda loss: None)
+    once(model, tmp_path, LossCallback(fail))
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "message"),
+    [
+        (lambda: LossCallback("x"), Step(), "extra takes the model and the batch"),  # type: ignore[arg-type]
+        (lambda: LossCallback(TERMS["jensen_shannon"], -1.0), Step(), "weight must be a number in"),
+        (lambda: LossCallback(lambda module, batch: batch), Step(), "extra returns one number"),
+        (lambda: LossCallback(number), Step(), "extra returns one number"),
+        (lambda: LossCallback(TERMS["jensen_shannon"]), Step(None, lambda loss: {}), "a dict with 'loss'"),
+        (lambda: LossCallback(TERMS["jensen_shannon"]), Counted(automatic=False), "Lightning optimize"),
+    ],
+)
+def test_a_term_that_cannot_be_added_is_refused(tmp_path: Path, make: Any, model: Any, message: str) -> None:
+    with pytest.raises(DropkitError, match=message):
+        once(model, tmp_path, make())

@@ -10,9 +10,12 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from dropkit.core.check import DropkitError
 from dropkit.core.mode import Mode
+from dropkit.torch.delegate import Delegate
 from dropkit.torch.stochastic import Stochastic
 
-__all__ = ["sources", "switch"]
+__all__ = ["draws_now", "sources", "switch"]
+
+_FAST = nn.TransformerEncoderLayer
 
 
 @contextmanager
@@ -36,17 +39,26 @@ def switch(model: nn.Module, mode: Mode) -> Iterator[None]:
             stack.callback(_force(module, mode))
         if mode != "eval":
             for module in _fast_paths(model):
-                stack.callback(_force(module, mode))
+                stack.callback(_flag(module, True))
         yield
 
 
 def sources(model: nn.Module) -> list[nn.Module]:
     """Return the modules of a model that drop: ours, torch's, and those with a rate among their arguments."""
-    return [
-        module
+    return [module for module in model.modules() if _is_source(module)]
+
+
+def draws_now(model: nn.Module) -> bool:
+    """Return whether a source of dropout would draw in the next pass; calls of F.dropout are not seen."""
+    return any(
+        module.drawing if isinstance(module, Stochastic) else module.training
         for module in model.modules()
-        if isinstance(module, Stochastic | _DropoutNd) or _inner_rate(module) > 0
-    ]
+        if _is_source(module) and _can_draw(module)
+    )
+
+
+def _is_source(module: nn.Module) -> bool:
+    return isinstance(module, Stochastic | _DropoutNd) or _inner_rate(module) > 0
 
 
 def _inner_rate(module: nn.Module) -> float:
@@ -63,8 +75,15 @@ def _can_draw(module: nn.Module) -> bool:
 
 
 def _fast_paths(model: nn.Module) -> list[nn.Module]:
-    """These layers skip their dropout modules unless they are in training; only that flag is touched."""
-    return [module for module in model.modules() if isinstance(module, nn.TransformerEncoderLayer)]
+    """These layers, and encoders that begin with one, skip dropout unless its flag says training.
+
+    Only that flag is touched, also that of a wrapper which answers for one.
+    """
+    return [
+        module
+        for module in model.modules()
+        if isinstance(getattr(module, module.inside) if isinstance(module, Delegate) else module, _FAST)
+    ]
 
 
 def _force(module: nn.Module, mode: Mode) -> Callable[[], None]:
@@ -73,8 +92,12 @@ def _force(module: nn.Module, mode: Mode) -> Callable[[], None]:
         before = module.forced_mode
         module.force(mode)
         return lambda: module.force(before)
+    return _flag(module, mode != "eval")
+
+
+def _flag(module: nn.Module, on: bool) -> Callable[[], None]:
     training = module.training
-    module.training = mode != "eval"
+    module.training = on
 
     def restore() -> None:
         module.training = training

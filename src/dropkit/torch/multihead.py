@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from dropkit.core.check import DropkitError
 from dropkit.torch import functional
 from dropkit.torch.attention import scaled_dot_product_attention
 from dropkit.torch.functional import Source
@@ -26,12 +27,20 @@ class MultiheadAttention(Stochastic, nn.MultiheadAttention):
     (`need_weights=True`, torch's default) all of them have to be in memory; they are returned as dropped, as
     torch does.
 
+    Raises:
+        DropkitError: the features do not part into the heads.
+
     >>> MultiheadAttention(8, 2, dropout=0.1)(*torch.randn(3, 5, 8).unbind(0))[0].shape
     torch.Size([5, 8])
     """
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
-        nn.MultiheadAttention.__init__(self, *arguments, **settings)
+        try:
+            nn.MultiheadAttention.__init__(self, *arguments, **settings)
+        except (AssertionError, ValueError) as error:
+            sizes = {**dict(zip(("embed_dim", "num_heads"), arguments, strict=False)), **settings}
+            rule, mend = "is a multiple of num_heads, both above 0", "give e.g. embed_dim=64, num_heads=8"
+            raise DropkitError("embed_dim", rule, sizes, mend) from error
         self.adopt()
 
     @property

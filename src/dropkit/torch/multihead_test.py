@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 import dropkit
+from dropkit import DropkitError
 from dropkit.torch import MultiheadAttention
 
 RATE = 0.4
@@ -118,3 +119,9 @@ def test_gradients_reach_every_weight() -> None:
         for name, p in ours.named_parameters()
         if name != "bias_k"
     )
+
+
+@pytest.mark.parametrize("sizes", [(5, 2), (0, 1), (4, 0)])
+def test_features_that_do_not_part_into_heads_are_refused(sizes: tuple[int, int]) -> None:
+    with pytest.raises(DropkitError, match="embed_dim is a multiple of num_heads, both above 0"):
+        MultiheadAttention(*sizes)

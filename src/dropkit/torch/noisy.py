@@ -15,11 +15,20 @@ from torch.func import functional_call
 
 from dropkit.core.check import DropkitError, check_kind, check_names
 from dropkit.core.mode import Mode
+from dropkit.torch.delegate import Delegate
 from dropkit.torch.draws import fold
 from dropkit.torch.functional import Source
 from dropkit.torch.stochastic import Stochastic
 
-__all__ = ["LINEAR", "NoisyWeights", "Wrapper", "call_with", "unwrap_weights", "wrap_weights"]
+__all__ = [
+    "LINEAR",
+    "NoisyWeights",
+    "Wrapper",
+    "call_with",
+    "check_weight",
+    "unwrap_weights",
+    "wrap_weights",
+]
 
 Tensor = torch.Tensor
 
@@ -35,7 +44,7 @@ LINEAR = (
 """Modules that are linear in their weight."""
 
 
-class Wrapper(Stochastic):
+class Wrapper(Delegate, Stochastic):
     """What stands around one module and computes with it: `wrap_weights` puts it there, and it can go again.
 
     Attributes that a wrapper has not are those of the module, e.g. `in_features`. Its weights are called
@@ -50,6 +59,7 @@ class Wrapper(Stochastic):
         DropkitError: the module is of another class, or there is a wrapper around it or inside of it already.
     """
 
+    inside = "module"
     module: Any
 
     def __init__(
@@ -66,15 +76,6 @@ class Wrapper(Stochastic):
             rule = "has no wrapper of its weights yet"
             raise DropkitError("module", rule, type(module).__name__, "wrap each layer once")
         self.module = module
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            module = self.__dict__.get("_modules", {}).get("module")
-            if module is None or name.startswith("__"):
-                raise
-            return getattr(module, name)
 
 
 class NoisyWeights(Wrapper):
@@ -153,6 +154,18 @@ class NoisyWeights(Wrapper):
     def extra_repr(self) -> str:
         """Show which weights are noisy."""
         return f"names={self.names}"
+
+
+def check_weight(argument: str, module: nn.Module) -> None:
+    """Refuse a layer whose weight follows from other parameters: who puts another there would cut them off.
+
+    That is what weight normalisation and spectral normalisation do, both as parametrizations and as hooks.
+    """
+    if "weight" not in dict(module.named_parameters(recurse=False)):
+        mend = (
+            "normalise no weights of this layer, or call torch.nn.utils.parametrize.remove_parametrizations"
+        )
+        raise DropkitError(argument, "has its weight as a parameter", type(module).__name__, mend)
 
 
 def call_with(

@@ -102,6 +102,5 @@ def _refuse_batch(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, Stochastic) and module.penalty_of_batch:
             rule = "has penalties that follow from parameters alone"
-            raise DropkitError(
-                "model", rule, type(module).__name__, "write loss + dropkit.torch.penalty(model)"
-            )
+            mend = "write loss + dropkit.torch.penalty(model), or take LossCallback or with_loss for trainers"
+            raise DropkitError("model", rule, type(module).__name__, mend)

@@ -64,6 +64,7 @@ class _Recurrent(nn.RNNBase):
     def _forward(self, input: Any, hx: Any, source: Source) -> tuple[Any, State]:
         check_source(**source)
         batch = read(input, self.input_size, self.batch_first)
+        _check_type(batch.x, self._flat_weights[0])
         before = self._states(hx, batch)
         x, last = batch.x, []
         for layer in range(self.num_layers):
@@ -370,6 +371,13 @@ class DropRNN(_Recurrent, nn.RNN):
         """Return (output, h). Arguments as in `DropLSTM`."""
         output, (h,) = self._forward(input, hx, source)
         return output, h
+
+
+def _check_type(x: Tensor, weight: Any) -> None:
+    """Refuse another type than that of the weights, which autocast would bring together."""
+    if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+        mend = "convert it, e.g. input.to(layer.weight_ih_l0.dtype)"
+        raise TensorError("input", f"has the type of the weights, {weight.dtype}", x.dtype, mend)
 
 
 def _told(state: State) -> Any:

@@ -437,3 +437,11 @@ class TestRefusals:
             net(x[:, 0], (h, h))
         with pytest.raises(DropkitError, match="generator is left out where key is given"):
             net(x, key=1, generator=torch.Generator())
+
+
+def test_another_type_than_that_of_the_weights_is_refused_but_under_autocast() -> None:
+    layer = DropLSTM(4, 8, output=0.5)
+    with pytest.raises(DropkitError, match=r"input has the type of the weights, torch.float32"):
+        layer(torch.ones(5, 2, 4, dtype=torch.float64))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layer(torch.ones(5, 2, 4, dtype=torch.bfloat16))[0].shape == (5, 2, 8)

@@ -19,7 +19,7 @@ from dropkit.core.rate import ONE
 from dropkit.core.reference import Arrays
 from dropkit.torch.native import Loop, NativeDraws, plan
 
-__all__ = ["Call", "constant", "describe", "drawn", "law_of", "run", "widen"]
+__all__ = ["Call", "constant", "describe", "drawn", "laid", "law_of", "run", "widen"]
 
 Tensor = torch.Tensor
 F = TypeVar("F", bound=Callable[..., Any])
@@ -130,3 +130,15 @@ def drawn(groups: Groups, shape: tuple[int, ...], key: Words[Any], second: bool,
 def widen(x: Tensor) -> Tensor:
     """Arithmetic happens in float32 at least: a factor of 1 / 0.9 would be 1.109 in bfloat16."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def laid(values: Tensor, like: Tensor) -> Tensor:
+    """Return values that lie in memory as another tensor: what `torch.where` makes of them lies so too.
+
+    >>> x = torch.ones(2, 3, 4, 4).to(memory_format=torch.channels_last)
+    >>> laid(torch.ones(x.shape), x).stride() == x.stride()
+    True
+    """
+    if values.stride() == like.stride() or values.shape != like.shape or like.is_contiguous():
+        return values
+    return torch.empty_like(like, dtype=values.dtype).copy_(values)

@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from dropkit.torch.check import TensorError, check_tensor
 
-__all__ = ["Batch", "read", "write"]
+__all__ = ["Batch", "check_sequence", "read", "write"]
 
 Tensor = torch.Tensor
 
@@ -39,16 +39,23 @@ def read(input: Any, features: int, batch_first: bool) -> Batch:
     >>> read(torch.ones(5, 2, 3), 3, batch_first=False).x.shape
     torch.Size([2, 5, 3])
     """
+    check_sequence(input, features, batch_first)
+    if isinstance(input, PackedSequence):
+        return Batch(*pad_packed_sequence(input, batch_first=True), True)
+    x = input[None] if input.dim() == 2 else input if batch_first else input.transpose(0, 1)
+    return Batch(x, None, input.dim() == 3)
+
+
+def check_sequence(input: Any, features: int, batch_first: bool) -> None:
+    """Refuse what `read` cannot lay out: another shape, or no step."""
     if isinstance(input, PackedSequence):
         check_tensor(input.data)
         _check_shape(input.data, (2,), features, batch_first)
-        return Batch(*pad_packed_sequence(input, batch_first=True), True)
+        return
     check_tensor(input)
     _check_shape(input, (2, 3), features, batch_first)
-    x = input[None] if input.dim() == 2 else input if batch_first else input.transpose(0, 1)
-    if x.shape[1] == 0:
+    if input.shape[1 if batch_first and input.dim() == 3 else 0] == 0:
         raise TensorError("input", "has one step at least", tuple(input.shape), "leave empty sequences out")
-    return Batch(x, None, input.dim() == 3)
 
 
 def write(x: Tensor, input: Any, batch_first: bool) -> Any:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from collections.abc import Callable
+from typing import Any, TypeVar, Unpack
 
 import torch
 from torch import nn
+from torch._compile import _disable_dynamo
 from torch.nn import functional as F
 
 from dropkit.core.check import RATE, DropkitError, check_kind
-from dropkit.core.groups import Pattern
-from dropkit.torch.check import check_tensor
+from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.draws import below, words
 from dropkit.torch.functional import Source
 from dropkit.torch.layer import rate_of
+from dropkit.torch.noisy import check_weight
 from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["SkipBranch", "Thinned"]
 
+T = TypeVar("T")
 Tensor = torch.Tensor
 _PRODUCTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -92,8 +95,7 @@ class Thinned(Stochastic):
         units = self.first.weight.shape[0]
         if self.contiguous:
             return self._sliced(input, units, **self.source(source))
-        gone = below(input.new_empty(units), self.p, "d -> d", **self.source(source))
-        kept = (~gone).nonzero().squeeze(-1)
+        kept = _kept(input, units, self.p, self.source(source))
         return self._thin(
             input,
             _pick(self.first.weight, kept, 0),
@@ -104,7 +106,7 @@ class Thinned(Stochastic):
 
     def _sliced(self, input: Tensor, units: int, **source: Unpack[Source]) -> Tensor:
         count = round(units * (1 - self.p))
-        start = int(words(input.new_empty(1), **source).item()) * units >> 32
+        start = _start(input, units, source)
         scale = units / count if count else 0.0
         ends = min(start + count, units)
         parts = [(start, ends - start), (0, count - (ends - start))]
@@ -164,8 +166,7 @@ class SkipBranch(Stochastic):
             return input + self.branch(input)  # type: ignore[no-any-return]  # modules are untyped
         if input.dim() == 0:
             raise DropkitError("input", "has a batch axis", tuple(input.shape), "add one: x[None]")
-        gone = below(input, self.p, Pattern("b ... -> b"), **self.source(source)).reshape(-1)
-        kept = (~gone).nonzero().squeeze(-1)
+        kept = _kept(input, len(input), self.p, self.source(source))
         if len(kept) == 0:
             return input.clone()
         part = self.branch(input.index_select(0, kept))
@@ -177,14 +178,49 @@ class SkipBranch(Stochastic):
         return f"p={self.p}, scale_by_keep={self.scale_by_keep}"
 
 
+def _kept(input: Tensor, count: int, rate: float, source: Source) -> Tensor:
+    """Return the numbers of the groups that stay; a graph breaks here, as how many they are is luck."""
+    if torch.compiler.is_compiling():
+        return _uncompiled(_kept, input, count, rate, source)  # type: ignore[no-any-return]  # as the call
+    kept = ~below(input.new_empty(count), rate, "d -> d", **source)
+    return _looked_at(lambda: kept.nonzero().squeeze(-1))
+
+
+def _start(input: Tensor, units: int, source: Source) -> int:
+    """Return where the units that stay begin; a graph breaks here likewise."""
+    if torch.compiler.is_compiling():
+        return _uncompiled(_start, input, units, source)  # type: ignore[no-any-return]  # as the call
+    word = words(input.new_empty(1), **source)
+    return _looked_at(lambda: int(word.item())) * units >> 32
+
+
+def _looked_at(read: Callable[[], T]) -> T:
+    """Read what was drawn, or say where it cannot be read."""
+    try:
+        return read()
+    except RuntimeError as error:
+        mend = "mask instead, e.g. by dropkit.torch.DropPath or Drop"
+        rule = "is a tensor whose draws can be read, for what falls is not computed"
+        raise TensorError("input", rule, "one under vmap or on the device meta", mend) from error
+
+
+@_disable_dynamo
+def _uncompiled(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
 class _Picked(torch.autograd.Function):
     """Rows or columns of a weight: each is written once in backward, where torch would add."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, kept: Tensor, axis: int) -> Tensor:
-        ctx.save_for_backward(kept)
-        ctx.axis, ctx.shape = axis, weight.shape
+    def forward(weight: Tensor, kept: Tensor, axis: int) -> Tensor:
         return weight.index_select(axis, kept)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+        weight, kept, ctx.axis = inputs
+        ctx.save_for_backward(kept)
+        ctx.shape = weight.shape
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
@@ -204,6 +240,7 @@ def _product(name: str, layer: Any) -> Any:
     if type(layer) not in _PRODUCTS or getattr(layer, "groups", 1) != 1:
         rule = "is an nn.Linear or a convolution without groups"
         raise DropkitError(name, rule, layer, "thin other layers by masking: dropkit.torch.Drop")
+    check_weight(name, layer)
     return layer
 
 

@@ -1,4 +1,5 @@
 import copy
+import warnings
 from typing import Any
 
 import pytest
@@ -131,3 +132,48 @@ def test_a_branch_sees_the_kept_samples_alone() -> None:
 def test_what_does_not_fit_is_refused(make: Any, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         make()
+
+
+LAYERS: dict[str, Any] = {
+    "branch": lambda: SkipBranch(nn.Linear(8, 8), 0.5),
+    "thinned": lambda: Thinned(nn.Linear(8, 8), nn.Linear(8, 8), 0.5),
+    "contiguous": lambda: Thinned(nn.Linear(8, 8), nn.Linear(8, 8), 0.5, contiguous=True),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_graph_breaks_and_skips_what_eager_mode_skips(name: str) -> None:
+    layer, x = LAYERS[name](), torch.randn(6, 8)
+    compiled: Any = torch.compile(layer, backend="aot_eager")
+    for key in range(3):
+        torch.testing.assert_close(compiled(x, key=key), layer(x, key=key))
+    assert compiled(x).isfinite().all()
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_functional_gradient_is_that_of_backward(name: str) -> None:
+    layer, x = LAYERS[name](), torch.randn(6, 8, requires_grad=True)
+    (expected,) = torch.autograd.grad(layer(x, key=1).sum(), x)
+    torch.testing.assert_close(torch.func.grad(lambda x: layer(x, key=1).sum())(x.detach()), expected)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_where_draws_cannot_be_read_it_is_said(name: str) -> None:
+    layer, x = LAYERS[name](), torch.randn(2, 6, 8)
+    with pytest.raises(DropkitError, match="input is a tensor whose draws can be read"):
+        torch.func.vmap(lambda x: layer(x, key=1))(x)
+    with pytest.raises(DropkitError, match="input is a tensor whose draws can be read"):
+        layer.to("meta")(x[0].to("meta"))
+
+
+def normed(layer: nn.Module) -> nn.Module:
+    """A layer under the old hook, whose class stays."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return nn.utils.weight_norm(layer)
+
+
+@pytest.mark.parametrize("name", ["thinned", "contiguous"])
+def test_a_weight_that_follows_from_others_is_refused(name: str) -> None:
+    with pytest.raises(DropkitError, match="first has its weight as a parameter"):
+        Thinned(normed(nn.Linear(2, 2)), nn.Linear(2, 2), contiguous=name == "contiguous")

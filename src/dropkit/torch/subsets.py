@@ -12,7 +12,7 @@ from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source
 
-__all__ = ["check_prefix", "check_tokens", "chosen", "free_tokens", "gather"]
+__all__ = ["check_prefix", "check_tokens", "chosen", "free_tokens", "gather", "gather_square"]
 
 Tensor = torch.Tensor
 _PREFIX = Whole(0, "give the number of leading positions, e.g. 1 for a class token")
@@ -93,3 +93,18 @@ def gather(values: Tensor, places: Tensor) -> Tensor:
     """Return the entries (batch, count, ...) at these places (batch, count) of axis 1."""
     index = places.reshape(*places.shape, *[1] * (values.dim() - 2))
     return values.gather(1, index.expand(*places.shape, *values.shape[2:]))
+
+
+def gather_square(values: Tensor, places: Tensor) -> Tensor:
+    """Return the rows and columns at these places (batch, count) of values (batch k, ..., tokens, tokens).
+
+    >>> gather_square(torch.arange(9).reshape(1, 3, 3), torch.tensor([[0, 2]]))
+    tensor([[[0, 2],
+             [6, 8]]])
+    """
+    batch, count = places.shape
+    squares = values.reshape(batch, -1, *values.shape[-2:])
+    size = (*squares.shape[:2], count)
+    rows = squares.gather(2, places[:, None, :, None].expand(*size, values.shape[-1]))
+    both = rows.gather(3, places[:, None, None, :].expand(*size, count))
+    return both.reshape(*values.shape[:-2], count, count)

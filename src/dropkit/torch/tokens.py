@@ -19,6 +19,7 @@ from dropkit.torch.autograd import fixed, multiplied
 from dropkit.torch.check import TensorError, check_fit, check_tensor
 from dropkit.torch.functional import Source
 from dropkit.torch.layer import Layer, Rate, rate_of
+from dropkit.torch.whole import check_numbers
 
 __all__ = ["EmbeddingDropout", "TokenDropout"]
 
@@ -143,7 +144,11 @@ class EmbeddingDropout(_Factored):
         Args:
             ids: numbers of words, of any shape.
             **source: `key`, `generator` and `window` as in every layer.
+
+        Raises:
+            DropkitError: ids are no whole numbers, or, as far as they are on the CPU, of no row of the table.
         """
+        check_numbers("ids", ids, self.embedding.num_embeddings)
         words: Tensor = self.embedding(ids)
         # One factor a row is drawn, not one an entry: the table itself is neither copied nor changed.
         factor = self._factor(words, (self.embedding.num_embeddings, 1), **source)

@@ -241,3 +241,9 @@ class TestEmbeddingDropout:
     def test_something_else_than_a_table_is_refused(self) -> None:
         with pytest.raises(DropkitError, match="embedding must be a Embedding"):
             EmbeddingDropout(nn.Linear(3, 3))  # type: ignore[arg-type]  # the wrong type is the point
+
+
+@pytest.mark.parametrize("ids", [torch.ones(2, 3), torch.tensor([[0, 10]]), torch.tensor([[-1, 0]])])
+def test_numbers_of_no_word_are_refused(ids: torch.Tensor) -> None:
+    with pytest.raises(DropkitError, match="ids are whole numbers from 0 to 9"):
+        EmbeddingDropout(torch.nn.Embedding(10, 4), 0.5)(ids)

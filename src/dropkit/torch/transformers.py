@@ -1,4 +1,4 @@
-"""Schedules, max-norm, penalties and losses of two passes in transformers' Trainer."""
+"""Schedules, max-norm, penalties and losses in transformers' Trainer."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from dropkit.core.check import DropkitError, try_import
+from dropkit.torch.extra import Extra, check_extra, term
 from dropkit.torch.max_norm import RADIUS, max_norm_
 from dropkit.torch.penalties import PenaltyHook
 from dropkit.torch.schedule import Stepper
 from dropkit.torch.two_passes import WEIGHT, Distance, two_passes
 
-__all__ = ["MaxNormCallback", "PenaltyCallback", "ScheduleCallback", "two_passes_trainer"]
+__all__ = ["MaxNormCallback", "PenaltyCallback", "ScheduleCallback", "two_passes_trainer", "with_loss"]
 
 _Callback: Any = try_import("transformers", extra="transformers").TrainerCallback
 _IGNORED = -100
@@ -125,6 +126,43 @@ def two_passes_trainer(distance: Distance, weight: float = 1.0, base: Any = None
             return (loss, found[0]) if return_outputs else loss
 
     return TwoPassesTrainer
+
+
+def with_loss(extra: Extra, weight: float = 1.0, base: Any = None) -> Any:
+    """Return a `transformers.Trainer` that adds a term to the loss of each batch.
+
+    The loss becomes loss + weight extra(model, inputs). The term is computed behind the pass of the batch, so
+    that it may read what the pass has left: `lambda model, inputs: penalty(model)` adds a penalty that
+    follows from the batch, as those of `InformationDropout` and `ContextualDropout` do. Likewise for
+    `ct_gan`, `grand_consistency`, `jensen_shannon` and `dropout_distillation`. Evaluation goes without it.
+
+    Args:
+        extra: takes the model and the inputs by name, labels too, and returns a number as a tensor.
+        weight: the factor of the term, at least 0.
+        base: the class to extend; by default `transformers.Trainer`.
+
+    Raises:
+        DropkitError: the weight is out of range or `extra` cannot be called; at the first step: the term is
+            not one number.
+
+    >>> from dropkit.torch import penalty
+    >>> with_loss(lambda model, inputs: penalty(model), 0.1).__name__
+    'LossTrainer'
+    """
+    extra, weight = check_extra(extra), WEIGHT.check("weight", weight)
+    parent: Any = base or try_import("transformers", extra="transformers").Trainer
+
+    class LossTrainer(parent):  # type: ignore[misc]  # as above
+        def compute_loss(
+            self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **rest: Any
+        ) -> Any:
+            # The trainer takes the labels out of what it is given.
+            loss, outputs = super().compute_loss(model, dict(inputs), return_outputs=True, **rest)
+            if model.training:
+                loss = loss + weight / _micro_batches(self, rest) * term(extra, model, inputs)
+            return (loss, outputs) if return_outputs else loss
+
+    return LossTrainer
 
 
 def _logits(outputs: Any) -> Any:

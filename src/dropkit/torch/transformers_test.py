@@ -8,9 +8,22 @@ from torch import Tensor, nn
 
 import dropkit
 from dropkit import DropkitError
-from dropkit.torch import ConcreteDropout, Dropout, InformationDropout, penalty, squared_difference
+from dropkit.torch import (
+    ConcreteDropout,
+    Dropout,
+    InformationDropout,
+    jensen_shannon,
+    penalty,
+    squared_difference,
+)
 from dropkit.torch.schedule import Stepper
-from dropkit.torch.transformers import MaxNormCallback, PenaltyCallback, ScheduleCallback, two_passes_trainer
+from dropkit.torch.transformers import (
+    MaxNormCallback,
+    PenaltyCallback,
+    ScheduleCallback,
+    two_passes_trainer,
+    with_loss,
+)
 
 # What transformers and accelerate say of each other and of this machine.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -153,7 +166,11 @@ class Counted(nn.Module):
         return {"loss": logits.mean()} | ({} if self.silent else {"logits": logits})
 
 
-def train_twice(model: nn.Module, folder: Path, distance: Any, steps: int = 1, **arguments: Any) -> None:
+def train_twice(model: nn.Module, folder: Path, distance: Any, **arguments: Any) -> None:
+    train(model, folder, two_passes_trainer(distance, 10.0), **arguments)
+
+
+def train(model: nn.Module, folder: Path, kind: Any, steps: int = 1, **arguments: Any) -> None:
     settings = transformers.TrainingArguments(
         output_dir=str(folder),
         max_steps=1,
@@ -169,7 +186,6 @@ def train_twice(model: nn.Module, folder: Path, distance: Any, steps: int = 1, *
         save_strategy="no",
     )
     data = [{"x": torch.ones(4), "labels": torch.tensor(-100 * (i % 4 > 0))} for i in range(8)]
-    kind = two_passes_trainer(distance, 10.0)
     kind(model, settings, train_dataset=data, **arguments).train()
 
 
@@ -219,3 +235,66 @@ def test_a_model_without_logits_and_a_bad_weight_are_refused(tmp_path: Path) -> 
         train_twice(Counted(silent=True), tmp_path, squared_difference)
     with pytest.raises(DropkitError, match="weight must be a number in"):
         two_passes_trainer(squared_difference, -1.0)
+
+
+class Telling(nn.Module):
+    """A layer whose penalty follows from the batch, and logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer: Any = InformationDropout(nn.Linear(4, 4), nn.Linear(4, 4), 1.0)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        logits = self.layer(x)
+        return {"loss": logits.square().mean(), "logits": logits}
+
+
+TERMS: dict[str, Any] = {
+    "penalty of the batch": lambda model, inputs: penalty(model),
+    "jensen_shannon": lambda model, inputs: jensen_shannon([model(**inputs)["logits"] for _ in range(2)]),
+}
+
+
+class Weighed(nn.Module):
+    """A loss w, so that gradients can be counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        return {"loss": self.w, "logits": x}
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"steps": 2}, {"steps": 2, "compute_loss_func": own_loss}], ids=["one", "two", "own"]
+)
+def test_a_term_is_weighed_as_the_loss_however_many_batches_an_update_has(
+    tmp_path: Path, arguments: dict[str, Any]
+) -> None:
+    model = Weighed()
+    train(model, tmp_path, with_loss(lambda model, inputs: model.w * inputs["x"].mean(), 10.0), **arguments)
+    assert float(model.w) == pytest.approx(1 - 0.01 * (1 + 10))
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_the_loss_has_the_term_in_training_alone(tmp_path: Path, name: str) -> None:
+    settings = transformers.TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=[])
+    model, inputs = Telling(), {"x": torch.linspace(-1, 1, 4).expand(4, 4)}
+    trainer = with_loss(TERMS[name], 0.5)(model, settings)
+    torch.manual_seed(1)
+    loss, outputs = trainer.compute_loss(model.train(), inputs, return_outputs=True)
+    torch.manual_seed(1)
+    plain = model(**inputs)["loss"]
+    assert torch.allclose(loss, plain + 0.5 * TERMS[name](model, inputs))
+    assert torch.equal(outputs["loss"], plain)
+    loss, outputs = trainer.compute_loss(model.eval(), inputs, return_outputs=True)
+    assert torch.equal(loss, outputs["loss"])
+
+
+def test_a_term_that_cannot_be_added_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DropkitError, match="weight must be a number in"):
+        with_loss(TERMS["jensen_shannon"], -1.0)
+    with pytest.raises(DropkitError, match="extra takes the model and the batch"):
+        with_loss("x")  # type: ignore[arg-type]  # that is the test

@@ -9,7 +9,7 @@ import torch
 from dropkit.core.check import RATE, DropkitError, Interval, Whole, is_whole
 from dropkit.methods import condition_dropout as law
 from dropkit.torch import draws
-from dropkit.torch.check import TensorError, check_source, check_tensor
+from dropkit.torch.check import TensorError, check_alike, check_source, check_tensor
 from dropkit.torch.functional import Source
 from dropkit.torch.run import widen
 from dropkit.torch.stochastic import Stochastic
@@ -116,13 +116,13 @@ def guided(conditional: Tensor, unconditional: Tensor, w: float) -> Tensor:
             1 + w.
 
     Raises:
-        DropkitError: w is out of range, or one of both is not a tensor of a floating type.
+        DropkitError: w is out of range, one of both is not a tensor of a floating type, or their shapes
+            differ.
 
     >>> guided(torch.tensor([3.0]), torch.tensor([1.0]), 0.5)
     tensor([4.])
     """
     w = _STRENGTH.check("w", w)
-    for name, tensor in (("conditional", conditional), ("unconditional", unconditional)):
-        check_tensor(tensor, name)
+    check_alike("conditional", conditional, "unconditional", unconditional)
     combined: Tensor = law.guided(widen(conditional), widen(unconditional), w)
     return combined.to(conditional.dtype)

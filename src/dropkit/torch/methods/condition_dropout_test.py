@@ -117,6 +117,8 @@ def test_guidance_is_that_of_numpy_and_half_is_computed_in_float32() -> None:
         (lambda: ConditionDropout(NULL)(torch.arange(3)), "condition has a real floating type"),
         (lambda: ConditionDropout(NULL)(X[0]), r"null of shape \(3, 4\) broadcasts to, got \(3, 4\)"),
         (lambda: guided(X, X, -2.0), r"w must be a number in \[-1, inf\)"),
+        (lambda: guided(X, X[:1], 1.0), "unconditional has the shape of conditional"),
+        (lambda: guided(X, X[:, :2], 1.0), "unconditional has the shape of conditional"),
         (lambda: guided(X.long(), X, 1.0), "conditional has a real floating type"),
     ],
 )

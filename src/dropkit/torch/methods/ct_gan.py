@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from dropkit.core.check import Interval, check_kind
 from dropkit.methods.ct_gan import consistency
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.run import widen
-from dropkit.torch.two_passes import WEIGHT, call, passes
+from dropkit.torch.two_passes import WEIGHT, call, mean_rows, passes
 
 __all__ = ["ct_gan"]
 
@@ -26,7 +27,8 @@ def ct_gan(
 
     weight mean(max(0, (D' - D'')^2 + features mean((F' - F'')^2) - bound)), where D', D'' are the scores of
     two passes under two masks and F', F'' the features before them. Add it to the loss of the critic, beside
-    the gradient penalty.
+    the gradient penalty: in a loop of your own, or by
+    `dropkit.torch.lightning.LossCallback` and `dropkit.torch.transformers.with_loss`.
 
     Args:
         critic: returns the scores, a number a row, or a pair of scores and features (rows, ...).
@@ -47,7 +49,7 @@ def ct_gan(
     one, other = (_flat(result) for result in passes(critic, lambda: call(critic, real)))
     between = None if one[1] is None or other[1] is None else (one[1], other[1])
     rows: Tensor = consistency((one[0], other[0]), between, factor, bound)
-    return weight * rows.mean()
+    return weight * mean_rows(rows)
 
 
 def _flat(result: Any) -> tuple[Tensor, Tensor | None]:
@@ -61,7 +63,8 @@ def _flat(result: Any) -> tuple[Tensor, Tensor | None]:
     if features is None:
         return widen(scores).flatten(), None
     check_tensor(features, "features of the critic")
-    if len(features) != len(scores):
-        rule = f"have {len(scores)} rows, as the scores"
+    size = math.prod(features.shape[1:])
+    if not features.dim() or len(features) != len(scores) or not size:
+        rule = f"have {len(scores)} rows, as the scores, and a number each"
         raise TensorError("features of the critic", rule, tuple(features.shape), "give (rows, ...)")
-    return widen(scores).flatten(), widen(features).reshape(len(scores), -1)
+    return widen(scores).flatten(), widen(features).reshape(len(scores), size)

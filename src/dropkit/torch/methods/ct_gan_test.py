@@ -81,3 +81,10 @@ def test_half_is_compared_in_float32() -> None:
 def test_what_does_not_fit_is_refused(make: Any, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         make()
+
+
+def test_an_empty_batch_costs_nothing() -> None:
+    assert ct_gan(nn.Linear(6, 1).double(), X[:0]).item() == 0
+    pair = nn.Sequential(nn.Linear(6, 1).double())
+    pair.register_forward_hook(lambda _, inputs, scores: (scores, inputs[0]))
+    assert ct_gan(pair, X[:0]).item() == 0

@@ -15,6 +15,7 @@ from dropkit.torch.functional import Source
 from dropkit.torch.rated import Rated
 from dropkit.torch.run import widen
 from dropkit.torch.subsets import check_prefix, check_tokens, free_tokens
+from dropkit.torch.two_passes import mean_rows
 
 __all__ = ["Cutoff", "jensen_shannon"]
 
@@ -85,7 +86,9 @@ def jensen_shannon(logits: Sequence[Tensor]) -> Tensor:
     """Return the mean Jensen-Shannon divergence of predictions for several views of a batch, in nats.
 
     (1 / N) sum_i KL(p_i || mean of all p), p_i = softmax(logits_i), averaged over the batch (Shen et al.
-    2020). It is 0 where all views agree and log(N) at most.
+    2020). It is 0 where all views agree or the batch is empty, and log(N) at most. For
+    trainers there are `dropkit.torch.lightning.LossCallback` and
+    `dropkit.torch.transformers.with_loss`.
 
     Args:
         logits: one tensor (..., classes) a view, two or more, all of one shape.
@@ -102,7 +105,7 @@ def jensen_shannon(logits: Sequence[Tensor]) -> Tensor:
     views = _views(logits)
     log_p = torch.stack([torch.log_softmax(widen(view), -1) for view in views])
     rows: Tensor = divergence(log_p, torch)
-    return rows.mean()
+    return mean_rows(rows)
 
 
 def _views(logits: Any) -> list[Tensor]:

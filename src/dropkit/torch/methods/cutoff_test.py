@@ -142,3 +142,7 @@ def test_the_gradient_of_the_divergence_pulls_views_together() -> None:
 def test_what_is_wrong_is_said(call: Any, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         call()
+
+
+def test_an_empty_batch_has_no_divergence() -> None:
+    assert jensen_shannon([torch.zeros(0, 3), torch.zeros(0, 3)]).item() == 0

@@ -8,10 +8,11 @@ import torch
 
 from dropkit.core.check import Whole
 from dropkit.methods.drop_attention import coins, renormalized
+from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source, carry_out
 from dropkit.torch.rated import Rated
-from dropkit.torch.run import Call, law_of, widen
+from dropkit.torch.run import Call, laid, law_of, widen
 from dropkit.torch.spared import spared
 from dropkit.torch.subsets import check_prefix
 
@@ -52,7 +53,8 @@ class DropAttention(Rated):
         super().__init__(p)
         self.unit, self.window = unit, _WINDOW.check("window", window)
         self.prefix = check_prefix(prefix)
-        self._law = law_of(coins(0.0, unit, window))
+        description = coins(0.0, unit, window)
+        self._law, self._coins = law_of(description), description.groups.pattern
 
     def forward(
         self, weights: Tensor, *, protected: Tensor | None = None, **source: Unpack[Source]
@@ -75,11 +77,16 @@ class DropAttention(Rated):
                 "weights", "has axes (batch, heads, queries, keys)", tuple(weights.shape), "add the axes"
             )
         wide = widen(weights)
-        ones = torch.ones_like(wide, requires_grad=False)
         safe = spared(wide, self.prefix, protected)
-        kept = carry_out(ones, Call(self._law, self.p), "train", **self.source(source)) != 0
+        kept = self._kept(wide, **self.source(source))
         y: Tensor = renormalized(wide, kept | safe, torch).to(weights.dtype)
-        return y
+        return laid(y, weights)
+
+    def _kept(self, wide: Tensor, **source: Unpack[Source]) -> Tensor:
+        if self.window == 1:  # a coin for each: no factors need to be made of them
+            return ~draws.below(wide, self.p, self._coins, **source)
+        ones = torch.ones_like(wide, requires_grad=False)
+        return carry_out(ones, Call(self._law, self.p), "train", **source) != 0
 
     def extra_repr(self) -> str:
         """Show the unit, the window and what is protected too."""

@@ -106,3 +106,13 @@ def test_wrong_protection_is_refused() -> None:
         DropAttention(0.5)(WEIGHTS, protected=torch.ones(6))  # numbers are the point
     with pytest.raises(DropkitError, match="prefix"):
         DropAttention(0.5, prefix=-1)
+
+
+@pytest.mark.parametrize("unit", ["column", "element"])
+def test_the_order_in_memory_is_kept(unit: Any) -> None:
+    x = torch.rand(2, 3, 8, 9)
+    plain = DropAttention(0.5, unit)(x, key=1)
+    x = x.to(memory_format=torch.channels_last)
+    y = DropAttention(0.5, unit)(x, key=1)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(y, plain)

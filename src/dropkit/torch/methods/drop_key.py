@@ -6,11 +6,11 @@ from typing import Unpack
 
 import torch
 
-from dropkit.methods.drop_key import hidden
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source
 from dropkit.torch.rated import Rated
+from dropkit.torch.run import laid
 from dropkit.torch.spared import fitting, spared
 from dropkit.torch.subsets import check_prefix
 
@@ -73,8 +73,8 @@ class DropKey(Rated):
         safe = spared(scores, self.prefix, protected)
         if scores.numel() == 0:
             return scores
-        gone = hidden(draws.words(scores, **self.source(source)), self.p, torch, able) & ~safe
-        return torch.where(gone, -torch.inf, scores)
+        gone = draws.below_but_one(scores, self.p, able, **self.source(source)) & ~safe
+        return torch.where(laid(gone, scores), -torch.inf, scores)
 
     def extra_repr(self) -> str:
         """Show what is protected too."""

@@ -135,3 +135,12 @@ def test_protected_keys_stay_and_do_not_move_the_mask_of_the_others() -> None:
 def test_wrong_protection_is_refused(call: Any, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         call()
+
+
+def test_the_order_in_memory_is_kept() -> None:
+    x = torch.rand(2, 3, 8, 9)
+    plain = DropKey(0.5)(x, key=1)
+    x = x.to(memory_format=torch.channels_last)
+    y = DropKey(0.5)(x, key=1)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(y, plain)

@@ -15,6 +15,8 @@ from dropkit.torch.check import check_source, check_tensor
 from dropkit.torch.functional import Source
 from dropkit.torch.run import widen
 from dropkit.torch.stochastic import Stochastic
+from dropkit.torch.two_passes import mean_rows
+from dropkit.torch.whole import IGNORED, check_numbers
 
 __all__ = ["DropMax"]
 
@@ -64,7 +66,8 @@ class DropMax(Stochastic):
 
         Args:
             input: (..., features).
-            targets: the classes of the labels (...), whole numbers; they count in training and mode "mc".
+            targets: the classes of the labels (...), whole numbers from 0; they count in training and mode
+                "mc". No class is spared in a row that is labelled -100.
             **source: `key` and `generator`; see `dropkit.torch.functional.Source`.
 
         Raises:
@@ -75,18 +78,20 @@ class DropMax(Stochastic):
     def loss(self, input: Tensor, targets: Tensor, **source: Unpack[Source]) -> Tensor:
         """Return the mean loss of a batch: the cross-entropy, and in training the terms of the gates.
 
-        -log P(y) + KL(q || p) + auxiliary(residual, y) - entropy(p). Arguments as in `forward`.
+        -log P(y) + KL(q || p) + auxiliary(residual, y) - entropy(p). Arguments as in `forward`. Rows that are
+        labelled -100 count nowhere, and a batch without rows that count costs 0. This is the
+        whole loss: return it from `training_step` in Lightning, as "loss" from a model of transformers.
         """
         parts = self._parts(input)
+        label = self._label(targets, parts.outputs)
         logits = self._gated(parts, targets, **source)
-        cost = F.cross_entropy(logits.flatten(0, -2), targets.flatten())
-        if not self.drawing:
-            return cost
-        label = self._label(targets, logits)
-        terms = divergence(parts.prior, parts.posterior, label, torch)
-        terms = terms + auxiliary(parts.residual, label, torch) + negative_entropy(parts.prior, torch)
-        total: Tensor = cost + terms.mean()
-        return total
+        rows = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1), reduction="none")
+        rows = rows.reshape(targets.shape)
+        if self.drawing:
+            terms = divergence(parts.prior, parts.posterior, label, torch)
+            rows = rows + terms + auxiliary(parts.residual, label, torch)
+            rows = rows + negative_entropy(parts.prior, torch)
+        return mean_rows(rows, targets != IGNORED)
 
     def drop_rates(self, input: Tensor) -> Tensor:
         """Return the probability 1 - p that each class is dropped, for inputs whose label is unknown."""
@@ -115,6 +120,7 @@ class DropMax(Stochastic):
         if targets.shape != logits.shape[:-1] or targets.is_floating_point():
             rule = f"are whole numbers of shape {tuple(logits.shape[:-1])}"
             raise DropkitError("targets", rule, (targets.dtype, tuple(targets.shape)), "give a class a row")
+        check_numbers("targets", targets, len(classes), IGNORED)
         return classes == targets[..., None]
 
     def extra_repr(self) -> str:

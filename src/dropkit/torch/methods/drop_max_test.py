@@ -122,3 +122,28 @@ def test_copies_and_checkpoints_draw_alike() -> None:
 def test_what_does_not_fit_is_refused(make: Any, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         make()
+
+
+def test_rows_without_a_label_count_nowhere_and_an_empty_batch_costs_nothing() -> None:
+    for head in (small(), small().eval()):
+        with_others = torch.cat([X[:2], X[2:]]), torch.tensor([0, 1, -100, -100, -100])
+        # The draws of the first rows are those of the whole batch, cut: the others stand behind.
+        assert torch.allclose(head.loss(*with_others, key=7), head.loss(X[:2], Y[:2], key=7))
+        for empty in (head.loss(X[:0], Y[:0]), head.loss(X, torch.full((5,), -100), key=7)):
+            assert empty.item() == 0
+            empty.backward()  # type: ignore[no-untyped-call]
+
+
+def test_a_single_row_has_a_loss() -> None:
+    head = small()
+    assert torch.allclose(head.loss(X[0], Y[0], key=7), head.loss(X[:1], Y[:1], key=7))
+
+
+@pytest.mark.parametrize("label", [-1, 3, 9])
+def test_labels_of_no_class_are_refused(label: int) -> None:
+    wrong = torch.tensor([0, 1, label, 0, 1])
+    for head in (small(), small().eval()):
+        with pytest.raises(DropkitError, match=f"targets are whole numbers from 0 to 2, or -100 .* {label};"):
+            head.loss(X, wrong)
+    with pytest.raises(DropkitError, match="targets are whole numbers"):
+        small()(X, wrong)

@@ -9,10 +9,10 @@ from torch import nn
 
 from dropkit.core.check import DropkitError, OneOf, check_kind
 from dropkit.methods.dropout_distillation import gap
-from dropkit.torch.check import check_tensor
+from dropkit.torch.check import check_alike, check_tensor
 from dropkit.torch.mode import switch
 from dropkit.torch.run import widen
-from dropkit.torch.two_passes import call, passes
+from dropkit.torch.two_passes import call, logits_of, mean_rows, passes
 
 __all__ = ["dropout_distillation"]
 
@@ -27,7 +27,8 @@ def dropout_distillation(
 
     Mean over the inputs of KL(p || student) with p the mean of the teacher's predictions under `samples`
     masks (Rota Bulò et al. 2016). One mask a step is enough: its gradient is right on average. The teacher
-    draws whatever mode it is forced to, and gets no gradient.
+    draws whatever mode it is forced to, and gets no gradient. For trainers there are
+    `dropkit.torch.lightning.LossCallback` and `dropkit.torch.transformers.with_loss`.
 
     Args:
         student: the module that learns; what it draws itself is up to its mode.
@@ -38,7 +39,7 @@ def dropout_distillation(
 
     Raises:
         DropkitError: the teacher is in training mode or has no dropout, `samples` is out of range, or the
-            outputs are of another kind.
+            outputs are of another kind or differ in shape.
 
     >>> import copy, dropkit
     >>> teacher = nn.Sequential(dropkit.torch.Dropout(0.5), nn.Linear(3, 2)).eval()
@@ -49,10 +50,11 @@ def dropout_distillation(
     logits = _OUTPUTS.check("outputs", outputs) == "logits"
     target = _mean(teacher, inputs, samples, logits)
     found = widen(_checked(call(student, inputs), "outputs of the student"))
+    check_alike("outputs of the student", found, "outputs of the teacher", target)
     if not logits:
-        return (found - target).pow(2).mean()
+        return mean_rows((found - target).pow(2))
     rows: Tensor = gap(target, found.log_softmax(-1), torch)
-    return rows.mean()
+    return mean_rows(rows)
 
 
 @torch.no_grad()
@@ -68,6 +70,6 @@ def _mean(teacher: nn.Module, inputs: Any, samples: int, logits: bool) -> Tensor
 
 
 def _checked(outputs: Any, name: str) -> Tensor:
-    check_tensor(outputs, name)
-    out: Tensor = outputs
+    out: Tensor = logits_of(outputs)
+    check_tensor(out, name)
     return out

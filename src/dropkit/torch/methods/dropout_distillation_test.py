@@ -113,3 +113,14 @@ def test_half_is_compared_in_float32() -> None:
     assert found.dtype == torch.float32
     assert np.isfinite(found.item())
     assert dropkit.torch.dropout_distillation is dropout_distillation
+
+
+@pytest.mark.parametrize("outputs", ["logits", "values"])
+def test_an_empty_batch_costs_nothing_and_shapes_do_not_broadcast(outputs: str) -> None:
+    def teacher(size: int) -> nn.Module:
+        return nn.Sequential(dropkit.torch.Dropout(0.5), nn.Linear(3, size)).eval()
+
+    student = nn.Linear(3, 2)
+    assert dropout_distillation(student, teacher(2), torch.ones(0, 3), outputs=outputs).item() == 0
+    with pytest.raises(DropkitError, match=r"outputs of the teacher has the shape of outputs of the student"):
+        dropout_distillation(student, teacher(1), torch.ones(4, 3), outputs=outputs)

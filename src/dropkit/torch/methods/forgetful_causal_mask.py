@@ -49,7 +49,8 @@ class ForgetfulCausalMask(Rated):
         `(~mask).expand(-1, heads, -1, -1).flatten(0, 1)`.
 
         Args:
-            input: (batch, tokens, ...), numbers of tokens or their embeddings: only the shape is read.
+            input: (batch, tokens), numbers of tokens, or (batch, tokens, features), their embeddings: only
+                the shape is read.
             protected: further positions that are never hidden, bool (batch, tokens).
             **source: `key` and `generator`; see `dropkit.torch.functional.Source`.
 
@@ -57,12 +58,15 @@ class ForgetfulCausalMask(Rated):
             bool (batch, 1, tokens, tokens), true where a query sees a key.
 
         Raises:
-            DropkitError: the input has fewer than two axes, or `protected` does not fit.
+            DropkitError: the input has other axes, or `protected` does not fit.
         """
         if not isinstance(input, Tensor):
             raise DropkitError("input", "is a torch tensor", type(input), "give ids or embeddings")
-        if input.dim() < 2:
-            raise TensorError("input", "has axes (batch, tokens, ...)", tuple(input.shape), "add the axes")
+        if input.dim() not in (2, 3):
+            mend = "give ids or embeddings, before they are split into heads"
+            raise TensorError(
+                "input", "has axes (batch, tokens) or (batch, tokens, features)", tuple(input.shape), mend
+            )
         free = free_tokens(input, self.prefix, protected)
         hidden = torch.zeros_like(free)
         if self.drawing and self.can_draw and free.numel():

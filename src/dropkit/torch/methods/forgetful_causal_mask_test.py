@@ -102,3 +102,8 @@ def test_copies_forget_alike() -> None:
 def test_what_is_wrong_is_said(call: Any, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         call()
+
+
+def test_what_is_split_into_heads_is_refused() -> None:
+    with pytest.raises(DropkitError, match=r"input has axes \(batch, tokens\) or"):
+        ForgetfulCausalMask()(torch.ones(2, 1, 5, 5))

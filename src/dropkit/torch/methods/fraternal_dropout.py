@@ -7,12 +7,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from dropkit.methods.fraternal_dropout import difference
-from dropkit.torch.check import check_tensor
+from dropkit.torch.check import check_alike
 from dropkit.torch.run import widen
-from dropkit.torch.two_passes import WEIGHT, supervised, two_passes
+from dropkit.torch.two_passes import WEIGHT, cross_entropy, supervised, two_passes
 
 __all__ = ["fraternal_dropout", "squared_difference"]
 
@@ -27,13 +26,12 @@ def squared_difference(p: Tensor, q: Tensor) -> Tensor:
         q: those of the other pass, of the same shape.
 
     Raises:
-        DropkitError: one of them is not a tensor of a floating type.
+        DropkitError: one of them is not a tensor of a floating type, or their shapes differ.
 
     >>> squared_difference(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 4.0]]))
     tensor([2.])
     """
-    for name, outputs in (("p", p), ("q", q)):
-        check_tensor(outputs, name)
+    check_alike("p", p, "q", q)
     rows: Tensor = difference(widen(p), widen(q))
     return rows
 
@@ -42,7 +40,7 @@ def fraternal_dropout(
     model: nn.Module,
     inputs: Any,
     targets: Any,
-    criterion: Callable[[Any, Any], Tensor] = F.cross_entropy,
+    criterion: Callable[[Any, Any], Tensor] = cross_entropy,
     kappa: float = 0.15,
     mask: Tensor | None = None,
 ) -> Tensor:
@@ -56,10 +54,12 @@ def fraternal_dropout(
     `dropkit.torch.transformers.two_passes_trainer(squared_difference, kappa)`.
 
     Args:
-        model: a model with dropout that returns a tensor (..., outputs).
+        model: a model with dropout that returns a tensor (..., outputs), or what has it under `logits`, as
+            the models of transformers do; one that draws nothing is warned of.
         inputs: what it takes: a tensor, a tuple of arguments, or a mapping of them by name.
         targets: what `criterion` takes.
-        criterion: the loss of (outputs, targets), a number.
+        criterion: the loss of (outputs, targets), a number; by default the cross-entropy, whose targets are
+            one label for each row of the outputs, -100 where it does not count, or probabilities.
         kappa: the factor of the difference, at least 0; the authors have 0.15 for a single LSTM layer and 0.1
             for AWD-LSTM with three, on both Penn Treebank and WikiText-2.
         mask: which rows count in the difference, true there; None counts all.
@@ -67,10 +67,9 @@ def fraternal_dropout(
     Raises:
         DropkitError: kappa is out of range, the outputs are no tensor, or the mask does not fit.
 
-    >>> model = nn.Linear(3, 2)  # without dropout both passes agree
-    >>> x, y = torch.ones(4, 3), torch.tensor([0, 1, 1, 0])
-    >>> torch.allclose(fraternal_dropout(model, x, y), F.cross_entropy(model(x), y))
-    True
+    >>> model = nn.Sequential(nn.Dropout(0.5), nn.Linear(3, 2))
+    >>> fraternal_dropout(model, torch.ones(4, 3), torch.tensor([0, 1, 1, 0])).shape
+    torch.Size([])
     """
     kappa = WEIGHT.check("kappa", kappa)
     return two_passes(model, supervised(model, inputs, targets, criterion), squared_difference, kappa, mask)

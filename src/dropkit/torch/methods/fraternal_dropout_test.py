@@ -47,7 +47,8 @@ def test_the_rows_are_those_of_numpy() -> None:
 
 def test_without_dropout_the_loss_is_the_plain_one() -> None:
     model = small().eval()
-    assert torch.allclose(fraternal_dropout(model, X, Y, F.mse_loss, 7.0), F.mse_loss(model(X), Y))
+    with pytest.warns(UserWarning, match="both passes of Sequential agree"):
+        assert torch.allclose(fraternal_dropout(model, X, Y, F.mse_loss, 7.0), F.mse_loss(model(X), Y))
     with dropkit.mode(model, "mc"), under_key(model, 3):
         drawn = fraternal_dropout(model, X, Y, lambda outputs, y: outputs.sum() * 0, 7.0)
     assert drawn > 0
@@ -57,3 +58,8 @@ def test_without_dropout_the_loss_is_the_plain_one() -> None:
 def test_a_bad_kappa_is_refused(kappa: Any) -> None:
     with pytest.raises(DropkitError, match=r"kappa must be a number in \[0, inf\)"):
         fraternal_dropout(small(), X, Y, F.mse_loss, kappa=kappa)
+
+
+def test_outputs_of_two_shapes_do_not_broadcast() -> None:
+    with pytest.raises(DropkitError, match=r"q has the shape of p, \(2, 3\), got \(2, 1\)"):
+        squared_difference(torch.ones(2, 3), torch.ones(2, 1))

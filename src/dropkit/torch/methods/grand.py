@@ -120,7 +120,8 @@ def grand_consistency(logits: Tensor, temperature: float = 0.5) -> Tensor:
     The mean over views and nodes of |p - sharp|^2, where p = softmax(logits) and sharp is the mean of p over
     the views, sharpened: m^(1 / T) / sum m^(1 / T). No gradient passes through sharp. The whole loss is that
     of the labelled nodes, averaged over the views, plus this times a weight, 0.7 or 1 in the authors'
-    scripts.
+    scripts. For trainers there are `dropkit.torch.lightning.LossCallback` and
+    `dropkit.torch.transformers.with_loss`.
 
     Args:
         logits: (views, nodes, classes), floating.
@@ -128,7 +129,7 @@ def grand_consistency(logits: Tensor, temperature: float = 0.5) -> Tensor:
             scripts have 0.2 to 0.5.
 
     Returns:
-        a scalar, to be added to the loss of the labelled nodes with a weight.
+        a scalar, to be added to the loss of the labelled nodes with a weight; 0 where there is no node.
 
     Raises:
         DropkitError: the logits have another shape, or the temperature is not above 0.
@@ -141,6 +142,8 @@ def grand_consistency(logits: Tensor, temperature: float = 0.5) -> Tensor:
     if logits.ndim != 3:
         mend = "give the logits of each view"
         raise DropkitError("logits", "has shape (views, nodes, classes)", tuple(logits.shape), mend)
+    if logits.numel() == 0:
+        return logits.sum()  # 0, with a gradient
     p = torch.softmax(logits, -1, dtype=torch.promote_types(logits.dtype, torch.float32))
     loss: Tensor = disagreement(p, sharpen(p.detach().mean(0), temperature))
     return loss.to(logits.dtype)

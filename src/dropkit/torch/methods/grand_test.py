@@ -169,3 +169,11 @@ def test_the_picture_is_the_mask_of_the_rows() -> None:
 def test_the_defaults_are_those_of_the_authors_code() -> None:
     layer = RandomPropagation()
     assert (layer.p, layer.order, layer.samples) == (0.5, 5, 4)
+
+
+def test_no_node_means_no_disagreement() -> None:
+    for shape in ((2, 0, 3), (0, 2, 3)):
+        logits = torch.zeros(shape, requires_grad=True)
+        loss = grand_consistency(logits)
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert loss.item() == 0

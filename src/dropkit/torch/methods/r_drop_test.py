@@ -1,4 +1,5 @@
 import math
+import types
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import dropkit
 from dropkit import Drop, DropkitError, Key
 from dropkit.core.reference import mask
 from dropkit.methods.r_drop import divergence
-from dropkit.torch import Dropout, r_drop, symmetric_kl, under_key
+from dropkit.torch import Dropout, fraternal_dropout, r_drop, symmetric_kl, under_key
 
 X = torch.randn(5, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 Y = torch.tensor([0, 1, 2, 0, 1])
@@ -55,7 +56,8 @@ def test_both_passes_and_the_divergence_between_them_send_gradients() -> None:
 
 def test_without_dropout_the_loss_is_the_plain_one() -> None:
     model = small().eval()
-    assert torch.allclose(r_drop(model, X, Y, alpha=7.0), F.cross_entropy(model(X), Y))
+    with pytest.warns(UserWarning, match="both passes of Sequential agree"):
+        assert torch.allclose(r_drop(model, X, Y, alpha=7.0), F.cross_entropy(model(X), Y))
     with dropkit.mode(model, "mc"):
         assert r_drop(model, X, Y, alpha=7.0) > F.cross_entropy(model(X), Y)
 
@@ -99,3 +101,53 @@ def test_what_returns_no_tensor_is_refused() -> None:
         r_drop(nn.Identity(), np.ones(3), Y, lambda outputs, y: torch.zeros(()))
     with pytest.raises(DropkitError, match="model must be a Module"):
         r_drop(len, X, Y)  # type: ignore[arg-type]
+
+
+def test_outputs_of_two_shapes_do_not_broadcast() -> None:
+    with pytest.raises(DropkitError, match=r"q has the shape of p, \(2, 3\), got \(2, 1\)"):
+        symmetric_kl(torch.ones(2, 3), torch.ones(2, 1))
+
+
+class Undeclared(nn.Module):
+    """Drops without a module, and returns an object or a mapping, with a sequence of tokens."""
+
+    def __init__(self, form: Any) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.linear, self.form = nn.Linear(6, 3).double(), form
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.form(self.linear(F.dropout(x, 0.5, self.training)))
+
+
+FORMS: dict[str, Any] = {
+    "tensor": lambda logits: logits,
+    "object": lambda logits: types.SimpleNamespace(logits=logits),
+    "mapping": lambda logits: {"loss": None, "logits": logits},
+}
+
+
+@pytest.mark.parametrize("loss", [r_drop, fraternal_dropout])
+@pytest.mark.parametrize("form", FORMS)
+def test_tokens_have_labels_and_logits_come_in_any_form(form: str, loss: Any) -> None:
+    model, x, labels = Undeclared(FORMS[form]), X[None].expand(2, 5, 6), torch.stack([Y, Y - 100 * (Y < 1)])
+    torch.manual_seed(3)
+    found = loss(model, x, labels)
+    flat = Undeclared(FORMS["tensor"])
+    torch.manual_seed(3)
+    assert torch.allclose(found, loss(flat, x.flatten(0, 1), labels.flatten()))
+    torch.manual_seed(3)
+    assert torch.allclose(found, loss(flat, x.flatten(0, 1), labels.flatten(), F.cross_entropy))
+
+
+@pytest.mark.parametrize("loss", [r_drop, fraternal_dropout])
+def test_an_empty_batch_costs_nothing(loss: Any) -> None:
+    assert loss(small(), X[:0], Y[:0]).item() == 0
+
+
+def test_a_model_that_draws_nothing_is_warned_of_and_dropout_that_is_seen_is_not_compared() -> None:
+    for still in (Undeclared(FORMS["tensor"]).eval(), nn.Linear(6, 3).double(), small().eval()):
+        with pytest.warns(UserWarning, match="agree, for it draws nothing"):
+            r_drop(still, X, Y)
+    rare = nn.Sequential(Dropout(1e-9), nn.Linear(6, 3)).double()
+    r_drop(rare, X, Y)

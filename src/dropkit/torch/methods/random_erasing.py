@@ -8,10 +8,12 @@ import torch
 
 from dropkit.core.check import RATE, Interval, OneOf, check_span
 from dropkit.methods.random_erasing import ATTEMPTS, NUMBERS, WORDS, erased
-from dropkit.torch.draws import fold, normal, unit, words
+from dropkit.torch.autograd import eager
+from dropkit.torch.draws import fold, normal, picked, unit, words
 from dropkit.torch.fill import Fill, ImageMask
 from dropkit.torch.functional import Source
 from dropkit.torch.layer import rate_of
+from dropkit.torch.run import laid
 
 __all__ = ["RandomErasing"]
 
@@ -75,9 +77,14 @@ class RandomErasing(ImageMask):
         """Return the images with noise or a number where they are gone."""
         if not self.noise:
             return super().paint(input, gone, source)
-        draw = normal if self.noise == "normal" else unit
-        noise = draw(input, None, **fold("noise", source)).to(input.dtype)
-        return torch.where(gone[:, None], noise, input)
+        marks = gone[:, None].expand(input.shape)
+        if not (input.is_cpu and eager(input)):
+            draw = normal if self.noise == "normal" else unit
+            noise = draw(input, None, **fold("noise", source)).to(input.dtype)
+        else:
+            some = picked(input, marks, self.noise, **fold("noise", source)).to(input.dtype)
+            noise = torch.zeros_like(input).masked_scatter_(marks, some)
+        return torch.where(marks, laid(noise, input), input)
 
     def extra_repr(self) -> str:
         """Show the rate and the rectangles."""

@@ -118,3 +118,13 @@ def test_bad_input_is_refused_by_name(build: Any, message: str) -> None:
 @pytest.mark.parametrize("shape", [(0, 3, 4, 4), (2, 3, 0, 4), (2, 3, 1, 1)], ids=str)
 def test_images_without_room_pass(shape: tuple[int, ...]) -> None:
     assert torch.equal(RandomErasing(1.0)(torch.ones(shape)), torch.ones(shape))
+
+
+@pytest.mark.parametrize("fill", ["normal", "uniform", 0.0, (0.0, 1.0, 2.0)])
+def test_the_order_in_memory_is_kept(fill: Any) -> None:
+    x = torch.rand(2, 3, 8, 9)
+    plain = RandomErasing(1.0, fill=fill)(x, key=1)
+    x = x.to(memory_format=torch.channels_last)
+    y = RandomErasing(1.0, fill=fill)(x, key=1)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(y, plain)

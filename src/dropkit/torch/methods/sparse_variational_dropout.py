@@ -13,7 +13,7 @@ from dropkit.core.check import Interval, Whole
 from dropkit.methods.sparse_variational_dropout import THRESHOLD, divergence, log_ratio
 from dropkit.torch import draws
 from dropkit.torch.functional import Source
-from dropkit.torch.noisy import LINEAR, Wrapper, call_with
+from dropkit.torch.noisy import LINEAR, Wrapper, call_with, check_weight
 from dropkit.torch.run import widen
 
 __all__ = ["SparseVariationalDropout"]
@@ -47,7 +47,8 @@ class SparseVariationalDropout(Wrapper):
         those of the module.
 
     Raises:
-        DropkitError: the module is of another kind, or a number is out of its range.
+        DropkitError: the module is of another kind, its weight follows from other parameters, as in weight
+            normalisation, or a number is out of its range.
 
     >>> layer = SparseVariationalDropout(nn.Linear(4, 2), rows=100)
     >>> layer(torch.ones(3, 4)).shape, layer.sparsity < 1
@@ -66,6 +67,7 @@ class SparseVariationalDropout(Wrapper):
         weight: float = 1.0,
     ) -> None:
         super().__init__(module, LINEAR, "wrap the layers inside one by one")
+        check_weight("module", module)
         self.rows, self.threshold = _ROWS.check("rows", rows), _REAL.check("threshold", threshold)
         self.weight = _WEIGHT.check("weight", weight)
         self.log_variance = nn.Parameter(torch.full_like(self.module.weight, _REAL.check("start", start)))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations
 
 import dropkit
 from dropkit import DropkitError
@@ -157,3 +158,9 @@ def test_weights_of_inputs_that_do_not_matter_are_pruned_and_the_others_stay() -
 def test_what_is_wrong_is_said_at_construction(module: nn.Module, arguments: Any, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         SparseVariationalDropout(module, **arguments)
+
+
+@pytest.mark.parametrize("norm", [parametrizations.weight_norm, parametrizations.spectral_norm])
+def test_a_weight_that_follows_from_others_is_refused(norm: Any) -> None:
+    with pytest.raises(DropkitError, match="module has its weight as a parameter"):
+        SparseVariationalDropout(norm(nn.Linear(4, 4)), rows=10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,20 +10,22 @@ import torch
 from torch import nn
 
 from dropkit.core.check import DropkitError, check_kind
+from dropkit.torch.check import TensorError
+from dropkit.torch.delegate import Delegate
 from dropkit.torch.rated import Rated
-from dropkit.torch.subsets import check_prefix, chosen, gather
+from dropkit.torch.subsets import check_prefix, chosen, gather, gather_square
 
 __all__ = ["TokenDropping"]
 
 Tensor = torch.Tensor
 
 
-class TokenDropping(Rated):
+class TokenDropping(Delegate, Rated):
     """Random tokens skip a layer in training and come back in place behind it.
 
     y_S = layer(x_S) for a random subset S of round((1 - p) n) of n tokens, in their order; y = x elsewhere
     (random-LTD, Yao et al. 2022). In evaluation the layer gets all tokens. Wrap `nn.Sequential` to let the
-    same tokens skip several layers.
+    same tokens skip several layers. Attributes that it has not are those of the layer.
 
     Args:
         layer: maps (batch, tokens, features) to that shape, or to a tuple that begins with it; it keeps its
@@ -31,8 +34,10 @@ class TokenDropping(Rated):
             `wrapper.p = ...` during training.
         prefix: how many leading positions never skip it.
         per_token: names of keyword arguments (batch, tokens, ...) of the layer that are cut like the tokens.
-        square: names of keyword arguments (tokens, tokens) that are cut to the new length at the end: right
-            for causal masks, since the order stays.
+        square: names of keyword arguments (tokens, tokens), or with leading axes (batch, ...) or
+            (batch heads, ...) before them, of which each sample keeps the rows and columns of its tokens.
+            Where the caller says `is_causal=True`, a mask for all is cut to the new length, for the order
+            stays; else it becomes one for each sample and head of the `nn.MultiheadAttention` inside.
 
     Raises:
         DropkitError: layer is no module, p lies outside [0, 1], or prefix is no count.
@@ -42,6 +47,8 @@ class TokenDropping(Rated):
     >>> (layer(x) == x).all(-1).sum(-1)
     tensor([5, 5])
     """
+
+    inside = "layer"
 
     def __init__(
         self,
@@ -60,7 +67,7 @@ class TokenDropping(Rated):
     def forward(
         self,
         input: Tensor,
-        *,
+        *positional: Any,
         protected: Tensor | None = None,
         key: Any = None,
         generator: torch.Generator | None = None,
@@ -74,11 +81,14 @@ class TokenDropping(Rated):
                 skips as many tokens as the one with the fewest unprotected ones can.
             key: as in every layer; the wrapped layer draws by itself.
             generator: as in every layer.
+            *positional: further arguments of the layer, which goes by their names.
             **arguments: of the layer.
 
         Raises:
-            DropkitError: the input has other axes, `protected` does not fit, or the layer changes the shape.
+            DropkitError: the input has other axes, `protected` or a mask does not fit, a mask for all is not
+                causal and the layer has no heads, an argument has no name, or the layer changes the shape.
         """
+        arguments = self._named(positional, arguments) if positional else arguments
         places = None
         if self.drawing and self.can_draw:
             source = self.source({"key": key, "generator": generator})
@@ -86,24 +96,66 @@ class TokenDropping(Rated):
         if places is None:
             return self.layer(input, **arguments)
         part = gather(input, places)
-        y = self.layer(part, **self._cut(arguments, places))
+        y = self.layer(part, **self._cut(arguments, places, input.shape[1]))
         first, *rest = y if isinstance(y, tuple) else (y,)
         whole = _put_back(input, first, places)
         return (whole, *rest) if isinstance(y, tuple) else whole
 
-    def _cut(self, arguments: dict[str, Any], places: Tensor) -> dict[str, Any]:
-        count = places.shape[1]
-        cut = {name: gather(arguments[name], places) for name in self.per_token if _given(arguments, name)}
-        cut |= {name: arguments[name][:count, :count] for name in self.square if _given(arguments, name)}
+    def _named(self, positional: tuple[Any, ...], arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return all arguments by name: which of them are cut goes by that."""
+        known = inspect.signature(self.layer.forward).parameters.values()
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        names = [parameter.name for parameter in known if parameter.kind in kinds][1:]
+        if len(positional) > len(names) or arguments.keys() & set(names[: len(positional)]):
+            rule = f"are given once, in the order of the layer's own, {names}"
+            raise DropkitError("arguments", rule, f"{len(positional)} by place", "give them by name")
+        return dict(zip(names, positional, strict=False)) | arguments
+
+    def _cut(self, arguments: dict[str, Any], places: Tensor, tokens: int) -> dict[str, Any]:
+        cut: dict[str, Any] = {}
+        given = {name: value for name, value in arguments.items() if value is not None}
+        for name in given.keys() & set(self.per_token):
+            cut[name] = gather(_checked(name, given[name], len(places), tokens), places)
+        for name in given.keys() & set(self.square):
+            mask = _checked_square(name, given[name], len(places), tokens)
+            cut[name] = self._cut_square(name, mask, places, bool(given.get("is_causal")))
         return arguments | cut
+
+    def _cut_square(self, name: str, mask: Tensor, places: Tensor, causal: bool) -> Tensor:
+        batch, count = places.shape
+        if mask.dim() > 2:
+            return gather_square(mask, places)
+        shorter = mask[:count, :count]
+        if causal:
+            return shorter
+        own = gather_square(mask.expand(batch, *mask.shape), places)
+        heads = [part.num_heads for part in self.layer.modules() if isinstance(part, nn.MultiheadAttention)]
+        if heads:
+            return own.repeat_interleave(heads[0], 0)
+        if not torch.equal(own, shorter.expand_as(own)):
+            rule = "is causal, or one for each sample, where the layer has no nn.MultiheadAttention"
+            raise DropkitError(name, rule, tuple(mask.shape), "give a mask (batch, tokens, tokens)")
+        return shorter
 
     def extra_repr(self) -> str:
         """Show the prefix too."""
         return f"{super().extra_repr()}, prefix={self.prefix}"
 
 
-def _given(arguments: dict[str, Any], name: str) -> bool:
-    return arguments.get(name) is not None
+def _checked(name: str, values: Any, batch: int, tokens: int) -> Tensor:
+    shape = tuple(check_kind(name, values, Tensor, "give a tensor").shape)
+    if shape[:2] != (batch, tokens):
+        rule = f"has one entry a token, shape ({batch}, {tokens}, ...)"
+        raise TensorError(name, rule, shape, "mark each token, or leave it out of per_token")
+    return values  # type: ignore[no-any-return]  # it is a tensor
+
+
+def _checked_square(name: str, mask: Any, batch: int, tokens: int) -> Tensor:
+    shape = tuple(check_kind(name, mask, Tensor, "give a tensor").shape)
+    if len(shape) < 2 or shape[-2:] != (tokens, tokens) or (len(shape) > 2 and shape[0] % batch):
+        rule = f"has shape ({tokens}, {tokens}), perhaps with ({batch}, ...) before it"
+        raise TensorError(name, rule, shape, "give one row and one column for each token")
+    return mask  # type: ignore[no-any-return]  # it is a tensor
 
 
 def _names(argument: str, names: Any) -> tuple[str, ...]:

@@ -132,3 +132,82 @@ def test_copies_pickles_and_states_keep_the_weights() -> None:
 def test_what_is_wrong_is_said(call: Any, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         call()
+
+
+BAND = (torch.arange(11)[:, None] - torch.arange(11)).abs() <= 1
+
+
+def cut_by_hand(mask: torch.Tensor) -> torch.Tensor:
+    """Of each sample the rows and columns that go through, of masks (3, 11, 11)."""
+    return torch.stack([own[kept][:, kept] for own, kept in zip(mask, law(5, 5)[..., 0], strict=True)])
+
+
+def test_a_mask_for_all_becomes_one_a_sample_and_head() -> None:
+    layer = Negated()
+    layer.attention = nn.MultiheadAttention(4, 2)
+    TokenDropping(layer, 0.5)(X, key=5, src_mask=BAND)
+    expected = cut_by_hand(BAND.expand(3, 11, 11))
+    assert torch.equal(layer.given["src_mask"].reshape(3, 2, 6, 6), expected[:, None].expand(3, 2, 6, 6))
+    TokenDropping(layer, 0.5)(X, key=5, src_mask=BAND.tril(), is_causal=True)
+    assert layer.given["src_mask"].shape == (6, 6)
+
+
+@pytest.mark.parametrize("lead", [(3,), (6,), (3, 2)])
+def test_masks_of_samples_and_heads_are_cut_each(lead: tuple[int, ...]) -> None:
+    layer, mask = Negated(), torch.rand(*lead, 11, 11)
+    TokenDropping(layer, 0.5)(X, key=5, src_mask=mask)
+    found = layer.given["src_mask"]
+    assert found.shape == (*lead, 6, 6)
+    found, mask = found.reshape(3, -1, 6, 6), mask.reshape(3, -1, 11, 11)
+    for head in range(mask.shape[1]):
+        assert torch.equal(found[:, head], cut_by_hand(mask[:, head]))
+
+
+def test_a_layer_of_torch_sees_what_it_would_see_of_the_tokens_that_go_through() -> None:
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True).double()
+    y = TokenDropping(layer, 0.5)(X, ~BAND, key=5)
+    for sample, kept in enumerate(law(5, 5)[..., 0]):
+        alone = layer(X[sample : sample + 1, kept], ~BAND[kept][:, kept])
+        assert torch.allclose(y[sample : sample + 1, kept], alone, rtol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_it_may_be_the_first_layer_of_a_transformer() -> None:
+    kind = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+    model = nn.TransformerEncoder(kind, 2)
+    plain = copy.deepcopy(model)
+    model.layers[0] = TokenDropping(model.layers[0], 0.5)
+    x, padding = torch.randn(2, 7, 8), torch.arange(7).expand(2, 7) > 4
+    assert model(x, src_key_padding_mask=padding).isfinite().all()
+    with torch.no_grad():
+        y, expected = (net.eval()(x, src_key_padding_mask=padding) for net in (model, plain))
+        with dropkit.mode(model, "mc"):
+            drawn = model(x, src_key_padding_mask=padding)
+    assert torch.allclose(y[:, :5], expected[:, :5], atol=1e-6)
+    assert not torch.allclose(drawn[:, :5], expected[:, :5], atol=1e-6)
+    assert not any(part.training for part in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"src_mask": BAND}, "src_mask is causal, or one for each sample"),
+        ({"src_mask": BAND[:5]}, r"src_mask has shape \(11, 11\)"),
+        ({"src_mask": torch.ones(4, 11, 11)}, r"src_mask has shape \(11, 11\)"),
+        ({"src_mask": torch.ones(11)}, r"src_mask has shape \(11, 11\)"),
+        ({"src_mask": "causal"}, "src_mask must be a Tensor"),
+        ({"src_key_padding_mask": torch.ones(3, 10)}, "src_key_padding_mask has one entry a token"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(arguments: Any, message: str) -> None:
+    with pytest.raises(DropkitError, match=message):
+        TokenDropping(Negated(), 0.5)(X, key=5, **arguments)
+
+
+def test_arguments_without_a_name_are_refused() -> None:
+    with pytest.raises(DropkitError, match="arguments are given once"):
+        TokenDropping(Negated(), 0.5)(X, BAND)
+    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).double()
+    with pytest.raises(DropkitError, match="arguments are given once"):
+        TokenDropping(layer, 0.5)(X, BAND, src_mask=BAND)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+import torch
 from torch import nn
 
 from dropkit.core.check import DropkitError
 from dropkit.methods.weight_drop_lstm import weight_drop_lstm
 from dropkit.torch.layer import Drop, Rate, rate_of
 from dropkit.torch.noisy import NoisyWeights
+from dropkit.torch.sequences import check_sequence
 
 __all__ = ["WeightDrop"]
 
@@ -33,7 +36,6 @@ class WeightDrop(NoisyWeights):
     Raises:
         DropkitError: the module is not recurrent, it has no weight of such a name, or p lies outside [0, 1].
 
-    >>> import torch
     >>> lstm = WeightDrop(nn.LSTM(4, 8, bidirectional=True), 0.5)
     >>> lstm.names
     ('weight_hh_l0', 'weight_hh_l0_reverse')
@@ -56,6 +58,24 @@ class WeightDrop(NoisyWeights):
         if names is None:
             names = [name for name, _ in module.named_parameters() if name.startswith("weight_hh")]
         super().__init__(module, Drop(weight_drop_lstm(rate_of(p), whole_rows)), names)
+
+    def forward(
+        self, *args: Any, key: Any = None, generator: torch.Generator | None = None, **kwargs: Any
+    ) -> Any:
+        """Call the module with the weights of this pass.
+
+        Args:
+            *args: what the module takes, `**kwargs` likewise.
+            key: the address of the draws.
+            generator: where the key is taken from, where none is given.
+
+        Raises:
+            DropkitError: the input has another shape than the module takes, or no step.
+        """
+        if isinstance(self.module, nn.RNNBase):
+            given = args[0] if args else kwargs.get("input")
+            check_sequence(given, self.module.input_size, self.module.batch_first)
+        return super().forward(*args, key=key, generator=generator, **kwargs)
 
     @property
     def p(self) -> float:

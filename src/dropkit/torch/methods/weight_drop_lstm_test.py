@@ -178,3 +178,10 @@ def test_what_is_wrong_is_said_at_construction(act: Any, message: str) -> None:
 def test_a_rate_out_of_range_is_refused(p: Any) -> None:
     with pytest.raises(DropkitError, match=r"(p|rate) must be a number"):
         WeightDrop(nn.LSTM(2, 2), p)
+
+
+def test_an_input_that_the_module_cannot_take_is_refused() -> None:
+    layer = WeightDrop(nn.LSTM(4, 8, batch_first=True), 0.5)
+    for shape, message in (((2, 0, 4), "input has one step at least"), ((2, 5, 3), "input has the shape")):
+        with pytest.raises(DropkitError, match=message):
+            layer(torch.ones(shape))
