@@ -12,7 +12,7 @@ from dropkit.core.check import DropkitError
 from dropkit.core.mode import Mode
 from dropkit.torch.stochastic import Stochastic
 
-__all__ = ["sources", "switch"]
+__all__ = ["refuse_foreign", "sources", "switch"]
 
 
 @contextmanager
@@ -47,6 +47,24 @@ def sources(model: nn.Module) -> list[nn.Module]:
         for module in model.modules()
         if isinstance(module, Stochastic | _DropoutNd) or _inner_rate(module) > 0
     ]
+
+
+def refuse_foreign(model: nn.Module, rule: str, mend: str = "") -> None:
+    """Refuse a model in which something drops at a rate above 0 that is not dropkit's.
+
+    Raises:
+        DropkitError: it has torch's dropout, or an `nn.MultiheadAttention` or recurrent network with a rate;
+            they are named.
+    """
+    found = {id(m) for m in sources(model) if not isinstance(m, Stochastic) and _can_draw(m)}
+    names = [
+        f"{name}: {type(m).__name__}".removeprefix(": ")
+        for name, m in model.named_modules()
+        if id(m) in found
+    ]
+    if names:
+        mend = f"exchange them by dropkit.surgery.use_dropkit(model){mend}"
+        raise DropkitError("model", rule, ", ".join(names), mend)
 
 
 def _inner_rate(module: nn.Module) -> float:

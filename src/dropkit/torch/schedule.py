@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.dropout import _DropoutNd
 from torch.utils.hooks import RemovableHandle
 
 from dropkit.core.check import DropkitError, check_kind
@@ -16,6 +15,7 @@ from dropkit.core.drop import Drop
 from dropkit.core.rate import Learned, Schedule, depth_rates
 from dropkit.torch.layer import Layer
 from dropkit.torch.layers import DropPath
+from dropkit.torch.mode import refuse_foreign
 
 __all__ = ["Stepper", "set_depth_rates", "set_rates"]
 
@@ -152,20 +152,13 @@ def _layers(model: nn.Module, kind: type[Layer]) -> list[Layer]:
     """Return the layers of a kind, each once."""
     check_kind("model", model, nn.Module, "give the torch.nn.Module itself")
     if kind is Layer:
-        _refuse_foreign(model)
+        # Who asks for all layers would not see that torch's own were left behind.
+        refuse_foreign(model, "has dropkit's layers where it drops", ", or name the kind of layers you mean")
     found = [module for module in model.modules() if isinstance(module, kind)]
     if not found:
         mend = f"put dropkit.torch.{'Dropout' if kind is Layer else kind.__name__} where it shall drop"
         raise DropkitError("model", f"has a layer of kind {kind.__name__}", type(model).__name__, mend)
     return found
-
-
-def _refuse_foreign(model: nn.Module) -> None:
-    """Who asks for all layers would not see that torch's own were left behind."""
-    for name, module in model.named_modules():
-        if isinstance(module, _DropoutNd) and not isinstance(module, Layer) and module.p > 0:
-            mend = f"replace it by dropkit.torch.{type(module).__name__}, or name the kind of layers you mean"
-            raise DropkitError("model", "has dropkit's layers where it drops", f"{name}: {module}", mend)
 
 
 def _given(rate: Any) -> Any:

@@ -124,7 +124,9 @@ def uni_drop(
     """Set the rates of a transformer's features and layers, and return it (UniDrop, Wu et al. 2021).
 
     The third kind, words of the data, is `DataDropout` behind the embeddings. Dropout of queries, keys and
-    values needs an attention of one's own: `nn.MultiheadAttention` has no place for it.
+    values needs an attention of one's own: `nn.MultiheadAttention` has no place for it. Dropout of torch
+    stays torch's: call `dropkit.surgery.use_dropkit` where `dropkit.torch.under_key` or `set_rates` shall
+    reach it.
 
     Args:
         target: an `nn.TransformerEncoder`, or a module with some, which is changed in place: where `layer` is
