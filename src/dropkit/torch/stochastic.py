@@ -75,6 +75,10 @@ class Stochastic(nn.Module):
             source["key"] = self.stream_key
         return source
 
+    def rate_layer(self) -> Stochastic | None:
+        """Return the module whose `p` is the rate of this one, where one plain rate says all; else None."""
+        return None
+
     def rates(self) -> Iterator[nn.Parameter]:
         """Yield the parameters that are rates: no weight decay for them; see `parameter_groups`."""
         return iter(())

@@ -7,6 +7,7 @@ from typing import Literal, Unpack
 import torch
 
 from dropkit.core.check import Whole
+from dropkit.core.rate import Schedule
 from dropkit.methods.drop_attention import coins, renormalized
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source, carry_out
@@ -26,7 +27,7 @@ class DropAttention(Rated):
     is. In evaluation all weights do.
 
     Args:
-        p: the probability that a weight is dropped, in [0, 1].
+        p: the probability that a weight is dropped, in [0, 1], or a schedule.
         unit: `"column"` drops a key for all queries of a head, `"element"` for one query.
         window: how many neighbouring keys fall together, at least 1.
 
@@ -39,7 +40,7 @@ class DropAttention(Rated):
     """
 
     def __init__(
-        self, p: float = 0.1, unit: Literal["column", "element"] = "column", window: int = 1
+        self, p: float | Schedule = 0.1, unit: Literal["column", "element"] = "column", window: int = 1
     ) -> None:
         super().__init__(p)
         self.unit, self.window = unit, _WINDOW.check("window", window)

@@ -7,6 +7,7 @@ from typing import Any, Unpack
 import torch
 
 from dropkit.core.check import DropkitError
+from dropkit.core.rate import Schedule
 from dropkit.methods.drop_key import hidden
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor
@@ -26,7 +27,7 @@ class DropKey(Rated):
     additive mask: `F.scaled_dot_product_attention(q, k, v, attn_mask=layer(bias))` is the same law.
 
     Args:
-        p: the probability that a query loses a key, in [0, 1]. Over depth:
+        p: the probability that a query loses a key, in [0, 1], or a schedule. Over depth:
             `dropkit.methods.drop_key.decreasing_rates`.
 
     Raises:
@@ -37,7 +38,7 @@ class DropKey(Rated):
     tensor([[[1., 1.]]])
     """
 
-    def __init__(self, p: float = 0.1) -> None:
+    def __init__(self, p: float | Schedule = 0.1) -> None:
         super().__init__(p)
 
     def forward(self, scores: Tensor, *, visible: Tensor | None = None, **source: Unpack[Source]) -> Tensor:

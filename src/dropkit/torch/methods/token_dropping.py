@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from dropkit.core.check import DropkitError, check_kind
+from dropkit.core.rate import Schedule
 from dropkit.torch.rated import Rated
 from dropkit.torch.subsets import check_prefix, chosen, gather
 
@@ -27,8 +28,8 @@ class TokenDropping(Rated):
     Args:
         layer: maps (batch, tokens, features) to that shape, or to a tuple that begins with it; it keeps its
             weights, under the name `layer`.
-        p: the share of tokens that skips it, in [0, 1]; one token at least goes through. Lower it by
-            `wrapper.p = ...` during training.
+        p: the share of tokens that skips it, in [0, 1], or a schedule; one token at least goes
+            through. Lower it during training, by a schedule or `wrapper.p = ...`.
         prefix: how many leading positions never skip it.
         per_token: names of keyword arguments (batch, tokens, ...) of the layer that are cut like the tokens.
         square: names of keyword arguments (tokens, tokens) that are cut to the new length at the end: right
@@ -46,7 +47,7 @@ class TokenDropping(Rated):
     def __init__(
         self,
         layer: nn.Module,
-        p: float = 0.5,
+        p: float | Schedule = 0.5,
         prefix: int = 0,
         *,
         per_token: Iterable[str] = ("src_key_padding_mask",),

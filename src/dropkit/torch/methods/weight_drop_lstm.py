@@ -56,8 +56,3 @@ class WeightDrop(NoisyWeights):
         if names is None:
             names = [name for name, _ in module.named_parameters() if name.startswith("weight_hh")]
         super().__init__(module, Drop(weight_drop_lstm(rate_of(p), whole_rows)), names)
-
-    @property
-    def p(self) -> float:
-        """The probability that a weight is dropped, now."""
-        return float(self.noise.p)
