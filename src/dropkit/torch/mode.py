@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
@@ -21,15 +22,19 @@ def switch(model: nn.Module, mode: Mode) -> Iterator[None]:
 
     Sources are dropkit's layers, torch's dropout modules, and the rates inside `nn.MultiheadAttention`,
     `nn.LSTM`, `nn.GRU` and `nn.RNN`. In mode "mc" the fast paths of `nn.TransformerEncoderLayer`, which
-    ignore dropout, are off.
+    ignore dropout, are off. Batch normalisation in training goes on training: call `model.eval()` first.
 
     Raises:
-        DropkitError: no source was found, or none with a rate above 0 where draws are asked for.
+        DropkitError: no source was found, or none that can draw where draws are asked for.
     """
     found = sources(model)
     if not found or (mode != "eval" and not any(map(_can_draw, found))):
         rule = "has dropout with a rate above 0" if found else "has a source of dropout"
         mend = "calls of F.dropout inside forward cannot be seen: use dropkit.torch.Dropout layers"
+        still = sorted({type(m).__name__ for m in found if _never_draws(m)})
+        if still:
+            rule = "has dropout that draws in this mode"
+            mend = f"{', '.join(still)} changes no forward pass by chance, so there is nothing to switch on"
         raise DropkitError("model", rule, type(model).__name__, mend)
     with ExitStack() as stack:
         for module in found:
@@ -78,6 +83,14 @@ def _can_draw(module: nn.Module) -> bool:
     if isinstance(module, Stochastic):
         return module.can_draw
     return _inner_rate(module) > 0 or (isinstance(module, _DropoutNd) and module.p > 0)
+
+
+def _never_draws(module: nn.Module) -> bool:
+    """Whether a module of ours that cannot draw has no rate of 0 for its reason: its passes are all alike."""
+    if not isinstance(module, Stochastic) or type(module).__name__.startswith("_"):
+        return False
+    holder: Any = module.rate_layer()
+    return not module.can_draw and (holder is None or holder.p > 0)
 
 
 def _fast_paths(model: nn.Module) -> list[nn.Module]:

@@ -99,7 +99,7 @@ class Thinned(Rated):
 
     def _sliced(self, input: Tensor, units: int, **source: Unpack[Source]) -> Tensor:
         count = round(units * (1 - self.p))
-        start = int(words(input.new_empty(1), **source).item()) * units >> 32
+        start = int(words(torch.empty(1), **source).item()) * units >> 32
         scale = units / count if count else 0.0
         ends = min(start + count, units)
         parts = [(start, ends - start), (0, count - (ends - start))]
@@ -183,6 +183,8 @@ class _Picked(torch.autograd.Function):
 
 
 def _pick(weight: Tensor, kept: Tensor, axis: int) -> Tensor:
+    if torch._C._are_functorch_transforms_active():
+        return weight.index_select(axis, kept)
     return _Picked.apply(weight, kept, axis)  # type: ignore[no-any-return,no-untyped-call]  # apply is untyped
 
 

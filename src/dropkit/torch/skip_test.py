@@ -131,3 +131,18 @@ def test_a_branch_sees_the_kept_samples_alone() -> None:
 def test_what_does_not_fit_is_refused(make: Any, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         make()
+
+
+@pytest.mark.parametrize("contiguous", [False, True])
+def test_function_transforms_give_the_gradients_of_backward(contiguous: bool) -> None:
+    layer, x = Thinned(nn.Linear(3, 8), nn.Linear(8, 2), contiguous=contiguous), torch.ones(4, 3)
+    own = dict(layer.named_parameters())
+
+    def loss(values: dict[str, Tensor]) -> Tensor:
+        y: Tensor = torch.func.functional_call(layer, values, (x,), {"key": 3}).square().sum()
+        return y
+
+    slopes = torch.func.grad(loss)(own)
+    torch.autograd.backward(loss(own))
+    for name, parameter in own.items():
+        torch.testing.assert_close(slopes[name], parameter.grad)
