@@ -31,7 +31,7 @@ def skips(rates: Iterable[float], **source: Unpack[Source]) -> tuple[bool, ...]:
     rates = torch.tensor(tuple(rates), dtype=torch.float64)
     if not len(rates):
         return ()
-    return tuple(draws.below(torch.empty(len(rates)), rates, **source).tolist())
+    return tuple(draws.numbers(draws.below(torch.empty(len(rates)), rates, **source)))
 
 
 def with_zero_gradients(x: Tensor, modules: Iterable[nn.Module]) -> Tensor:

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, grad, vmap
 
+from dropkit.core.check import DropkitError
 from dropkit.core.drop import Drop
 from dropkit.core.reference import mask
 from dropkit.torch import LayerDropList, SwitchedBranch
@@ -56,6 +57,8 @@ def test_function_transforms_give_gradients_of_zero_too() -> None:
 
 
 @pytest.mark.parametrize("kind", [lambda: LayerDropList([nn.Linear(2, 2)], 1.0), skipped])
-def test_samples_are_mapped(kind: Callable[[], nn.Module]) -> None:
+def test_samples_are_mapped_where_all_go_one_way(kind: Callable[[], nn.Module]) -> None:
     x = torch.ones(3, 2)
+    with pytest.raises(DropkitError, match="vmap has randomness='same' where a draw decides"):
+        vmap(kind(), randomness="different")(x)
     assert torch.equal(vmap(kind(), randomness="same")(x), x)

@@ -12,7 +12,7 @@ from dropkit.core.check import DropkitError, check_kind
 from dropkit.core.groups import Pattern
 from dropkit.core.rate import Schedule
 from dropkit.torch.check import check_tensor
-from dropkit.torch.draws import below, words
+from dropkit.torch.draws import below, numbers, words
 from dropkit.torch.functional import Source
 from dropkit.torch.rated import Rated
 
@@ -99,7 +99,7 @@ class Thinned(Rated):
 
     def _sliced(self, input: Tensor, units: int, **source: Unpack[Source]) -> Tensor:
         count = round(units * (1 - self.p))
-        start = int(words(torch.empty(1), **source).item()) * units >> 32
+        start = numbers(words(torch.empty(1), **source))[0] * units >> 32
         scale = units / count if count else 0.0
         ends = min(start + count, units)
         parts = [(start, ends - start), (0, count - (ends - start))]

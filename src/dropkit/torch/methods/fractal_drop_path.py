@@ -99,7 +99,7 @@ def global_column(columns: int, share: float = 0.5, **source: Unpack[Source]) ->
     (True, 0)
     """
     columns, share = _COLUMNS.check("columns", columns), RATE.check("share", share)
-    alone, place = draws.unit(torch.empty(2), **source).tolist()
+    alone, place = draws.numbers(draws.unit(torch.empty(2), **source))
     return int(place * columns) if alone < share else None
 
 

@@ -103,7 +103,7 @@ class OrderedDropout(Stochastic):
     def _drawn(self, **source: Unpack[Source]) -> float:
         # The decision is drawn on the CPU, as that of a skipped layer is: asking a GPU would stop it.
         word = draws.words(torch.empty(1), (1,), "... -> ", **source)
-        return chosen_width(int(word.item()), self.widths)
+        return chosen_width(draws.numbers(word)[0], self.widths)
 
     def _cut(self, width: float) -> dict[str, dict[str, Tensor]]:
         """The first rows and columns of each weight: the ends of the chain stay whole."""
