@@ -142,6 +142,13 @@ def test_what_is_drawn_follows_the_rate() -> None:
     assert torch.equal(swap(x, x), x)
 
 
+def test_a_slice_of_a_list_keeps_its_schedule_and_step() -> None:
+    stack = LayerDropList([line(), line()], LINEAR)
+    Stepper(stack).move_to(2)
+    part = stack[1:]
+    assert (part.p, Stepper(part).now) == (0.4, 2)
+
+
 def test_learned_rates_are_left_alone_and_cannot_be_set() -> None:
     learned = ConcreteDropout(line(), rows=10)
     set_rates(nn.Sequential(learned, Dropout(0.5)), 0.3)

@@ -136,9 +136,9 @@ def test_what_does_not_fit_is_refused(make: Any, message: str) -> None:
 @pytest.mark.parametrize("contiguous", [False, True])
 def test_function_transforms_give_the_gradients_of_backward(contiguous: bool) -> None:
     layer, x = Thinned(nn.Linear(3, 8), nn.Linear(8, 2), contiguous=contiguous), torch.ones(4, 3)
-    own = dict(layer.named_parameters())
+    own: dict[str, Any] = dict(layer.named_parameters())
 
-    def loss(values: dict[str, Tensor]) -> Tensor:
+    def loss(values: dict[str, Any]) -> Tensor:
         y: Tensor = torch.func.functional_call(layer, values, (x,), {"key": 3}).square().sum()
         return y
 

@@ -141,7 +141,10 @@ class LayerDropList(Rated, nn.ModuleList):
         chosen: dict[str, Any] = {"keep_every": self.keep_every, "drop_every": self.drop_every}
         if self.keep is not None:
             chosen["keep"] = [place for place, kept in enumerate(self.kept()[index]) if kept]
-        return type(self)(list(self)[index], self.rates_by_layer()[index], **chosen)
+        part = type(self)(list(self)[index], self.schedule or self.rates_by_layer()[index], **chosen)
+        if self.step is not None:
+            part.move_to(int(self.step))
+        return part
 
     def extra_repr(self) -> str:
         """Show the rate and what runs at evaluation."""
