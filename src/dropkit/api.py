@@ -60,15 +60,17 @@ def drop(
 def mode(model: Any, mode: Mode) -> AbstractContextManager[None]:
     """Switch the dropout of a model, and nothing else, for the length of a `with` block.
 
-    `"mc"` makes every dropout draw while BatchNorm and all the rest stay in eval: Monte Carlo dropout. All
-    states come back afterwards, also after an exception.
+    `"mc"` makes every dropout draw and touches nothing else: Monte Carlo dropout after `model.eval()`, which
+    puts BatchNorm and all the rest into eval; in a model that trains they go on training. All states come
+    back afterwards, also after an exception.
 
     Args:
         model: a torch module.
         mode: `"train"`, `"eval"` or `"mc"`.
 
     Raises:
-        DropkitError: the model has no source of dropout that could be switched.
+        DropkitError: the model has no source of dropout that could be switched, or none that draws in the
+            mode: all rates are 0, or its methods change no forward pass by chance, as Masksembles.
     """
     switch: Callable[[Any, str], AbstractContextManager[None]] = model_backend("model", model).switch
     return switch(model, MODE.check("mode", mode))

@@ -11,14 +11,13 @@ from torch.nn import functional as F
 from dropkit.core.address import Words
 from dropkit.core.check import RATE, DropkitError
 from dropkit.core.key import Key
-from dropkit.core.rate import threshold
+from dropkit.core.rate import Schedule, threshold
 from dropkit.torch import functional, native
 from dropkit.torch.autograd import eager
 from dropkit.torch.check import check_source, check_tensor
 from dropkit.torch.functional import Source
 from dropkit.torch.keys import draw_words, key_words, refuse_trace
-from dropkit.torch.layer import rate_of
-from dropkit.torch.stochastic import Stochastic
+from dropkit.torch.rated import Rated
 
 __all__ = ["Attention", "scaled_dot_product_attention"]
 
@@ -93,11 +92,11 @@ def scaled_dot_product_attention(
     return _plain(query, key, value, whole, rate, is_causal, scale, given)
 
 
-class Attention(Stochastic):
+class Attention(Rated):
     """`scaled_dot_product_attention` as a layer that follows `train()`, `eval()` and `dropkit.mode`.
 
     Args:
-        p: the probability that a probability is dropped, in [0, 1].
+        p: the probability that a probability is dropped, in [0, 1], or a schedule.
         is_causal: whether a query sees no later key.
         scale: of the products; by default 1 / sqrt(depth).
         enable_gqa: whether key and value have fewer heads than the query.
@@ -108,20 +107,14 @@ class Attention(Stochastic):
 
     def __init__(
         self,
-        p: float = 0.1,
+        p: float | Schedule = 0.1,
         *,
         is_causal: bool = False,
         scale: float | None = None,
         enable_gqa: bool = False,
     ) -> None:
-        super().__init__()
-        self.p = RATE.check("p", rate_of(p))
+        super().__init__(p)
         self.is_causal, self.scale, self.enable_gqa = is_causal, scale, enable_gqa
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether a call that draws could change anything."""
-        return self.p > 0
 
     def forward(
         self,

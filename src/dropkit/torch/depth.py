@@ -31,7 +31,7 @@ def skips(rates: Iterable[float], **source: Unpack[Source]) -> tuple[bool, ...]:
     rates = torch.tensor(tuple(rates), dtype=torch.float64)
     if not len(rates):
         return ()
-    return tuple(draws.below(torch.empty(len(rates)), rates, **source).tolist())
+    return tuple(draws.numbers(draws.below(torch.empty(len(rates)), rates, **source)))
 
 
 def with_zero_gradients(x: Tensor, modules: Iterable[nn.Module]) -> Tensor:
@@ -49,6 +49,9 @@ def with_zero_gradients(x: Tensor, modules: Iterable[nn.Module]) -> Tensor:
     wanted = [p for module in modules for p in module.parameters() if p.requires_grad]
     if not wanted or not torch.is_grad_enabled():
         return x
+    if torch._C._are_functorch_transforms_active():
+        # Entries of none of them: operations that every transform knows.
+        return x + sum(p.flatten()[:0].sum().to(x) for p in wanted)
     zero: Tensor = _Nothing.apply(x.new_zeros(()), *wanted)  # type: ignore[no-untyped-call]  # apply is untyped
     return x + zero
 

@@ -27,7 +27,7 @@ from dropkit.torch.keys import AnyKey, draw_tensor, draw_words, key_tensor, key_
 from dropkit.torch.native import NativeDraws
 from dropkit.torch.run import constant
 
-__all__ = ["below", "below_but_one", "fold", "normal", "picked", "unit", "words"]
+__all__ = ["below", "below_but_one", "fold", "normal", "numbers", "picked", "unit", "words"]
 
 Tensor = torch.Tensor
 _WORD = 2.0**32
@@ -164,6 +164,25 @@ def unit(
     return (words(like, shape, groups, **source).to(torch.float64) + 0.5) / _WORD
 
 
+def numbers(drawn: Tensor) -> list[Any]:
+    """Return draws as numbers, for decisions that Python takes: a layer runs or not, this wide or that.
+
+    Raises:
+        DropkitError: each sample of `vmap` drew its own, and all go one way in Python.
+
+    >>> numbers(words(torch.ones(1), key=42))
+    [3248152260]
+    """
+    inner = drawn
+    while torch._C._are_functorch_transforms_active() and _wrapped(inner):
+        if torch._C._functorch.is_batchedtensor(inner):
+            rule = "has randomness='same' where a draw decides what is computed"
+            raise DropkitError("vmap", rule, "different", "pass randomness='same', or loop over the samples")
+        inner = torch._C._functorch.get_unwrapped(inner)
+    listed: list[Any] = drawn.tolist()
+    return listed
+
+
 def normal(
     like: Tensor, shape: Sequence[int] | None = None, groups: str | Groups = "...", **source: Unpack[Source]
 ) -> Tensor:
@@ -217,6 +236,10 @@ def _word(like: Tensor, source: Source) -> Words[int]:
 
 def _drawn(like: Tensor, shape: tuple[int, ...], groups: str | Groups, source: Source) -> NativeDraws:
     return NativeDraws(torch, _rule(groups).layout(shape), _word(like, source), "cpu")
+
+
+def _wrapped(x: Tensor) -> bool:
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(x))
 
 
 def _rule(groups: str | Groups) -> Groups:

@@ -6,11 +6,12 @@ from typing import Any, Unpack
 
 import torch
 
-from dropkit.core.check import RATE, DropkitError, Whole, check_kind
+from dropkit.core.check import DropkitError, Whole, check_kind
+from dropkit.core.rate import Schedule
 from dropkit.torch.check import TensorError
 from dropkit.torch.functional import Source
+from dropkit.torch.rated import Rated
 from dropkit.torch.run import widen
-from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["EdgeDropout", "check_edges", "gcn_norm", "spread"]
 
@@ -18,21 +19,15 @@ Tensor = torch.Tensor
 _NODES = Whole(0, "give the number of nodes, e.g. x.shape[0]")
 
 
-class EdgeDropout(Stochastic):
+class EdgeDropout(Rated):
     """A module that leaves edges of a graph out in training; what belongs to the others stays with them.
 
     Subclasses say in `fallen` which edges go. A call returns the edge list and the attributes it was given,
     cut alike; where nothing is drawn, the very objects it was given.
     """
 
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = RATE.check("p", p)
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether a call that draws could change anything: False at a rate of 0."""
-        return self.p > 0
+    def __init__(self, p: float | Schedule) -> None:
+        super().__init__(p)
 
     def fallen(self, edge_index: Tensor, nodes: int, source: Source) -> Tensor:
         """Return which edges fall, bool (E,)."""

@@ -56,10 +56,23 @@ def draw_words(x: Tensor, generator: torch.Generator | None = None) -> Words[int
 def draw_tensor(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Take one key that stays on its device, or in its graph."""
     if generator is None:
-        return torch.ops.dropkit.draw(x)  # type: ignore[no-any-return]  # operators are untyped
+        return torch.ops.dropkit.draw(_asked_by(x))  # type: ignore[no-any-return]  # operators are untyped
     if torch.compiler.is_compiling():
         torch._dynamo.graph_break(msg="generator= goes with eager mode: no generator has a place in a graph")
     return draw(x, generator)
+
+
+def _asked_by(x: Tensor) -> Tensor:
+    """Return the tensor that a key is drawn for, so that each call gets a number of its own.
+
+    Under `vmap` it has samples where the mode of randomness says so: a weight that all samples share has
+    none, and the rule of the operator would not be asked. torch's own random functions follow the mode in
+    every case; an empty one takes nothing from the generator. In a graph it is new at each call: a compiler
+    takes two draws for the same tensor as one.
+    """
+    if torch._C._are_functorch_transforms_active():
+        return torch.rand((0,), device=x.device).sum()
+    return torch.empty((), device=x.device) if torch.compiler.is_compiling() else x
 
 
 def check_key(key: AnyKey) -> None:

@@ -79,6 +79,10 @@ class Layer(Stochastic):
             )
         self._p = RATE.check("p", rate_of(p))
 
+    def rate_layer(self) -> Stochastic | None:
+        """Return what holds the rate: the layer itself."""
+        return self
+
     @property
     def can_draw(self) -> bool:
         """Whether a call that draws could change anything: False at a rate of 0."""

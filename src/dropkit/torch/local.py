@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, Unpack
 
 import torch
@@ -19,16 +20,21 @@ Tensor = torch.Tensor
 def variance(x: Tensor, weight: Tensor, alpha: Any) -> Tensor:
     """Return the variance of each output in float32 at least, also under autocast; see `core.local`."""
     # Squares leave the range of float16 at 256.
-    with torch.autocast(x.device.type, enabled=False):
+    with _precise(x):
         spread: Tensor = local.variance(widen(x), widen(weight), alpha)
     return spread
 
 
 def carried(variance: Tensor, weight: Tensor) -> Tensor:
     """Return the variance of each output for these of the inputs, in float32 at least; see `core.local`."""
-    with torch.autocast(variance.device.type, enabled=False):
+    with _precise(variance):
         spread: Tensor = local.carried(widen(variance), widen(weight))
     return spread
+
+
+def _precise(x: Tensor) -> Any:
+    """Leave autocast, which knows no meta tensors."""
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
 def sample(mean: Tensor, variance: Tensor, **source: Unpack[Source]) -> Tensor:

@@ -1,8 +1,13 @@
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 import torch
+from torch import nn
 
 from dropkit.core.local import deviation
 from dropkit.core.reference import normal
+from dropkit.torch import FastDropout, OrderedDropout, Thinned, VariationalLinear
 from dropkit.torch.local import sample, variance
 
 
@@ -25,3 +30,18 @@ def test_squares_of_half_precision_stay_finite() -> None:
         spread = variance(x, weight, 0.5)
     assert spread.dtype == torch.float32
     assert spread.item() == 90_000
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: FastDropout(nn.Linear(4, 4), 0.5),
+        lambda: VariationalLinear(nn.Linear(4, 4), rows=10),
+        lambda: OrderedDropout(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))),
+        lambda: Thinned(nn.Linear(4, 4), nn.Linear(4, 4), 0.5, contiguous=True),
+    ],
+)
+def test_meta_tensors_have_shapes_alone(make: Callable[[], nn.Module]) -> None:
+    layer = make().to("meta")
+    y = layer(torch.ones(2, 4, device="meta"))
+    assert (y.device.type, tuple(y.shape)) == ("meta", (2, 4))

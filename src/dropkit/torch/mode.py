@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
@@ -13,7 +14,7 @@ from dropkit.core.mode import Mode
 from dropkit.torch.delegate import Delegate
 from dropkit.torch.stochastic import Stochastic
 
-__all__ = ["draws_now", "sources", "switch"]
+__all__ = ["draws_now", "refuse_foreign", "sources", "switch"]
 
 _FAST = nn.TransformerEncoderLayer
 
@@ -24,15 +25,19 @@ def switch(model: nn.Module, mode: Mode) -> Iterator[None]:
 
     Sources are dropkit's layers, torch's dropout modules, and the rates inside `nn.MultiheadAttention`,
     `nn.LSTM`, `nn.GRU` and `nn.RNN`. In mode "mc" the fast paths of `nn.TransformerEncoderLayer`, which
-    ignore dropout, are off.
+    ignore dropout, are off. Batch normalisation in training goes on training: call `model.eval()` first.
 
     Raises:
-        DropkitError: no source was found, or none with a rate above 0 where draws are asked for.
+        DropkitError: no source was found, or none that can draw where draws are asked for.
     """
     found = sources(model)
     if not found or (mode != "eval" and not any(map(_can_draw, found))):
         rule = "has dropout with a rate above 0" if found else "has a source of dropout"
         mend = "calls of F.dropout inside forward cannot be seen: use dropkit.torch.Dropout layers"
+        still = sorted({type(m).__name__ for m in found if _never_draws(m)})
+        if still:
+            rule = "has dropout that draws in this mode"
+            mend = f"{', '.join(still)} changes no forward pass by chance, so there is nothing to switch on"
         raise DropkitError("model", rule, type(model).__name__, mend)
     with ExitStack() as stack:
         for module in found:
@@ -61,6 +66,24 @@ def _is_source(module: nn.Module) -> bool:
     return isinstance(module, Stochastic | _DropoutNd) or _inner_rate(module) > 0
 
 
+def refuse_foreign(model: nn.Module, rule: str, mend: str = "") -> None:
+    """Refuse a model in which something drops at a rate above 0 that is not dropkit's.
+
+    Raises:
+        DropkitError: it has torch's dropout, or an `nn.MultiheadAttention` or recurrent network with a rate;
+            they are named.
+    """
+    found = {id(m) for m in sources(model) if not isinstance(m, Stochastic) and _can_draw(m)}
+    names = [
+        f"{name}: {type(m).__name__}".removeprefix(": ")
+        for name, m in model.named_modules()
+        if id(m) in found
+    ]
+    if names:
+        mend = f"exchange them by dropkit.surgery.use_dropkit(model){mend}"
+        raise DropkitError("model", rule, ", ".join(names), mend)
+
+
 def _inner_rate(module: nn.Module) -> float:
     if isinstance(module, nn.RNNBase):
         # torch drops between layers: one layer alone never does.
@@ -72,6 +95,14 @@ def _can_draw(module: nn.Module) -> bool:
     if isinstance(module, Stochastic):
         return module.can_draw
     return _inner_rate(module) > 0 or (isinstance(module, _DropoutNd) and module.p > 0)
+
+
+def _never_draws(module: nn.Module) -> bool:
+    """Whether a module of ours that cannot draw has no rate of 0 for its reason: its passes are all alike."""
+    if not isinstance(module, Stochastic) or type(module).__name__.startswith("_"):
+        return False
+    holder: Any = module.rate_layer()
+    return not module.can_draw and (holder is None or holder.p > 0)
 
 
 def _fast_paths(model: nn.Module) -> list[nn.Module]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 import dropkit
 from dropkit.core.check import DropkitError
-from dropkit.torch import Dropout, Layer, Zoneout
+from dropkit.torch import ChannelDropBack, Dropout, Layer, Masksembles, Zoneout
 
 X = torch.randn(4, 6, 8, generator=torch.Generator().manual_seed(0))
 PADDING = torch.arange(6) >= torch.tensor([6, 5, 3, 2])[:, None]
@@ -229,3 +229,14 @@ def test_eval_needs_a_source_but_no_rate() -> None:
 def test_an_unknown_mode_is_refused(mode: Any) -> None:
     with pytest.raises(DropkitError, match="mode must be one of"):
         dropkit.mode(Dropout(), mode)
+
+
+@pytest.mark.parametrize(
+    "layer", [ChannelDropBack(nn.Linear(2, 2), 0.5), Masksembles(8)], ids=lambda x: type(x).__name__
+)
+def test_a_model_whose_passes_are_all_alike_is_told_so(layer: nn.Module) -> None:
+    with (
+        pytest.raises(DropkitError, match=f"draws in this mode.*{type(layer).__name__} changes no forward"),
+        dropkit.mode(nn.Sequential(layer), "mc"),
+    ):
+        pass

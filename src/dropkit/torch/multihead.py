@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dropkit.core.check import DropkitError
+from dropkit.core.check import RATE, DropkitError
 from dropkit.torch import functional
 from dropkit.torch.attention import scaled_dot_product_attention
 from dropkit.torch.functional import Source
@@ -42,6 +42,19 @@ class MultiheadAttention(Stochastic, nn.MultiheadAttention):
             rule, mend = "is a multiple of num_heads, both above 0", "give e.g. embed_dim=64, num_heads=8"
             raise DropkitError("embed_dim", rule, sizes, mend) from error
         self.adopt()
+
+    @property
+    def p(self) -> float:
+        """The probability that a weight is dropped: the `dropout` of torch, checked where it is set."""
+        return float(self.dropout)
+
+    @p.setter
+    def p(self, p: float) -> None:
+        self.dropout = RATE.check("p", p)
+
+    def rate_layer(self) -> Stochastic | None:
+        """Return what holds the rate: the module itself."""
+        return self
 
     @property
     def can_draw(self) -> bool:

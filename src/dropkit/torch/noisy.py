@@ -114,6 +114,20 @@ class NoisyWeights(Wrapper):
         """Whether a call that draws could change anything."""
         return bool(self.noise.can_draw)
 
+    @property
+    def p(self) -> float:
+        """The probability that the noise drops, now; set anew, it is that of the noise."""
+        return float(self.noise.p)
+
+    @p.setter
+    def p(self, p: Any) -> None:
+        self.noise.p = p
+
+    def rate_layer(self) -> Stochastic | None:
+        """Return what holds the rate: the noise."""
+        held: Stochastic | None = self.noise.rate_layer()
+        return held
+
     def force(self, mode: Mode | None) -> None:
         """Draw or do not draw whatever `train()` and `eval()` say; None follows them again."""
         super().force(mode)

@@ -76,7 +76,9 @@ def _vmap_draw(info: Any, in_dims: Any, x: Tensor) -> tuple[Tensor, int | None]:
         )
     if info.randomness == "same":
         return torch.ops.dropkit.draw(x), None
-    return torch.stack([torch.ops.dropkit.draw(x) for _ in range(info.batch_size)]), 0
+    # Each draw asks for a tensor of its own, or a compiler takes them as one.
+    asked = [torch.empty((), device=x.device) for _ in range(info.batch_size)]
+    return torch.stack([torch.ops.dropkit.draw(each) for each in asked]), 0
 
 
 def _vmap(name: str) -> Any:

@@ -13,11 +13,14 @@ from dropkit.torch import (
     AlphaDropout,
     Drop,
     DropBlock2d,
+    DropConnect,
     Dropout,
     Dropout1d,
     EmbeddingDropout,
     GaussianDropout,
+    QuantNoise,
     SpatialDropout,
+    TargetedUnitDropout,
     TokenDropout,
     Zoneout,
     functional,
@@ -205,6 +208,23 @@ class TestVmap:
         expected = torch.stack([functional.dropout(torch.ones(64), key=i) for i in range(4)])
         assert torch.equal(masks, expected)
 
+    @pytest.mark.parametrize("kind", [DropConnect, QuantNoise, TargetedUnitDropout])
+    def test_what_all_samples_share_is_drawn_for_each_one(self, kind: Any) -> None:
+        layer, x = kind(nn.Linear(8, 8), 0.5), torch.ones(16, 8)
+        with pytest.raises(RuntimeError, match="randomness error mode"):
+            vmap(layer)(x)
+        assert vmap(layer, randomness="same")(x).std(0).max() == 0
+        torch.manual_seed(0)
+        different = vmap(layer, randomness="different")(x)
+        torch.manual_seed(0)
+        torch.testing.assert_close(different, torch.stack([layer(each) for each in x]))
+        assert different.std(0).max() > 0
+
+    def test_a_graph_draws_for_each_sample_too(self, fresh_compiler: None) -> None:
+        layer = TargetedUnitDropout(nn.Linear(64, 64), 0.5)
+        graph = compiled(vmap(layer, randomness="different"))
+        assert graph(torch.ones(4, 64)).std(0).max() > 0
+
     def test_gradients_of_each_sample(self) -> None:
         layer = Dropout()
 
@@ -239,6 +259,12 @@ def test_tangents_of_two_states() -> None:
     _, tangent, *_ = jvp(lambda a, b: Zoneout(0.5)(a, b, key=2), (new, old), (t, s))
     kept = torch.tensor(dropkit.mask(2, (50,), dropkit.Drop(0.5, scale="none")))
     torch.testing.assert_close(tangent, kept * t + (1 - kept) * s)
+
+
+def test_two_draws_for_one_tensor_stay_two_in_a_graph_with_gradients(fresh_compiler: None) -> None:
+    first, second = Dropout(), Dropout()
+    both = compiled(lambda x: first(x) - second(x))
+    assert both(torch.ones(64, requires_grad=True)).any()
 
 
 def test_functional_call_draws_under_the_seed() -> None:

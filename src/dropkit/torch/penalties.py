@@ -11,7 +11,7 @@ from torch.utils.hooks import RemovableHandle
 from dropkit.core.check import DropkitError, Interval, check_kind
 from dropkit.torch.stochastic import Stochastic
 
-__all__ = ["PenaltyHook", "parameter_groups", "penalty"]
+__all__ = ["PenaltyHook", "of_batch", "parameter_groups", "penalty"]
 
 _WEIGHT = Interval(0, float("inf"), "give a factor of the penalty, e.g. 1.0")
 
@@ -26,17 +26,19 @@ def penalty(model: nn.Module) -> torch.Tensor:
 
     Raises:
         DropkitError: no layer of the model has a penalty.
+        DropkitError: a penalty follows from a batch that was computed without gradients.
 
     >>> import dropkit
     >>> penalty(nn.Sequential(dropkit.torch.Dropout(0.5)))
     Traceback (most recent call last):
-    dropkit.core.check.DropkitError: model has a layer with a penalty, got 'Sequential'; leave the penalty out
+    dropkit.core.check.DropkitError: model has a layer with a penalty, got 'Sequential'; drop the term, ...
     """
     check_kind("model", model, nn.Module, "give the torch.nn.Module itself")
     terms = [term for m in model.modules() if isinstance(m, Stochastic) and (term := m.penalty()) is not None]
     if not terms:
         rule = "has a layer with a penalty"
-        raise DropkitError("model", rule, type(model).__name__, "leave the penalty out")
+        mend = "drop the term, or use a layer that learns its rate, e.g. ConcreteDropout"
+        raise DropkitError("model", rule, type(model).__name__, mend)
     return torch.stack([term.reshape(()).to(terms[0].device) for term in terms]).sum()
 
 
@@ -63,6 +65,23 @@ def parameter_groups(model: nn.Module, **options: Any) -> list[dict[str, Any]]:
     others = [parameter for parameter in model.parameters() if id(parameter) not in known]
     groups: list[dict[str, Any]] = [{**options, "params": others}]
     return groups + ([{**options, "params": rates, "weight_decay": 0.0}] if rates else [])
+
+
+def of_batch(module: nn.Module, found: torch.Tensor) -> torch.Tensor:
+    """Return the penalty of the last batch of a module, for its `penalty`, or refuse one without its graph.
+
+    Raises:
+        DropkitError: the module learns, and that batch was computed without gradients, as reentrant
+            checkpointing does.
+
+    >>> of_batch(nn.Identity(), torch.ones(()))
+    tensor(1.)
+    """
+    learns = any(parameter.requires_grad for parameter in module.parameters())
+    if torch.is_grad_enabled() and learns and not found.requires_grad:
+        mend = "ask for it after a forward pass with gradients, and checkpoint with use_reentrant=False"
+        raise DropkitError("penalty", "is that of a batch with gradients", "a batch without", mend)
+    return found
 
 
 class PenaltyHook:

@@ -1,19 +1,25 @@
 import copy
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 import dropkit
 from dropkit import DropkitError
 from dropkit.torch import (
     ConcreteDropout,
+    ContextualDropout,
+    DropMax,
     Dropout,
+    InformationDropout,
     PenaltyHook,
     VariationalDropout,
     VariationalLinear,
+    arm_backward,
     parameter_groups,
     penalty,
 )
@@ -192,3 +198,37 @@ def test_what_is_wrong_is_refused() -> None:
     for ask in (penalty, parameter_groups):
         with pytest.raises(DropkitError, match="model must be a Module"):
             ask("model")  # type: ignore[arg-type]  # that is the test
+
+
+def make_contextual() -> Any:
+    return ContextualDropout(4, noise="gaussian")
+
+
+def make_information() -> Any:
+    return InformationDropout(nn.Linear(4, 4), nn.Linear(4, 4), beta=1.0)
+
+
+@pytest.mark.parametrize("make", [make_contextual, make_information])
+def test_a_penalty_of_the_batch_is_refused_where_it_comes_too_late(make: Callable[[], Any]) -> None:
+    layer = make()
+    with pytest.raises(DropkitError, match="follow from parameters alone"):
+        PenaltyHook(nn.Sequential(layer))
+    x = torch.randn(3, 4, requires_grad=True)
+    checkpoint(layer, x, use_reentrant=True)
+    with pytest.raises(DropkitError, match="is that of a batch with gradients"):
+        penalty(layer)
+    checkpoint(layer, x, use_reentrant=False)
+    torch.autograd.backward(penalty(layer))
+
+
+def test_after_the_estimator_there_is_still_the_penalty_of_its_first_pass() -> None:
+    gate = ContextualDropout(2)
+    arm_backward(gate, lambda: gate(torch.ones(3, 2)).sum(1), key=1)
+    assert penalty(gate).requires_grad
+
+
+def test_biases_that_alone_set_a_rate_are_rates() -> None:
+    contextual, information, classes = make_contextual(), make_information(), DropMax(4, 3)
+    assert [id(p) for p in classes.rates()] == [id(classes.prior.bias), id(classes.residual.bias)]
+    assert [id(p) for p in information.rates()] == [id(information.noise.bias)]
+    assert id(contextual.network[-1].bias) in [id(p) for p in contextual.rates()]

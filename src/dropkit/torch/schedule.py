@@ -8,14 +8,16 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.dropout import _DropoutNd
 from torch.utils.hooks import RemovableHandle
 
-from dropkit.core.check import DropkitError, check_kind
+from dropkit.core.check import RATE, DropkitError, check_kind
 from dropkit.core.drop import Drop
 from dropkit.core.rate import Learned, Schedule, depth_rates
 from dropkit.torch.layer import Layer
 from dropkit.torch.layers import DropPath
+from dropkit.torch.mode import refuse_foreign
+from dropkit.torch.rated import Rated
+from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["Stepper", "set_depth_rates", "set_rates"]
 
@@ -47,7 +49,7 @@ class Stepper:
 
     def __init__(self, model: nn.Module, step: int | None = None) -> None:
         found = check_kind("model", model, nn.Module, "give the torch.nn.Module itself").named_modules()
-        self._layers = {name: m for name, m in found if isinstance(m, Layer) and m.scheduled}
+        self._layers = {name: m for name, m in found if isinstance(m, Layer | Rated) and m.scheduled}
         if not self._layers:
             mend = (
                 "give a layer a schedule, e.g. dropkit.torch.set_rates(model, dropkit.linear_schedule(...))"
@@ -96,18 +98,20 @@ class Stepper:
         return next(iter(steps.values()))
 
 
-def set_rates(model: nn.Module, rates: Any, kind: type[Layer] = Layer) -> None:
+def set_rates(model: nn.Module, rates: Any, kind: type[Stochastic] = Stochastic) -> None:
     """Give layers of a model another rate, in place; a schedule begins at step 0.
 
     Args:
         model: a module with dropkit layers.
         rates: one rate for all (a number in [0, 1] or a schedule), or a sequence with one a layer, in the
             order of `model.modules()`: that of the calls in `nn.Sequential` and `nn.ModuleList`.
-        kind: which layers: those of this class.
+        kind: which layers: those of this class, by default all that draw at one rate; where a module stands
+            around the layer that holds its rate, e.g. `DropConnect`, that one. Learned rates are left alone.
 
     Raises:
-        DropkitError: a rate is wrong, the model has no such layer or another number of them than there are
-            rates, or all layers are meant and it has torch's own dropout, which has no place for a schedule.
+        DropkitError: a rate is wrong, a schedule is given to a layer that takes none, the model has no such
+            layer or another number of them than there are rates, or all layers are meant and it has torch's
+            own dropout.
 
     >>> from dropkit.torch import Dropout
     >>> model = torch.nn.Sequential(Dropout(0.5), Dropout(0.5))
@@ -120,13 +124,16 @@ def set_rates(model: nn.Module, rates: Any, kind: type[Layer] = Layer) -> None:
     """
     layers = _layers(model, kind)
     pairs = zip(layers, _one_each(rates, layers), strict=True)
-    descriptions = [replace(layer.description, rate=_given(rate)) for layer, rate in pairs]
+    checked = [_checked(layer, rate) for layer, rate in pairs]
     device = next((parameter.device for parameter in model.parameters()), torch.get_default_device())
-    for layer, description in zip(layers, descriptions, strict=True):
-        _describe(layer, description, device)
+    for layer, rate in zip(layers, checked, strict=True):
+        if isinstance(layer, Layer):
+            _describe(layer, rate, device)
+        else:
+            layer.p = rate
 
 
-def set_depth_rates(model: nn.Module, rate: float, kind: type[Layer] = DropPath) -> None:
+def set_depth_rates(model: nn.Module, rate: float, kind: type[Stochastic] = DropPath) -> None:
     """Give the layers of a model rates that grow linearly with depth, in place.
 
     The l-th of n layers gets rate * l / n: the linear decay rule of Huang et al. 2016; see
@@ -148,24 +155,44 @@ def set_depth_rates(model: nn.Module, rate: float, kind: type[Layer] = DropPath)
     set_rates(model, depth_rates(rate, len(_layers(model, kind))), kind)
 
 
-def _layers(model: nn.Module, kind: type[Layer]) -> list[Layer]:
-    """Return the layers of a kind, each once."""
+def _layers(model: nn.Module, kind: type[Stochastic]) -> list[Stochastic]:
+    """Return what holds the rates of the layers of a kind, each once."""
     check_kind("model", model, nn.Module, "give the torch.nn.Module itself")
-    if kind is Layer:
-        _refuse_foreign(model)
-    found = [module for module in model.modules() if isinstance(module, kind)]
+    if kind in (Layer, Stochastic):
+        # Who asks for all layers would not see that torch's own were left behind.
+        refuse_foreign(model, "has dropkit's layers where it drops", ", or name the kind of layers you mean")
+        _refuse_others(model)
+    holders = [m.rate_layer() for m in model.modules() if isinstance(m, kind)]
+    found = list({id(holder): holder for holder in holders if holder is not None}.values())
     if not found:
-        mend = f"put dropkit.torch.{'Dropout' if kind is Layer else kind.__name__} where it shall drop"
-        raise DropkitError("model", f"has a layer of kind {kind.__name__}", type(model).__name__, mend)
+        name = "Dropout" if kind in (Layer, Stochastic) else kind.__name__
+        rule = f"has a layer of kind {kind.__name__} with one rate that can be set"
+        mend = f"put dropkit.torch.{name} where it shall drop"
+        raise DropkitError("model", rule, type(model).__name__, mend)
     return found
 
 
-def _refuse_foreign(model: nn.Module) -> None:
-    """Who asks for all layers would not see that torch's own were left behind."""
+def _refuse_others(model: nn.Module) -> None:
+    """Who stands on `Stochastic` with a rate of its own may not have said where it is."""
     for name, module in model.named_modules():
-        if isinstance(module, _DropoutNd) and not isinstance(module, Layer) and module.p > 0:
-            mend = f"replace it by dropkit.torch.{type(module).__name__}, or name the kind of layers you mean"
-            raise DropkitError("model", "has dropkit's layers where it drops", f"{name}: {module}", mend)
+        alone = isinstance(module, Stochastic) and module.rate_layer() is None
+        learned = alone and any(True for _ in module.rates())
+        if alone and not learned and isinstance(getattr(module, "p", None), float | tuple | dict):
+            rule = "has rates that can be set alike"
+            mend = "let rate_layer say what holds the rate, or name the kind of layers you mean"
+            raise DropkitError("model", rule, f"{name}: {type(module).__name__}", mend)
+
+
+def _checked(layer: Stochastic, rate: Any) -> Any:
+    """Return the description of a layer with this rate, or the rate for one that no description says."""
+    if isinstance(layer, Layer):
+        return replace(layer.description, rate=_given(rate))
+    if isinstance(rate, Schedule):
+        if not isinstance(layer, Rated):
+            rule = "are numbers where a layer takes no schedule"
+            raise DropkitError("rates", rule, type(layer).__name__, "set layer.p as training goes on")
+        return rate
+    return RATE.check("rate", _given(rate))
 
 
 def _given(rate: Any) -> Any:
@@ -174,7 +201,7 @@ def _given(rate: Any) -> Any:
     return rate
 
 
-def _one_each(rates: Any, layers: list[Layer]) -> Sequence[Any]:
+def _one_each(rates: Any, layers: list[Stochastic]) -> Sequence[Any]:
     if isinstance(rates, str) or not isinstance(rates, Sequence):
         return [rates] * len(layers)
     if len(rates) != len(layers):

@@ -271,8 +271,12 @@ def test_rates_over_depth_reach_the_layers_of_their_kind_in_order() -> None:
 @pytest.mark.parametrize(
     ("model", "rates", "message"),
     [
-        (nn.Linear(2, 2), 0.1, "model has a layer of kind Layer, got 'Linear'"),
-        (nn.Sequential(Dropout(0.5), nn.Dropout(0.5)), 0.1, "got '1: Dropout.*replace it by dropkit.torch"),
+        (nn.Linear(2, 2), 0.1, "has a layer of kind Stochastic .*, got 'Linear'"),
+        (
+            nn.Sequential(Dropout(0.5), nn.Dropout(0.5)),
+            0.1,
+            "got '1: Dropout'; exchange them by dropkit.surgery.use_dropkit",
+        ),
         (Dropout(0.5), [0.1, 0.2], "rates are as many as the model's layers, 1, got 2"),
         (Dropout(0.5), 1.5, r"rate must be a number in \[0, 1\]"),
         (Dropout(0.5), "0.5", r"rate must be a number in \[0, 1\]"),

@@ -10,13 +10,13 @@ from torch import nn
 from torch._compile import _disable_dynamo
 from torch.nn import functional as F
 
-from dropkit.core.check import RATE, DropkitError, check_kind
+from dropkit.core.check import DropkitError, check_kind
+from dropkit.core.rate import Schedule
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.draws import below, words
 from dropkit.torch.functional import Source
-from dropkit.torch.layer import rate_of
 from dropkit.torch.noisy import check_weight
-from dropkit.torch.stochastic import Stochastic
+from dropkit.torch.rated import Rated
 
 __all__ = ["SkipBranch", "Thinned"]
 
@@ -25,7 +25,7 @@ Tensor = torch.Tensor
 _PRODUCTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-class Thinned(Stochastic):
+class Thinned(Rated):
     """Two layers of products with dropout between them, its mask shared by the batch, computed thin.
 
     y = second(m between(first(x))) with one coin m a unit (or channel), 0 or 1 / (1 - p). The units that fall
@@ -36,7 +36,7 @@ class Thinned(Stochastic):
     Args:
         first: an `nn.Linear` or a convolution without groups, whose outputs are the units.
         second: the same, whose inputs they are. Both keep their parameters and their names.
-        p: the probability that a unit is dropped, in [0, 1].
+        p: the probability that a unit is dropped, in [0, 1], or a schedule.
         between: acts on each unit by itself, as activations do.
         contiguous: drop units that follow one another, a share p of them beginning at a random place of the
             circle. The products then read slices of the weights instead of copies. The share is rounded to
@@ -54,7 +54,7 @@ class Thinned(Stochastic):
         self,
         first: nn.Module,
         second: nn.Module,
-        p: float = 0.5,
+        p: float | Schedule = 0.5,
         between: nn.Module | None = None,
         *,
         contiguous: bool = False,
@@ -74,13 +74,8 @@ class Thinned(Stochastic):
         if units != taken or type(first) is not type(second):
             rule = f"takes what first gives, {units} units of {type(first).__name__}"
             raise DropkitError("second", rule, second, "give two layers that follow one another")
-        self.p = RATE.check("p", rate_of(p))
+        self.take_rate(p)
         self.contiguous = check_kind("contiguous", contiguous, bool, "write True or False")
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether a call that draws could change anything."""
-        return self.p > 0
 
     def forward(self, input: Tensor, **source: Unpack[Source]) -> Tensor:
         """Return the output of the second layer.
@@ -106,7 +101,7 @@ class Thinned(Stochastic):
 
     def _sliced(self, input: Tensor, units: int, **source: Unpack[Source]) -> Tensor:
         count = round(units * (1 - self.p))
-        start = _start(input, units, source)
+        start = _start(units, source)
         scale = units / count if count else 0.0
         ends = min(start + count, units)
         parts = [(start, ends - start), (0, count - (ends - start))]
@@ -128,7 +123,7 @@ class Thinned(Stochastic):
         return f"p={self.p}, contiguous={self.contiguous}"
 
 
-class SkipBranch(Stochastic):
+class SkipBranch(Rated):
     """A residual branch that is computed for the samples alone that keep it: y = x + m branch(x).
 
     With the same key it equals `x + DropPath(p)(branch(x))` where the branch treats each sample by itself;
@@ -136,23 +131,18 @@ class SkipBranch(Stochastic):
 
     Args:
         branch: takes (batch, ...) and gives the same shape.
-        p: the probability that a sample's branch is dropped, in [0, 1].
+        p: the probability that a sample's branch is dropped, in [0, 1], or a schedule.
         scale_by_keep: whether a kept branch grows by 1 / (1 - p).
 
     >>> SkipBranch(nn.Linear(4, 4), 0.2)(torch.ones(3, 4)).shape
     torch.Size([3, 4])
     """
 
-    def __init__(self, branch: nn.Module, p: float = 0.1, *, scale_by_keep: bool = True) -> None:
+    def __init__(self, branch: nn.Module, p: float | Schedule = 0.1, *, scale_by_keep: bool = True) -> None:
         super().__init__()
         self.branch = check_kind("branch", branch, nn.Module, "give the module of the branch")
-        self.p = RATE.check("p", rate_of(p))
+        self.take_rate(p)
         self.scale_by_keep = check_kind("scale_by_keep", scale_by_keep, bool, "write True or False")
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether a call that draws could change anything."""
-        return self.p > 0
 
     def forward(self, input: Tensor, **source: Unpack[Source]) -> Tensor:
         """Return x + m branch(x).
@@ -186,12 +176,12 @@ def _kept(input: Tensor, count: int, rate: float, source: Source) -> Tensor:
     return _looked_at(lambda: kept.nonzero().squeeze(-1))
 
 
-def _start(input: Tensor, units: int, source: Source) -> int:
+def _start(units: int, source: Source) -> int:
     """Return where the units that stay begin; a graph breaks here likewise."""
     if torch.compiler.is_compiling():
-        return _uncompiled(_start, input, units, source)  # type: ignore[no-any-return]  # as the call
-    word = words(input.new_empty(1), **source)
-    return _looked_at(lambda: int(word.item())) * units >> 32
+        return _uncompiled(_start, units, source)  # type: ignore[no-any-return]  # as the call
+    # One number for all is drawn on the CPU, whose generator it takes where no key is given.
+    return numbers(words(torch.empty(1), **source))[0] * units >> 32
 
 
 def _looked_at(read: Callable[[], T]) -> T:
@@ -229,6 +219,8 @@ class _Picked(torch.autograd.Function):
 
 
 def _pick(weight: Tensor, kept: Tensor, axis: int) -> Tensor:
+    if torch._C._are_functorch_transforms_active():
+        return weight.index_select(axis, kept)
     return _Picked.apply(weight, kept, axis)  # type: ignore[no-any-return,no-untyped-call]  # apply is untyped
 
 

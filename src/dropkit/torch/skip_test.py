@@ -157,7 +157,7 @@ def test_a_functional_gradient_is_that_of_backward(name: str) -> None:
     torch.testing.assert_close(torch.func.grad(lambda x: layer(x, key=1).sum())(x.detach()), expected)
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", ["branch", "thinned"])
 def test_where_draws_cannot_be_read_it_is_said(name: str) -> None:
     layer, x = LAYERS[name](), torch.randn(2, 6, 8)
     with pytest.raises(DropkitError, match="input is a tensor whose draws can be read"):
@@ -177,3 +177,18 @@ def normed(layer: nn.Module) -> nn.Module:
 def test_a_weight_that_follows_from_others_is_refused(name: str) -> None:
     with pytest.raises(DropkitError, match="first has its weight as a parameter"):
         Thinned(normed(nn.Linear(2, 2)), nn.Linear(2, 2), contiguous=name == "contiguous")
+
+
+@pytest.mark.parametrize("contiguous", [False, True])
+def test_function_transforms_give_the_gradients_of_backward(contiguous: bool) -> None:
+    layer, x = Thinned(nn.Linear(3, 8), nn.Linear(8, 2), contiguous=contiguous), torch.ones(4, 3)
+    own: dict[str, Any] = dict(layer.named_parameters())
+
+    def loss(values: dict[str, Any]) -> Tensor:
+        y: Tensor = torch.func.functional_call(layer, values, (x,), {"key": 3}).square().sum()
+        return y
+
+    slopes = torch.func.grad(loss)(own)
+    torch.autograd.backward(loss(own))
+    for name, parameter in own.items():
+        torch.testing.assert_close(slopes[name], parameter.grad)

@@ -13,7 +13,7 @@ from dropkit.core.key import Key
 from dropkit.core.mode import MODE, Mode
 from dropkit.torch.functional import Source
 
-__all__ = ["Stochastic"]
+__all__ = ["Stochastic", "last_bias"]
 
 
 class Stochastic(nn.Module):
@@ -75,8 +75,16 @@ class Stochastic(nn.Module):
             source["key"] = self.stream_key
         return source
 
+    def rate_layer(self) -> Stochastic | None:
+        """Return the module whose `p` is the rate of this one, where one plain rate says all; else None."""
+        return None
+
     def rates(self) -> Iterator[nn.Parameter]:
-        """Yield the parameters that are rates: no weight decay for them; see `parameter_groups`."""
+        """Yield the parameters that alone set a rate: no weight decay for them; see `parameter_groups`.
+
+        They are logits of rates, and the last bias of a network that computes some from the input: pulled to
+        0, they would bring a rate of their own. The weights of such a network decay as others do.
+        """
         return iter(())
 
     @property
@@ -87,6 +95,16 @@ class Stochastic(nn.Module):
     def penalty(self) -> torch.Tensor | None:
         """Return what the layer adds to the loss of the whole data set per row, or None."""
         return None
+
+
+def last_bias(module: nn.Module) -> Iterator[nn.Parameter]:
+    """Yield the bias of the last module inside that has one, or nothing.
+
+    >>> [tuple(bias.shape) for bias in last_bias(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1), nn.Tanh()))]
+    [(1,)]
+    """
+    biases = [getattr(part, "bias", None) for part in module.modules()]
+    yield from [bias for bias in biases if isinstance(bias, nn.Parameter)][-1:]
 
 
 def _no_operation(module: nn.Module, arguments: Any) -> None:

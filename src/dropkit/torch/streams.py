@@ -9,6 +9,7 @@ from torch import nn
 
 from dropkit.core.check import DropkitError
 from dropkit.core.key import Key
+from dropkit.torch.mode import refuse_foreign
 from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["name_streams", "under_key"]
@@ -40,7 +41,7 @@ def name_streams(model: nn.Module) -> dict[str, Stochastic]:
             )
         streams[name] = layer
     if not streams:
-        mend = "use dropkit.torch.Dropout and its siblings"
+        mend = "use dropkit.torch.Dropout and its siblings, or dropkit.surgery.use_dropkit(model)"
         raise DropkitError("model", "has layers of dropkit", type(model).__name__, mend)
     return streams
 
@@ -57,6 +58,10 @@ def under_key(model: nn.Module, key: int | Key) -> Iterator[None]:
         model: a model with layers of dropkit.
         key: the key of this pass, e.g. `dropkit.Key(seed).fold("step", step)`.
 
+    Raises:
+        DropkitError: the model has no layer of dropkit, two of them come to the same name, or it has dropout
+            of torch with a rate above 0, which no key reaches, in training or not.
+
     >>> import torch, dropkit
     >>> model = nn.Sequential(dropkit.torch.Dropout(0.5))
     >>> with under_key(model, 7):
@@ -65,6 +70,7 @@ def under_key(model: nn.Module, key: int | Key) -> Iterator[None]:
     True
     """
     base = Key.of(key)
+    refuse_foreign(model, "drops by dropkit's layers alone, which a key reaches")
     streams = name_streams(model)
     before = {name: layer.stream_key for name, layer in streams.items()}
     for name, layer in streams.items():

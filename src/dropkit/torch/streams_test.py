@@ -37,6 +37,33 @@ def test_two_layers_of_one_name_are_refused() -> None:
         name_streams(model)
 
 
+FOREIGN: dict[str, nn.Module] = {
+    "Dropout": nn.Dropout(0.5),
+    "MultiheadAttention": nn.MultiheadAttention(8, 2, dropout=0.5),
+    "LSTM": nn.LSTM(8, 8, num_layers=2, dropout=0.5),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("ours", [Dropout(0.5), nn.Identity()], ids=str)
+def test_what_no_key_reaches_is_refused_by_name(name: str, ours: nn.Module) -> None:
+    model = nn.Sequential(ours, FOREIGN[name])
+    with pytest.raises(DropkitError, match=f"got '1: {name}'.*use_dropkit"), under_key(model, 5):
+        pass
+
+
+def test_what_never_drops_is_let_be() -> None:
+    with under_key(nn.Sequential(Dropout(0.5), nn.Dropout(0.0), nn.LSTM(8, 8)), 5):
+        pass
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_after_surgery_the_key_reaches_all(name: str) -> None:
+    model = dropkit.surgery.use_dropkit(nn.Sequential(FOREIGN[name])).model
+    with under_key(model, 5):
+        pass
+
+
 def test_a_model_without_our_layers_is_refused() -> None:
     with pytest.raises(DropkitError, match="has layers of dropkit"):
         name_streams(nn.Linear(2, 2))

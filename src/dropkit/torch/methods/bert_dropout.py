@@ -25,7 +25,9 @@ def bert_dropout(
     """Set the rates of an encoder as BERT does, and return it (Devlin et al. 2019).
 
     Embeddings, attention weights, the outputs of attention and of the feed-forward block, and the input of
-    the classifier drop at one rate; the inner activation of the feed-forward block does not drop.
+    the classifier drop at one rate; the inner activation of the feed-forward block does not drop. Dropout of
+    torch stays torch's: call `dropkit.surgery.use_dropkit` where `dropkit.torch.under_key` or `set_rates`
+    shall reach it.
 
     Args:
         target: a module with `nn.TransformerEncoderLayer`s, whose embeddings and classifier are the user's

@@ -118,11 +118,6 @@ class ChannelDropBack(NoisyWeights):
                 rule = f"has an axis of {over}"
                 raise DropkitError(name, rule, shape, "leave it out of names, or take over='outputs'")
 
-    @property
-    def p(self) -> float:
-        """The probability that a channel gets no update, now."""
-        return float(self.noise.p)
-
     def extra_repr(self) -> str:
         """Show how often the layer is hit."""
         return f"{super().extra_repr()}, layer_rate={self.noise.layer_rate}"

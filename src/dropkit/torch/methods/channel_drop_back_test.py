@@ -90,7 +90,7 @@ def test_evaluation_and_passes_without_gradient_draw_nothing() -> None:
 
 def test_there_are_no_monte_carlo_passes_over_it() -> None:
     with (
-        pytest.raises(DropkitError, match="has dropout with a rate above 0"),
+        pytest.raises(DropkitError, match="has dropout that draws in this mode"),
         dropkit.mode(ChannelDropBack(nn.Linear(6, 4), 0.5), "mc"),
     ):
         pass

@@ -89,6 +89,10 @@ class ConcreteDropout(Stochastic):
         """The probability that an input is dropped, now."""
         return float(self.logit.detach().sigmoid())
 
+    @p.setter
+    def p(self, p: Any) -> None:
+        raise DropkitError("p", "is learned by this layer", p, "make a new layer that begins there")
+
     def forward(self, input: Tensor, **source: Unpack[Source]) -> Tensor:
         """Drop inputs softly where the layer draws, then apply the wrapped layer.
 

@@ -6,13 +6,14 @@ from typing import Unpack
 
 import torch
 
-from dropkit.core.check import RATE, DropkitError, Interval, Whole, is_whole
+from dropkit.core.check import DropkitError, Interval, Whole, is_whole
+from dropkit.core.rate import Schedule
 from dropkit.methods import condition_dropout as law
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_alike, check_source, check_tensor
 from dropkit.torch.functional import Source
+from dropkit.torch.rated import Rated
 from dropkit.torch.run import widen
-from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["ConditionDropout", "guided"]
 
@@ -21,7 +22,7 @@ _LABEL = Whole(0, "give the label that stands for no condition, e.g. the number 
 _STRENGTH = Interval(-1, float("inf"), "give w, the guidance scale less 1, e.g. 6.5", open_high=True)
 
 
-class ConditionDropout(Stochastic):
+class ConditionDropout(Rated):
     """Replaces conditions by a null condition, a coin a sample (Ho and Salimans 2022).
 
     Evaluation returns the condition itself; `nothing` gives the null condition of the unconditional pass.
@@ -29,7 +30,7 @@ class ConditionDropout(Stochastic):
     Args:
         null: what stands for no condition: a tensor that broadcasts to a sample's condition (a
             `torch.nn.Parameter` is learned), or a whole number where conditions are labels.
-        p: the probability that a condition is replaced, in [0, 1].
+        p: the probability that a condition is replaced, in [0, 1], or a schedule.
 
     Raises:
         DropkitError: p is out of range, or `null` is of another kind.
@@ -43,9 +44,8 @@ class ConditionDropout(Stochastic):
 
     null: Tensor | int
 
-    def __init__(self, null: Tensor | int, p: float = 0.1) -> None:
-        super().__init__()
-        self.p = RATE.check("p", p)
+    def __init__(self, null: Tensor | int, p: float | Schedule = 0.1) -> None:
+        super().__init__(p)
         if isinstance(null, torch.nn.Parameter):
             self.null = null
         elif isinstance(null, Tensor):
@@ -57,11 +57,6 @@ class ConditionDropout(Stochastic):
             raise DropkitError("null", "is a tensor or a label", null, mend)
         if isinstance(null, Tensor):
             check_tensor(null, "null")
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether a call that draws could change anything."""
-        return self.p > 0
 
     def forward(self, condition: Tensor, **source: Unpack[Source]) -> Tensor:
         """Replace conditions in training; return `condition` itself otherwise.

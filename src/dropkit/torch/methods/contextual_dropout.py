@@ -18,9 +18,9 @@ from dropkit.methods.contextual_dropout import arm, bernoulli_divergence, gaussi
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source
-from dropkit.torch.penalties import penalty
+from dropkit.torch.penalties import of_batch, penalty
 from dropkit.torch.run import widen
-from dropkit.torch.stochastic import Stochastic
+from dropkit.torch.stochastic import Stochastic, last_bias
 from dropkit.torch.streams import under_key
 
 __all__ = ["ContextualDropout", "arm_backward"]
@@ -112,19 +112,27 @@ class ContextualDropout(Stochastic):
         m = m.reshape(*m.shape, *(1,) * (input.ndim - 2))
         return torch.where(m == 0, 0.0, widen(input) * m).to(input.dtype)
 
+    @property
+    def penalty_of_batch(self) -> bool:
+        """Yes: the rates follow from the input."""
+        return True
+
     def penalty(self) -> Tensor:
         """Return the divergence of the gates from their prior: summed over units, the mean of the last pass.
 
         Before the first pass that draws it is 0.
+
+        Raises:
+            DropkitError: that pass was computed without gradients, as reentrant checkpointing does.
         """
-        return self.prior_logit.new_zeros(()) if self._divergence is None else self._divergence
+        return (
+            self.prior_logit.new_zeros(()) if self._divergence is None else of_batch(self, self._divergence)
+        )
 
     def rates(self) -> Iterator[nn.Parameter]:
         """Yield what weight decay would pull to a rate of one half."""
         yield self.prior_logit
-        last = self.network[-1]
-        assert isinstance(last, nn.Linear)
-        yield last.bias
+        yield from last_bias(self.network)
 
     def _gates(self, logits: Tensor, source: Source) -> Tensor:
         """Return the factors of the units, and keep what the penalty and the estimator ask for."""
@@ -133,7 +141,9 @@ class ContextualDropout(Stochastic):
             self._divergence = terms.sum(1).mean()
             return 1 + torch.exp(logits / 2) * draws.normal(logits, **source).to(logits.dtype)
         rate = torch.sigmoid(logits)
-        self._divergence = bernoulli_divergence(rate, _logs(logits), _logs(self.prior_logit)).sum(1).mean()
+        if not self._mirror:  # the passes of the estimator have no graph
+            terms = bernoulli_divergence(rate, _logs(logits), _logs(self.prior_logit))
+            self._divergence = terms.sum(1).mean()
         words = draws.words(logits, **source)
         if self._tape is not None:
             self._tape.append((logits, words))

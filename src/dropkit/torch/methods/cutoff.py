@@ -8,6 +8,7 @@ from typing import Any, Literal, Unpack
 import torch
 
 from dropkit.core.check import DropkitError
+from dropkit.core.rate import Schedule
 from dropkit.methods.cutoff import KINDS, cut, divergence, span
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor
@@ -29,7 +30,7 @@ class Cutoff(Rated):
     what is left is not scaled. Evaluation is the identity.
 
     Args:
-        p: the share that is erased, in [0, 1].
+        p: the share that is erased, in [0, 1], or a schedule.
         kind: `"token"`, `"feature"` or `"span"`.
         prefix: how many leading positions are never erased.
 
@@ -41,7 +42,7 @@ class Cutoff(Rated):
     """
 
     def __init__(
-        self, p: float = 0.1, kind: Literal["token", "feature", "span"] = "token", prefix: int = 0
+        self, p: float | Schedule = 0.1, kind: Literal["token", "feature", "span"] = "token", prefix: int = 0
     ) -> None:
         super().__init__(p)
         self.kind, self.prefix = KINDS.check("kind", kind), check_prefix(prefix)

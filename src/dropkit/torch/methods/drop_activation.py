@@ -7,25 +7,25 @@ from typing import Unpack
 import torch
 from torch.nn import functional as F
 
-from dropkit.core.check import RATE
 from dropkit.core.mode import Mode
+from dropkit.core.rate import Schedule
 from dropkit.methods.drop_activation import drop_activation
 from dropkit.torch import functional
 from dropkit.torch.check import check_tensor
 from dropkit.torch.functional import Source
-from dropkit.torch.stochastic import Stochastic
+from dropkit.torch.rated import Rated
 
 __all__ = ["DropActivation"]
 
 
-class DropActivation(Stochastic):
+class DropActivation(Rated):
     """A ReLU that random units pass by: y = x where dropped, else relu(x) (Liang et al. 2018).
 
     Evaluation takes the expected value, p x + (1 - p) relu(x). It replaces the activation, it does not follow
     it.
 
     Args:
-        p: the probability that a unit passes without its ReLU, in [0, 1].
+        p: the probability that a unit passes without its ReLU, in [0, 1], or a schedule.
 
     Shape:
         any; the output has the shape of the input.
@@ -37,20 +37,12 @@ class DropActivation(Stochastic):
     tensor([-0.5000,  2.0000])
     """
 
-    def __init__(self, p: float = 0.05) -> None:
-        super().__init__()
-        self.description = drop_activation(RATE.check("p", p))
+    def __init__(self, p: float | Schedule = 0.05) -> None:
+        super().__init__(p)
 
-    @property
-    def p(self) -> float:
-        """The probability that a unit passes without its ReLU."""
-        rate: float = self.description.rate
-        return rate
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether a call that draws could differ from a ReLU."""
-        return self.p > 0
+    def rate_moved(self) -> None:
+        """Describe the draws at another rate."""
+        self.description = drop_activation(self.p)
 
     @property
     def acts_in_eval(self) -> bool:

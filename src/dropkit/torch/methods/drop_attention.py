@@ -7,6 +7,7 @@ from typing import Literal, Unpack
 import torch
 
 from dropkit.core.check import Whole
+from dropkit.core.rate import Schedule
 from dropkit.methods.drop_attention import coins, renormalized
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor
@@ -29,7 +30,7 @@ class DropAttention(Rated):
     is. In evaluation all weights do.
 
     Args:
-        p: the probability that a weight is dropped, in [0, 1].
+        p: the probability that a weight is dropped, in [0, 1], or a schedule.
         unit: `"column"` drops a key for all queries of a head, `"element"` for one query.
         window: how many neighbouring keys fall together, at least 1.
         prefix: how many leading keys never fall, e.g. 1 for a class token. What is protected does not move
@@ -45,7 +46,7 @@ class DropAttention(Rated):
 
     def __init__(
         self,
-        p: float = 0.1,
+        p: float | Schedule = 0.1,
         unit: Literal["column", "element"] = "column",
         window: int = 1,
         prefix: int = 0,

@@ -71,12 +71,6 @@ class DropConnect(NoisyWeights):
         self.stand_out()
 
     @property
-    def p(self) -> float:
-        """The probability that a weight is dropped, now."""
-        rate: float = self.noise.p
-        return rate
-
-    @property
     def acts_in_eval(self) -> bool:
         """Whether evaluation is not simply the module."""
         return self.inference == "gaussian" or self.activation is not None

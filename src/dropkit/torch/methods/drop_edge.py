@@ -7,6 +7,7 @@ from typing import Unpack
 import torch
 
 from dropkit.core.check import DropkitError, check_kind
+from dropkit.core.rate import Schedule
 from dropkit.methods.drop_edge import fallen
 from dropkit.torch import draws
 from dropkit.torch.functional import Source
@@ -25,7 +26,7 @@ class DropEdge(EdgeDropout):
     it is called once; a module for each layer is the layer-wise form of the paper.
 
     Args:
-        p: the probability that an edge is dropped, in [0, 1].
+        p: the probability that an edge is dropped, in [0, 1], or a schedule.
         undirected: whether both directions of an edge, and copies of it, share a coin. An edge whose reverse
             is missing is dropped alone, and no edge is added.
         keep_loops: whether edges from a node to itself stay. In the paper a network adds them afterwards.
@@ -45,7 +46,12 @@ class DropEdge(EdgeDropout):
     """
 
     def __init__(
-        self, p: float = 0.5, *, undirected: bool = False, keep_loops: bool = True, normalize: bool = False
+        self,
+        p: float | Schedule = 0.5,
+        *,
+        undirected: bool = False,
+        keep_loops: bool = True,
+        normalize: bool = False,
     ) -> None:
         super().__init__(p)
         self.undirected = check_kind("undirected", undirected, bool, "write True or False")

@@ -7,13 +7,14 @@ from typing import Any, Unpack
 import torch
 from torch import nn
 
-from dropkit.core.check import RATE, Whole, check_kind
+from dropkit.core.check import Whole, check_kind
+from dropkit.core.rate import Schedule
 from dropkit.methods.drop_node import incident
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError
 from dropkit.torch.functional import Source
 from dropkit.torch.graph import check_edges
-from dropkit.torch.stochastic import Stochastic
+from dropkit.torch.rated import Rated
 
 __all__ = ["DropGNN"]
 
@@ -21,7 +22,7 @@ Tensor = torch.Tensor
 _RUNS = Whole(1, "give the number of runs, e.g. 16")
 
 
-class DropGNN(Stochastic):
+class DropGNN(Rated):
     """The mean of several runs of a graph network, each with other nodes missing (Papp et al. 2021).
 
     h = mean over runs r of gnn(x kept_r, edges), kept_ri ~ Bernoulli(1 - p) for each run and node. What is
@@ -30,7 +31,7 @@ class DropGNN(Stochastic):
 
     Args:
         gnn: a module that is called as gnn(x, edge_index, *others); it keeps its weights under the name gnn.
-        p: the probability that a node is missing in a run, in [0, 1]; see
+        p: the probability that a node is missing in a run, in [0, 1], or a schedule; see
             `dropkit.methods.drop_gnn.drop_gnn_rate`.
         runs: the number of runs, at least 1.
         remove_edges: whether the edges of missing nodes go too, as in the paper's text; otherwise a missing
@@ -51,7 +52,7 @@ class DropGNN(Stochastic):
     def __init__(
         self,
         gnn: nn.Module,
-        p: float = 0.1,
+        p: float | Schedule = 0.1,
         runs: int = 16,
         *,
         remove_edges: bool = False,
@@ -59,7 +60,8 @@ class DropGNN(Stochastic):
     ) -> None:
         super().__init__()
         self.gnn = check_kind("gnn", gnn, nn.Module, "wrap the graph network itself")
-        self.p, self.runs = RATE.check("p", p), _RUNS.check("runs", runs)
+        self.take_rate(p)
+        self.runs = _RUNS.check("runs", runs)
         self.remove_edges = check_kind("remove_edges", remove_edges, bool, "write True or False")
         self.at_eval = check_kind("at_eval", at_eval, bool, "write True or False")
 
@@ -67,11 +69,6 @@ class DropGNN(Stochastic):
     def drawing(self) -> bool:
         """Whether the next call draws: at evaluation too, unless that is switched off."""
         return super().drawing or (self.at_eval and self.forced_mode is None)
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether a call that draws could change anything: False at a rate of 0."""
-        return self.p > 0
 
     @property
     def acts_in_eval(self) -> bool:

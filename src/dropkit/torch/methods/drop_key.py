@@ -6,6 +6,7 @@ from typing import Unpack
 
 import torch
 
+from dropkit.core.rate import Schedule
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source
@@ -27,7 +28,7 @@ class DropKey(Rated):
     additive mask: `F.scaled_dot_product_attention(q, k, v, attn_mask=layer(bias))` is the same law.
 
     Args:
-        p: the probability that a query loses a key, in [0, 1]. Over depth:
+        p: the probability that a query loses a key, in [0, 1], or a schedule. Over depth:
             `dropkit.methods.drop_key.decreasing_rates`.
         prefix: how many leading keys no query loses, e.g. 1 for a class token. What is protected does not
             move the mask of the others.
@@ -40,7 +41,7 @@ class DropKey(Rated):
     tensor([[[1., 1.]]])
     """
 
-    def __init__(self, p: float = 0.1, prefix: int = 0) -> None:
+    def __init__(self, p: float | Schedule = 0.1, prefix: int = 0) -> None:
         super().__init__(p)
         self.prefix = check_prefix(prefix)
 

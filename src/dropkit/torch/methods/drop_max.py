@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple, Unpack
 
 import torch
@@ -14,7 +15,7 @@ from dropkit.torch import draws
 from dropkit.torch.check import check_source, check_tensor
 from dropkit.torch.functional import Source
 from dropkit.torch.run import widen
-from dropkit.torch.stochastic import Stochastic
+from dropkit.torch.stochastic import Stochastic, last_bias
 from dropkit.torch.two_passes import mean_rows
 from dropkit.torch.whole import IGNORED, check_numbers
 
@@ -92,6 +93,11 @@ class DropMax(Stochastic):
             rows = rows + terms + auxiliary(parts.residual, label, torch)
             rows = rows + negative_entropy(parts.prior, torch)
         return mean_rows(rows, targets != IGNORED)
+
+    def rates(self) -> Iterator[nn.Parameter]:
+        """Yield the biases of the two heads whose outputs are logits of rates."""
+        yield from last_bias(self.prior)
+        yield from last_bias(self.residual)
 
     def drop_rates(self, input: Tensor) -> Tensor:
         """Return the probability 1 - p that each class is dropped, for inputs whose label is unknown."""

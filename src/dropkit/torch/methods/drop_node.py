@@ -6,13 +6,14 @@ from typing import Any, NamedTuple, Unpack
 
 import torch
 
-from dropkit.core.check import RATE, check_kind
+from dropkit.core.check import check_kind
+from dropkit.core.rate import Schedule
 from dropkit.methods.drop_node import incident, renumbered
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError
 from dropkit.torch.functional import Source
 from dropkit.torch.graph import check_attribute, check_edges
-from dropkit.torch.stochastic import Stochastic
+from dropkit.torch.rated import Rated
 
 __all__ = ["DropNode", "Left"]
 
@@ -28,13 +29,13 @@ class Left(NamedTuple):
     nodes: Tensor
 
 
-class DropNode(Stochastic):
+class DropNode(Rated):
     """Nodes of a graph are left out in training, with every edge that touches them (You et al. 2020).
 
     kept_i ~ Bernoulli(1 - p); an edge (i, j) stays with kept_i kept_j; nothing is scaled. All nodes may fall.
 
     Args:
-        p: the probability that a node is dropped, in [0, 1].
+        p: the probability that a node is dropped, in [0, 1], or a schedule.
         relabel: whether the nodes that stay are numbered anew and the rows of the others cut out. Otherwise
             all nodes keep their numbers, and the features of those that are dropped become 0.
 
@@ -50,15 +51,9 @@ class DropNode(Stochastic):
             [1]]))
     """
 
-    def __init__(self, p: float = 0.1, *, relabel: bool = False) -> None:
-        super().__init__()
-        self.p = RATE.check("p", p)
+    def __init__(self, p: float | Schedule = 0.1, *, relabel: bool = False) -> None:
+        super().__init__(p)
         self.relabel = check_kind("relabel", relabel, bool, "write True or False")
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether a call that draws could change anything: False at a rate of 0."""
-        return self.p > 0
 
     def dropped(self, nodes: int, like: Tensor, **source: Unpack[Source]) -> Tensor:
         """Return which of so many nodes a call under the same key drops, bool, on the device of `like`."""

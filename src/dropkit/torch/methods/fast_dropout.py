@@ -7,21 +7,22 @@ from typing import Unpack
 import torch
 from torch import nn
 
-from dropkit.core.check import RATE, DropkitError, check_kind
+from dropkit.core.check import DropkitError, check_kind
+from dropkit.core.rate import Schedule
 from dropkit.methods import fast_dropout as law
 from dropkit.methods.fast_dropout import Moments
 from dropkit.torch import local
 from dropkit.torch.check import check_tensor
 from dropkit.torch.functional import Source
+from dropkit.torch.rated import Rated
 from dropkit.torch.run import widen
-from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["FastDropout", "relu_moments", "sigmoid_moments"]
 
 Tensor = torch.Tensor
 
 
-class FastDropout(Stochastic):
+class FastDropout(Rated):
     """A linear layer whose outputs are drawn as if its inputs were dropped: one draw an output.
 
     y ~ N(W x + b, sum_i W_ji**2 x_i**2 p / (1 - p)), the normal approximation of inverted dropout (Wang and
@@ -30,7 +31,7 @@ class FastDropout(Stochastic):
 
     Args:
         layer: the `nn.Linear`; it keeps its weights.
-        p: the probability that an input is dropped, in [0, 1]. At 1 the bias is left.
+        p: the probability that an input is dropped, in [0, 1], or a schedule. At 1 the bias is left.
 
     Shapes: those of the layer.
 
@@ -42,15 +43,10 @@ class FastDropout(Stochastic):
     torch.Size([3, 2])
     """
 
-    def __init__(self, layer: nn.Linear, p: float = 0.5) -> None:
+    def __init__(self, layer: nn.Linear, p: float | Schedule = 0.5) -> None:
         super().__init__()
         self.layer = check_kind("layer", layer, nn.Linear, "wrap the nn.Linear itself")
-        self.p = RATE.check("p", p)
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether a call that draws could change anything: False at a rate of 0."""
-        return self.p > 0
+        self.take_rate(p)
 
     def forward(self, input: Tensor, **source: Unpack[Source]) -> Tensor:
         """Draw the outputs where the layer draws; apply the wrapped layer otherwise.

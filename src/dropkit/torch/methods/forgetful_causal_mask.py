@@ -7,6 +7,7 @@ from typing import Unpack
 import torch
 
 from dropkit.core.check import DropkitError
+from dropkit.core.rate import Schedule
 from dropkit.methods.forgetful_causal_mask import forgotten, visible
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError
@@ -26,7 +27,7 @@ class ForgetfulCausalMask(Rated):
     ones, in all heads. A token always sees itself. In evaluation the mask is the plain causal one.
 
     Args:
-        p: the largest rate, in [0, 1].
+        p: the largest rate, in [0, 1], or a schedule.
         prefix: how many leading positions are never hidden, e.g. 1 for the first token.
 
     Raises:
@@ -38,7 +39,7 @@ class ForgetfulCausalMask(Rated):
             [ True,  True,  True]])
     """
 
-    def __init__(self, p: float = 0.15, prefix: int = 1) -> None:
+    def __init__(self, p: float | Schedule = 0.15, prefix: int = 1) -> None:
         super().__init__(p)
         self.prefix = check_prefix(prefix)
 

@@ -8,12 +8,13 @@ from typing import Any, Literal, Unpack
 import torch
 
 from dropkit.core.check import RATE, DropkitError, OneOf, Whole
+from dropkit.core.rate import Schedule
 from dropkit.methods.fractal_drop_path import LUCKY, shares, survivors
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source
+from dropkit.torch.rated import Rated
 from dropkit.torch.run import widen
-from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["FractalDropPath", "global_column"]
 
@@ -23,7 +24,7 @@ _PER = OneOf(("sample", "batch"))
 _COLUMNS = Whole(1, "give the number of columns of the network, e.g. 4")
 
 
-class FractalDropPath(Stochastic):
+class FractalDropPath(Rated):
     """The join of parallel paths: y = mean of the kept ones, of which one at least is left.
 
     Local drop (Larsson et al. 2017): each path falls with probability p, and where all would fall one at
@@ -31,8 +32,8 @@ class FractalDropPath(Stochastic):
     batch, and each join gets it as `column`. Evaluation takes the mean of all paths.
 
     Args:
-        p: the probability that a path falls, in [0, 1]; the paths of a join of k are dropped with
-            probability p - p**k / k.
+        p: the probability that a path falls, in [0, 1], or a schedule; the paths of a join of k are
+            dropped with probability p - p**k / k.
         per: one draw a `"sample"`, or one for the `"batch"`, as in the authors' code.
 
     Shape:
@@ -46,14 +47,9 @@ class FractalDropPath(Stochastic):
     tensor([2.])
     """
 
-    def __init__(self, p: float = 0.15, per: Literal["sample", "batch"] = "batch") -> None:
-        super().__init__()
-        self.p, self.per = RATE.check("p", p), _PER.check("per", per)
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether a call that draws could differ from the mean."""
-        return self.p > 0
+    def __init__(self, p: float | Schedule = 0.15, per: Literal["sample", "batch"] = "batch") -> None:
+        super().__init__(p)
+        self.per = _PER.check("per", per)
 
     def forward(
         self, paths: Sequence[Tensor], *, column: int | None = None, **source: Unpack[Source]
@@ -103,7 +99,7 @@ def global_column(columns: int, share: float = 0.5, **source: Unpack[Source]) ->
     (True, 0)
     """
     columns, share = _COLUMNS.check("columns", columns), RATE.check("share", share)
-    alone, place = draws.unit(torch.empty(2), **source).tolist()
+    alone, place = draws.numbers(draws.unit(torch.empty(2), **source))
     return int(place * columns) if alone < share else None
 
 

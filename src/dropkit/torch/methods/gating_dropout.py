@@ -6,19 +6,20 @@ from typing import Unpack
 
 import torch
 
-from dropkit.core.check import RATE, DropkitError, check_kind
+from dropkit.core.check import DropkitError, check_kind
+from dropkit.core.rate import Schedule
 from dropkit.methods.gating_dropout import staying
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.depth import skips
 from dropkit.torch.functional import Source
-from dropkit.torch.stochastic import Stochastic
+from dropkit.torch.rated import Rated
 
 __all__ = ["GatingDropout"]
 
 Tensor = torch.Tensor
 
 
-class GatingDropout(Stochastic):
+class GatingDropout(Rated):
     """With probability p all tokens of a step ignore experts on other machines (Liu et al. 2022).
 
     The logits of experts elsewhere become minus infinity in such a step: the router chooses among those at
@@ -27,7 +28,7 @@ class GatingDropout(Stochastic):
     where the exchange depends on it, and pass its answer on.
 
     Args:
-        p: the probability that the tokens of a step stay, in [0, 1].
+        p: the probability that the tokens of a step stay, in [0, 1], or a schedule.
 
     Shape:
         logits (..., experts) and local (experts,), or what broadcasts to the logits, give (..., experts).
@@ -40,14 +41,8 @@ class GatingDropout(Stochastic):
     tensor([[1., -inf, 2.]])
     """
 
-    def __init__(self, p: float = 0.3) -> None:
-        super().__init__()
-        self.p = RATE.check("p", p)
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether a call that draws could change anything: False at a rate of 0."""
-        return self.p > 0
+    def __init__(self, p: float | Schedule = 0.3) -> None:
+        super().__init__(p)
 
     def stays(self, **source: Unpack[Source]) -> bool:
         """Return whether the tokens of a call under the same key stay; never where nothing is drawn.

@@ -6,13 +6,15 @@ from typing import Unpack
 
 import torch
 
-from dropkit.core.check import RATE, DropkitError, Interval, Whole, check_kind
+from dropkit.core.check import DropkitError, Interval, Whole, check_kind
 from dropkit.core.mode import Scale
+from dropkit.core.rate import Schedule
 from dropkit.methods.grand import disagreement, drop_rows, mixed_order, sharpen
 from dropkit.torch import draws, functional
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source
 from dropkit.torch.graph import check_attribute, check_edges, gcn_norm, spread
+from dropkit.torch.rated import Rated
 from dropkit.torch.run import widen
 from dropkit.torch.stochastic import Stochastic
 
@@ -24,14 +26,14 @@ _SAMPLES = Whole(1, "give the number of views, e.g. 4")
 _TEMPERATURE = Interval(0, float("inf"), "give a temperature, e.g. 0.5", open_low=True, open_high=True)
 
 
-class RandomPropagation(Stochastic):
+class RandomPropagation(Rated):
     """Features of random nodes are dropped whole, then averaged over the graph (Feng et al. 2020).
 
     X'' = (X' + A X' + ... + A^order X') / (order + 1) with X' = X kept / (1 - p), one coin a node and view.
     In evaluation X' = X, and there is one view.
 
     Args:
-        p: the probability that a node loses its features, in [0, 1].
+        p: the probability that a node loses its features, in [0, 1], or a schedule.
         order: the number of hops, at least 0: 2 to 8 in the authors' scripts.
         samples: the number of views in training, at least 1: 2 or 4 in the authors' scripts.
         normalize: whether A is `gcn_norm` of the edges and weights; otherwise the weights as they are.
@@ -51,23 +53,22 @@ class RandomPropagation(Stochastic):
 
     def __init__(
         self,
-        p: float = 0.5,
+        p: float | Schedule = 0.5,
         order: int = 5,
         samples: int = 4,
         *,
         normalize: bool = True,
         scale: Scale = "train",
     ) -> None:
-        super().__init__()
-        self.description = drop_rows(RATE.check("p", p), scale)
-        self.p = RATE.check("p", p)
+        Stochastic.__init__(self)  # the rate comes after the scale, which its description needs
+        self.scale = scale
+        self.take_rate(p)
         self.order, self.samples = _ORDER.check("order", order), _SAMPLES.check("samples", samples)
         self.normalize = check_kind("normalize", normalize, bool, "write True or False")
 
-    @property
-    def can_draw(self) -> bool:
-        """Whether a call that draws could change anything: False at a rate of 0."""
-        return self.p > 0
+    def rate_moved(self) -> None:
+        """Describe the draws at another rate."""
+        self.description = drop_rows(self.p, self.scale)
 
     @property
     def acts_in_eval(self) -> bool:

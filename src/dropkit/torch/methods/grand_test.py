@@ -163,7 +163,8 @@ def test_logits_and_temperature_are_checked() -> None:
 
 
 def test_the_picture_is_the_mask_of_the_rows() -> None:
-    assert np.array_equal(METHOD.picture(7), mask(7, METHOD.example.shape, drop_rows(0.5)))
+    key = Key(7).fold("views")
+    assert np.array_equal(METHOD.picture(7), mask(key, METHOD.example.shape, drop_rows(0.5)))
 
 
 def test_the_defaults_are_those_of_the_authors_code() -> None:

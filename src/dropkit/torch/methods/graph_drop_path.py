@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from dropkit.core.check import Whole, check_kind
+from dropkit.core.rate import Schedule
 from dropkit.methods.graph_drop_path import walked
 from dropkit.torch import draws
 from dropkit.torch.functional import Source
@@ -26,7 +27,7 @@ class GraphDropPath(EdgeDropout):
     predicts them.
 
     Args:
-        p: the probability that walks begin at a node, in [0, 1].
+        p: the probability that walks begin at a node, in [0, 1], or a schedule.
         walks_per_node: the number of walks from each root, at least 1.
         walk_length: the number of steps of a walk, at least 1.
         undirected: whether the reverse of an edge that is walked falls too.
@@ -44,7 +45,7 @@ class GraphDropPath(EdgeDropout):
 
     def __init__(
         self,
-        p: float = 0.3,
+        p: float | Schedule = 0.3,
         walks_per_node: int = 1,
         walk_length: int = 3,
         *,

@@ -7,13 +7,14 @@ from typing import Literal, Unpack
 import torch
 from torch import nn
 
-from dropkit.core.check import RATE, OneOf, Whole
+from dropkit.core.check import OneOf, Whole
+from dropkit.core.rate import Schedule
 from dropkit.methods.guided_dropout import BINS, inactive, strongest
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source
+from dropkit.torch.rated import Rated
 from dropkit.torch.run import widen
-from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["GuidedDropout"]
 
@@ -23,7 +24,7 @@ _UNITS = Whole(1, "give the number of units, e.g. the out_features of the layer 
 _BY = OneOf(("active", "top"))
 
 
-class GuidedDropout(Stochastic):
+class GuidedDropout(Rated):
     """y = t x with a learned strength t a unit, which says whether training drops it (Keshari et al. 2019).
 
     by="active": each unit outside the crowd of equal strengths falls with probability p, by one coin for the
@@ -34,8 +35,8 @@ class GuidedDropout(Stochastic):
 
     Args:
         units: the number of units, the size of axis 1 of the input.
-        p: the probability that a unit outside the crowd falls, or the share that falls, in [0, 1]. It may
-            be set anew.
+        p: the probability that a unit outside the crowd falls, or the share that falls, in [0, 1], or a
+            schedule. It may be set anew.
         by: `"active"` or `"top"`.
 
     Shape:
@@ -49,24 +50,13 @@ class GuidedDropout(Stochastic):
     tensor(2)
     """
 
-    def __init__(self, units: int, p: float = 0.2, by: Literal["active", "top"] = "active") -> None:
+    def __init__(
+        self, units: int, p: float | Schedule = 0.2, by: Literal["active", "top"] = "active"
+    ) -> None:
         super().__init__()
         self.strength = nn.Parameter(torch.rand(_UNITS.check("units", units)))
-        self.p, self.by = p, _BY.check("by", by)
-
-    @property
-    def p(self) -> float:
-        """The probability that a unit outside the crowd falls, or the share that falls."""
-        return self._p
-
-    @p.setter
-    def p(self, p: float) -> None:
-        self._p = RATE.check("p", p)
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether a call in training could drop anything."""
-        return self.p > 0
+        self.take_rate(p)
+        self.by = _BY.check("by", by)
 
     @property
     def acts_in_eval(self) -> bool:

@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 
-from dropkit.core.check import RATE, DropkitError, Whole, check_each
-from dropkit.core.rate import threshold
+from dropkit.core.check import DropkitError, Whole, check_each
+from dropkit.core.rate import Schedule, threshold
 from dropkit.methods.hide_and_seek import grid, hidden, spread
 from dropkit.torch.draws import fold, words
 from dropkit.torch.fill import Fill, ImageMask
 from dropkit.torch.functional import Source
-from dropkit.torch.layer import rate_of
+from dropkit.torch.rated import Rated
 
 __all__ = ["HideAndSeek"]
 
@@ -20,14 +20,14 @@ Tensor = torch.Tensor
 _SIZE = Whole(0, "give sides of cells in pixels, e.g. (16, 32); 0 hides nothing")
 
 
-class HideAndSeek(ImageMask):
+class HideAndSeek(Rated, ImageMask):
     """The cells of a grid over each image are hidden with probability p, for all channels alike.
 
     Each image draws one of `sizes` for its cells. Nothing is scaled, and evaluation returns its input. Singh
     and Lee 2017.
 
     Args:
-        p: the probability that a cell is hidden, in [0, 1].
+        p: the probability that a cell is hidden, in [0, 1], or a schedule.
         sizes: side of a cell in pixels, or several to draw from, equally likely; 0 hides nothing. Cells at
             the border may be cut. The authors' code takes (0, 16, 32, 44, 56) for images of 224 pixels.
         fill: what a hidden pixel becomes: the mean of the data, as one number or one for each channel. It is
@@ -43,9 +43,12 @@ class HideAndSeek(ImageMask):
     tensor([[[[0.5000, 0.5000]]]])
     """
 
-    def __init__(self, p: float = 0.5, sizes: int | tuple[int, ...] = 16, fill: Fill = 0.0) -> None:
-        super().__init__(fill)
-        self.p, self.sizes = RATE.check("p", rate_of(p)), _checked(sizes)
+    def __init__(
+        self, p: float | Schedule = 0.5, sizes: int | tuple[int, ...] = 16, fill: Fill = 0.0
+    ) -> None:
+        ImageMask.__init__(self, fill)
+        self.take_rate(p)
+        self.sizes = _checked(sizes)
 
     @property
     def can_draw(self) -> bool:

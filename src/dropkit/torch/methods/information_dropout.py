@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, Literal, Unpack
 
 import torch
 from torch import nn
 
-from dropkit.core.check import DropkitError, Interval, OneOf, check_kind
+from dropkit.core.check import Interval, OneOf, check_kind
 from dropkit.methods import information_dropout as law
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError
 from dropkit.torch.functional import Source
+from dropkit.torch.penalties import of_batch
 from dropkit.torch.run import widen
-from dropkit.torch.stochastic import Stochastic
+from dropkit.torch.stochastic import Stochastic, last_bias
 
 __all__ = ["InformationDropout"]
 
@@ -105,13 +107,13 @@ class InformationDropout(Stochastic):
             DropkitError: that batch was computed without gradients, as reentrant checkpointing does.
         """
         found = self._divergence
-        learns = any(parameter.requires_grad for parameter in self.noise.parameters())
         if found is None:
             return sum((0 * p.sum() for p in self.parameters()), torch.zeros(()))
-        if torch.is_grad_enabled() and learns and not found.requires_grad:
-            mend = "ask for it after a forward pass with gradients, and checkpoint with use_reentrant=False"
-            raise DropkitError("penalty", "is that of a batch with gradients", "a batch without", mend)
-        return self.beta * found
+        return self.beta * of_batch(self.noise, found)
+
+    def rates(self) -> Iterator[nn.Parameter]:
+        """Yield the last bias of the noise, which alone sets how strong it is."""
+        yield from last_bias(self.noise)
 
     def extra_repr(self) -> str:
         """Show the price of information, the prior and the cap."""

@@ -9,18 +9,19 @@ import torch
 from torch import nn
 
 from dropkit.core.check import RATE, DropkitError, check_each, check_kind
+from dropkit.core.rate import Schedule
 from dropkit.methods.layer_drop import INDEX, kept_layers
 from dropkit.torch.depth import skips, with_zero_gradients
 from dropkit.torch.functional import Source
 from dropkit.torch.keys import AnyKey
-from dropkit.torch.stochastic import Stochastic
+from dropkit.torch.rated import Rated
 
 __all__ = ["LayerDropList"]
 
 Tensor = torch.Tensor
 
 
-class LayerDropList(Stochastic, nn.ModuleList):
+class LayerDropList(Rated, nn.ModuleList):
     """A `torch.nn.ModuleList` that runs its layers in order and skips some in training (Fan et al. 2020).
 
     x <- layer_l(x) with probability 1 - p, else x stays; one coin a layer and call, for the whole batch;
@@ -30,7 +31,8 @@ class LayerDropList(Stochastic, nn.ModuleList):
 
     Args:
         layers: modules that take a tensor and return one of the same shape.
-        p: the probability that a layer is skipped, in [0, 1]: one number, or one for each layer.
+        p: the probability that a layer is skipped, in [0, 1]: one number or schedule, or one number
+            for each layer.
         keep_every: which layers run at evaluation: 1 for all, 2 for the first and every other one.
         drop_every: in place of it, every how many layers one does not run: 4 leaves a quarter out.
         keep: in place of both, the layers that run, counted from 0.
@@ -50,7 +52,7 @@ class LayerDropList(Stochastic, nn.ModuleList):
     def __init__(
         self,
         layers: Iterable[nn.Module],
-        p: float | Sequence[float] = 0.2,
+        p: float | Schedule | Sequence[float] = 0.2,
         *,
         keep_every: int = 1,
         drop_every: int | None = None,
@@ -58,25 +60,31 @@ class LayerDropList(Stochastic, nn.ModuleList):
     ) -> None:
         super().__init__()
         self.extend([check_kind("layers", layer, nn.Module, "give modules") for layer in _listed(layers)])
-        self.p = p
+        self.take_rate(p)
         self.keep_every, self.drop_every = keep_every, drop_every
         self.keep = keep if keep is None else check_each("keep", keep, INDEX)
         self.kept()  # refuses what is no choice of layers
         self.rates_by_layer()  # refuses another number of rates
 
     @property
-    def p(self) -> float | tuple[float, ...]:
+    def p(self) -> Any:
         """The probability that a layer is skipped: one number, or one for each layer."""
-        return self._p
+        return self._p if self._each is None else self._each
 
     @p.setter
-    def p(self, p: float | Sequence[float]) -> None:
-        many = isinstance(p, Iterable) and not isinstance(p, str)
-        self._p = check_each("p", p, RATE) if many else RATE.check("p", p)
+    def p(self, p: Any) -> None:
+        self.take_rate(p)
+
+    def take_rate(self, p: Any) -> None:
+        """Take another rate, a number or a schedule, or one number for each layer."""
+        many = isinstance(p, Iterable) and not isinstance(p, str | torch.Tensor)
+        each = check_each("p", p, RATE) if many else None
+        super().take_rate(0.0 if many else p)
+        self._each = each
 
     def rates_by_layer(self) -> tuple[float, ...]:
         """Return the rate of each layer."""
-        rates = self._p if isinstance(self._p, tuple) else (self._p,) * len(self)
+        rates = (self._p,) * len(self) if self._each is None else self._each
         if len(rates) != len(self):
             rule = f"has one rate for each of the {len(self)} layers"
             raise DropkitError("p", rule, len(rates), "give one number, or one a layer")
@@ -133,7 +141,10 @@ class LayerDropList(Stochastic, nn.ModuleList):
         chosen: dict[str, Any] = {"keep_every": self.keep_every, "drop_every": self.drop_every}
         if self.keep is not None:
             chosen["keep"] = [place for place, kept in enumerate(self.kept()[index]) if kept]
-        return type(self)(list(self)[index], self.rates_by_layer()[index], **chosen)
+        part = type(self)(list(self)[index], self.schedule or self.rates_by_layer()[index], **chosen)
+        if self.step is not None:
+            part.move_to(int(self.step))
+        return part
 
     def extra_repr(self) -> str:
         """Show the rate and what runs at evaluation."""

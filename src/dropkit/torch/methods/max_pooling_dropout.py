@@ -8,12 +8,12 @@ from typing import Unpack
 import torch
 import torch.nn.functional as F
 
-from dropkit.core.check import RATE
+from dropkit.core.rate import Schedule
 from dropkit.methods.max_pooling_dropout import chances
 from dropkit.torch.draws import below
 from dropkit.torch.functional import Source
-from dropkit.torch.layer import rate_of
 from dropkit.torch.pool import Pooling
+from dropkit.torch.rated import Rated
 from dropkit.torch.run import widen
 
 __all__ = ["MaxPoolingDropout"]
@@ -21,7 +21,7 @@ __all__ = ["MaxPoolingDropout"]
 Tensor = torch.Tensor
 
 
-class MaxPoolingDropout(Pooling):
+class MaxPoolingDropout(Rated, Pooling):
     """Max-pooling of what dropout leaves of each region; evaluation weights the sorted units by their chance.
 
     Training: y = max of the kept units, 0 where none is kept. Evaluation, the exact mean of that:
@@ -30,7 +30,7 @@ class MaxPoolingDropout(Pooling):
     behind a ReLU; units below 0 are compared as they are.
 
     Args:
-        p: the probability that a unit is dropped, in [0, 1].
+        p: the probability that a unit is dropped, in [0, 1], or a schedule.
         kernel_size: side of a region in entries, or (height, width).
         stride: how far apart regions begin; None for `kernel_size`.
 
@@ -46,17 +46,12 @@ class MaxPoolingDropout(Pooling):
 
     def __init__(
         self,
-        p: float = 0.5,
+        p: float | Schedule = 0.5,
         kernel_size: int | tuple[int, int] = 2,
         stride: int | tuple[int, int] | None = None,
     ) -> None:
-        super().__init__(kernel_size, stride)
-        self.p = RATE.check("p", rate_of(p))
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether a unit can fall."""
-        return self.p > 0
+        Pooling.__init__(self, kernel_size, stride)
+        self.take_rate(p)
 
     def forward(self, input: Tensor, **source: Unpack[Source]) -> Tensor:
         """Pool.

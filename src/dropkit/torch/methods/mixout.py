@@ -72,11 +72,6 @@ class Mixout(NoisyWeights):
                 raise DropkitError(name, rule, tuple(weight.shape), "leave it out of names")
             self.register_buffer(_buffer(name), _fitting(name, weight, pretrained))
 
-    @property
-    def p(self) -> float:
-        """The probability that a weight is replaced, now."""
-        return float(self.noise.p)
-
     def weight_of(self, name: str, weight: Tensor, **source: Unpack[Source]) -> Tensor:
         """Return a weight, mixed with the pretrained one in a pass that draws."""
         mixed: Tensor = self.noise(weight, self.get_buffer(_buffer(name)), **source)

@@ -43,13 +43,26 @@ class ModalityDropout(Stochastic):
     def __init__(self, p: float | Sequence[float] | Mapping[str, float] = 0.5, *, spare: bool = True) -> None:
         super().__init__()
         self.spare = check_kind("spare", spare, bool, "write True or False")
-        self.p: float | tuple[float, ...] | dict[str, float]
+        self.p = p
+
+    @property
+    def p(self) -> float | tuple[float, ...] | dict[str, float]:
+        """The probability that a modality is dropped: one number, or one for each."""
+        return self._p
+
+    @p.setter
+    def p(self, p: Any) -> None:
+        self._p: float | tuple[float, ...] | dict[str, float]
         if isinstance(p, Mapping):
-            self.p = {name: RATE.check(f"p[{name!r}]", rate) for name, rate in p.items()}
+            self._p = {name: RATE.check(f"p[{name!r}]", rate) for name, rate in p.items()}
         elif is_real(p) or not isinstance(p, Sequence):
-            self.p = RATE.check("p", p)
+            self._p = RATE.check("p", p)
         else:
-            self.p = check_each("p", p, RATE)
+            self._p = check_each("p", p, RATE)
+
+    def rate_layer(self) -> Stochastic | None:
+        """Return what holds the rate: the module itself."""
+        return self
 
     @property
     def can_draw(self) -> bool:

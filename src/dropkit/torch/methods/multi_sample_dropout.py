@@ -9,12 +9,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dropkit.core.check import RATE, Whole, check_kind
+from dropkit.core.check import Whole, check_kind
 from dropkit.core.drop import Drop
+from dropkit.core.rate import Schedule
 from dropkit.torch import functional
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source
-from dropkit.torch.stochastic import Stochastic
+from dropkit.torch.rated import Rated
 
 __all__ = ["MultiSampleDropout"]
 
@@ -22,7 +23,7 @@ Tensor = torch.Tensor
 _SAMPLES = Whole(1, "give a number of samples, e.g. 8")
 
 
-class MultiSampleDropout(Stochastic):
+class MultiSampleDropout(Rated):
     """Runs a head under several dropout masks of the same features and averages the losses (Inoue 2019).
 
     loss = mean over k of loss(head(x kept_k / (1 - p)), y). All samples are one batch for the head, which is
@@ -31,7 +32,7 @@ class MultiSampleDropout(Stochastic):
 
     Args:
         head: what follows the dropout; its inputs and outputs begin with the batch.
-        p: the probability that a feature is dropped, in [0, 1].
+        p: the probability that a feature is dropped, in [0, 1], or a schedule.
         samples: how many masks, at least 1.
 
     Raises:
@@ -42,16 +43,15 @@ class MultiSampleDropout(Stochastic):
     (torch.Size([4, 2]), torch.Size([3, 4, 2]))
     """
 
-    def __init__(self, head: nn.Module, p: float = 0.5, samples: int = 8) -> None:
+    def __init__(self, head: nn.Module, p: float | Schedule = 0.5, samples: int = 8) -> None:
         super().__init__()
         self.head = check_kind("head", head, nn.Module, "give the module that follows the dropout")
-        self.p, self.samples = RATE.check("p", p), _SAMPLES.check("samples", samples)
-        self._description = Drop(self.p)
+        self.take_rate(p)
+        self.samples = _SAMPLES.check("samples", samples)
 
-    @property
-    def can_draw(self) -> bool:
-        """Whether a call that draws could change anything."""
-        return self.p > 0
+    def rate_moved(self) -> None:
+        """Describe the draws at another rate."""
+        self._description = Drop(self.p)
 
     def forward(self, input: Tensor, **source: Unpack[Source]) -> Tensor:
         """Return the mean of the outputs over the samples; in evaluation head(input).

@@ -6,12 +6,13 @@ from typing import Any, Unpack
 
 import torch
 
-from dropkit.core.check import RATE, DropkitError, Whole, is_whole
+from dropkit.core.check import DropkitError, Whole, is_whole
+from dropkit.core.rate import Schedule
 from dropkit.methods.nested_dropout import unit_rates
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_source, check_tensor
 from dropkit.torch.functional import Source
-from dropkit.torch.stochastic import Stochastic
+from dropkit.torch.rated import Rated
 
 __all__ = ["NestedDropout"]
 
@@ -19,15 +20,15 @@ Tensor = torch.Tensor
 _UNITS = Whole(0, "give the number of leading units that are done, e.g. 4")
 
 
-class NestedDropout(Stochastic):
+class NestedDropout(Rated):
     """Draws one index a sample and drops all units behind it (Rippel et al. 2014).
 
     y_j = x_j for j <= b, else 0, with b ~ Geometric(p). Nothing is rescaled; evaluation returns the input
     itself. The first axis counts samples.
 
     Args:
-        p: the probability that the code ends at a unit that it has reached, in [0, 1]; 1 / p units are kept
-            on average, where there are so many.
+        p: the probability that the code ends at a unit that it has reached, in [0, 1], or a schedule;
+            1 / p units are kept on average, where there are so many.
         axis: the axis of the units, not the first.
 
     Raises:
@@ -40,18 +41,13 @@ class NestedDropout(Stochastic):
 
     done: Tensor
 
-    def __init__(self, p: float = 0.1, axis: int = -1) -> None:
-        super().__init__()
-        self.p, self.axis, self.swept = RATE.check("p", p), axis, 0
+    def __init__(self, p: float | Schedule = 0.1, axis: int = -1) -> None:
+        super().__init__(p)
+        self.axis, self.swept = axis, 0
         self.register_buffer("done", torch.zeros((), dtype=torch.int64))
         if not is_whole(axis) or axis == 0:
             rule = "is a whole number other than 0, the axis of samples"
             raise DropkitError("axis", rule, axis, "write e.g. 1 or -1")
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether a call that draws could change anything."""
-        return self.p > 0
 
     def sweep(self, units: int) -> None:
         """Take the first units for done: they are always kept, and no gradient passes through them.

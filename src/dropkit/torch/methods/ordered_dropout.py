@@ -68,7 +68,7 @@ class OrderedDropout(Stochastic):
         """
         check_source(**source)
         if width is None:
-            width = self._drawn(input, **self.source(source)) if self.drawing else 1.0
+            width = self._drawn(**self.source(source)) if self.drawing else 1.0
         else:
             width = _WIDTH.check("width", width)
         if width == 1:
@@ -100,9 +100,10 @@ class OrderedDropout(Stochastic):
                     setattr(layer, kind, nn.Parameter(value.detach().clone()))
         return small
 
-    def _drawn(self, input: Tensor, **source: Unpack[Source]) -> float:
-        word = draws.words(input, (1,), "... -> ", **source)
-        return chosen_width(int(word.item()), self.widths)
+    def _drawn(self, **source: Unpack[Source]) -> float:
+        # The decision is drawn on the CPU, as that of a skipped layer is: asking a GPU would stop it.
+        word = draws.words(torch.empty(1), (1,), "... -> ", **source)
+        return chosen_width(draws.numbers(word)[0], self.widths)
 
     def _cut(self, width: float) -> dict[str, dict[str, Tensor]]:
         """The first rows and columns of each weight: the ends of the chain stay whole."""

@@ -6,6 +6,7 @@ from typing import Unpack
 
 import torch
 
+from dropkit.core.rate import Schedule
 from dropkit.torch.functional import Source
 from dropkit.torch.rated import Rated
 from dropkit.torch.subsets import check_prefix, chosen, gather
@@ -22,7 +23,7 @@ class PatchDropout(Rated):
     Add position embeddings before it.
 
     Args:
-        p: the share of tokens that is removed, in [0, 1].
+        p: the share of tokens that is removed, in [0, 1], or a schedule.
         prefix: how many leading positions always stay, e.g. 1 for a class token.
 
     Raises:
@@ -32,7 +33,7 @@ class PatchDropout(Rated):
     torch.Size([2, 9, 8])
     """
 
-    def __init__(self, p: float = 0.5, prefix: int = 1) -> None:
+    def __init__(self, p: float | Schedule = 0.5, prefix: int = 1) -> None:
         super().__init__(p)
         self.prefix = check_prefix(prefix)
 

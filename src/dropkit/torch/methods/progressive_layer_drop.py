@@ -58,6 +58,19 @@ class SwitchedBranch(Stochastic):
         self.gate = DropPath(p, per="batch", scale_by_keep=scale_by_keep)
 
     @property
+    def p(self) -> float:
+        """The probability that the branches are skipped, now: that of the gate."""
+        return self.gate.p
+
+    @p.setter
+    def p(self, p: float) -> None:
+        self.gate.p = p
+
+    def rate_layer(self) -> Stochastic | None:
+        """Return what holds the rate: the gate."""
+        return self.gate
+
+    @property
     def can_draw(self) -> bool:
         """Whether a call that draws could change anything: False at a rate of 0."""
         return self.gate.can_draw

@@ -111,11 +111,6 @@ class QuantNoise(NoisyWeights):
             for name, weight in weights.items():
                 _check_blocks(name, weight, 1 if size == "kernel" else size)
 
-    @property
-    def p(self) -> float:
-        """The probability that a block is hit, now."""
-        return float(self.noise.p)
-
     @torch.no_grad()
     def quantize_(self) -> None:
         """Quantize the weights for good, in place: what evaluation has where `inference="quantized"`.

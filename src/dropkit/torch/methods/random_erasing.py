@@ -6,13 +6,14 @@ from typing import Literal
 
 import torch
 
-from dropkit.core.check import RATE, Interval, OneOf, check_span
+from dropkit.core.check import Interval, OneOf, check_span
+from dropkit.core.rate import Schedule
 from dropkit.methods.random_erasing import ATTEMPTS, NUMBERS, WORDS, erased
 from dropkit.torch.autograd import eager
 from dropkit.torch.draws import fold, normal, picked, unit, words
 from dropkit.torch.fill import Fill, ImageMask
 from dropkit.torch.functional import Source
-from dropkit.torch.layer import rate_of
+from dropkit.torch.rated import Rated
 from dropkit.torch.run import laid
 
 __all__ = ["RandomErasing"]
@@ -23,7 +24,7 @@ _SHARE = Interval(0, 1, "give shares of the area, e.g. (0.02, 0.4)")
 _RATIO = Interval(0, 1e6, "give quotients of height and width, e.g. (0.3, 3.3)", open_low=True)
 
 
-class RandomErasing(ImageMask):
+class RandomErasing(Rated, ImageMask):
     """A rectangle of random size, shape and place is painted over, with probability p for each image.
 
     S_e = S U(area), r_e = U(ratio), H_e = sqrt(S_e r_e), W_e = sqrt(S_e / r_e), at a random place inside the
@@ -31,7 +32,7 @@ class RandomErasing(ImageMask):
     et al. 2020.
 
     Args:
-        p: the probability that an image is erased, in [0, 1].
+        p: the probability that an image is erased, in [0, 1], or a schedule.
         area: (sl, sh), the share of the image that a rectangle takes, in [0, 1].
         ratio: (r1, r2), height over width, above 0.
         fill: what is painted: `"normal"` for standard normal noise, a number for each pixel, which suits
@@ -50,20 +51,15 @@ class RandomErasing(ImageMask):
 
     def __init__(
         self,
-        p: float = 0.5,
+        p: float | Schedule = 0.5,
         area: tuple[float, float] = (0.02, 0.4),
         ratio: tuple[float, float] = (0.3, 1 / 0.3),
         fill: Fill | Literal["normal", "uniform"] = "normal",
     ) -> None:
         self.noise = _NOISE.check("fill", fill) if isinstance(fill, str) else ""
-        super().__init__(0.0 if isinstance(fill, str) else fill)
-        self.p = RATE.check("p", rate_of(p))
+        ImageMask.__init__(self, 0.0 if isinstance(fill, str) else fill)
+        self.take_rate(p)
         self.area, self.ratio = check_span("area", area, _SHARE), check_span("ratio", ratio, _RATIO)
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether an image can be erased."""
-        return self.p > 0
 
     def gone(self, input: Tensor, source: Source) -> Tensor:
         """Return which places are erased: bool, (batch, height, width)."""

@@ -6,15 +6,14 @@ from typing import Any, Literal, Unpack
 
 import torch
 
-from dropkit.core.check import RATE, check_span
-from dropkit.core.rate import threshold
+from dropkit.core.check import check_span
+from dropkit.core.rate import Schedule, threshold
 from dropkit.methods.shake_drop import COINS, FACTOR, PER, STRENGTHS, between, expected, factor
 from dropkit.torch.check import check_tensor
 from dropkit.torch.draws import fold, unit, words
 from dropkit.torch.functional import Source
-from dropkit.torch.layer import rate_of
+from dropkit.torch.rated import Rated
 from dropkit.torch.run import widen
-from dropkit.torch.stochastic import Stochastic
 from dropkit.torch.two_ways import two_ways
 
 __all__ = ["ShakeDrop"]
@@ -22,7 +21,7 @@ __all__ = ["ShakeDrop"]
 Tensor = torch.Tensor
 
 
-class ShakeDrop(Stochastic):
+class ShakeDrop(Rated):
     """Scales a residual branch by b + alpha - b alpha, and its gradient by b + beta - b beta.
 
     b = 0 with probability p, else 1; alpha and beta are uniform in their ranges. Evaluation scales by the
@@ -30,7 +29,7 @@ class ShakeDrop(Stochastic):
     paper lets p grow linearly with depth up to 0.5: `dropkit.depth_rates(0.5, blocks)`.
 
     Args:
-        p: the probability that the branch is shaken, in [0, 1].
+        p: the probability that the branch is shaken, in [0, 1], or a schedule.
         alpha: (low, high) of the forward factor. The paper finds (-1, 1) and (0, 0) best.
         beta: (low, high) of the backward factor.
         per: who shares alpha and beta: the `"batch"`, a `"sample"`, a `"channel"`, or nobody (`"element"`).
@@ -48,20 +47,14 @@ class ShakeDrop(Stochastic):
 
     def __init__(
         self,
-        p: float = 0.5,
+        p: float | Schedule = 0.5,
         alpha: tuple[float, float] = (-1.0, 1.0),
         beta: tuple[float, float] = (0.0, 1.0),
         per: Literal["sample", "batch", "channel", "element"] = "sample",
     ) -> None:
-        super().__init__()
-        self.p = RATE.check("p", rate_of(p))
+        super().__init__(p)
         self.alpha, self.beta = check_span("alpha", alpha, FACTOR), check_span("beta", beta, FACTOR)
         self.per = PER.check("per", per)
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether a branch can be shaken."""
-        return self.p > 0
 
     @property
     def acts_in_eval(self) -> bool:

@@ -98,7 +98,7 @@ def test_copies_mix_alike_and_keep_no_state() -> None:
 
 def test_without_a_share_to_draw_there_is_nothing_for_mc() -> None:
     with (
-        pytest.raises(DropkitError, match="has dropout with a rate above 0"),
+        pytest.raises(DropkitError, match="has dropout that draws in this mode"),
         dropkit.mode(ShakeShake("even", "keep"), "mc"),
     ):
         pass

@@ -6,13 +6,14 @@ from typing import Unpack
 
 import torch
 
-from dropkit.core.check import RATE, Interval
+from dropkit.core.check import Interval
+from dropkit.core.rate import Schedule
 from dropkit.methods.shakeout import factor, reversal
 from dropkit.torch import draws
 from dropkit.torch.check import check_tensor
 from dropkit.torch.functional import Source
+from dropkit.torch.rated import Rated
 from dropkit.torch.run import widen
-from dropkit.torch.stochastic import Stochastic
 from dropkit.torch.weighted import LinearLayer, check_linear, weighted
 
 __all__ = ["Shakeout"]
@@ -23,7 +24,7 @@ _STRENGTH = Interval(0, float("inf"), "give c, e.g. 0.01", open_high=True)
 _SMOOTH = Interval(0, float("inf"), "give the slope of tanh, e.g. 1.0", open_high=True)
 
 
-class Shakeout(Stochastic):
+class Shakeout(Rated):
     """A linear layer or a convolution under shakeout: its units contribute -c sign(w), or more than w.
 
     Training: each input entry draws r = 0 with probability p, else 1 / (1 - p), and the layer sees the weight
@@ -32,7 +33,7 @@ class Shakeout(Stochastic):
 
     Args:
         layer: a `torch.nn.Linear`, `Conv1d`, `Conv2d` or `Conv3d`; it keeps its name and its weights.
-        p: the probability that a unit's contribution is reversed, in [0, 1].
+        p: the probability that a unit's contribution is reversed, in [0, 1], or a schedule.
         strength: c, at least 0, in units of the weights. With 0 this is dropout of the layer's input.
         smooth: the slope of the tanh, at least 0; with 0 the sign has no gradient.
 
@@ -47,17 +48,12 @@ class Shakeout(Stochastic):
     """
 
     def __init__(
-        self, layer: LinearLayer, p: float = 0.5, strength: float = 0.01, smooth: float = 1.0
+        self, layer: LinearLayer, p: float | Schedule = 0.5, strength: float = 0.01, smooth: float = 1.0
     ) -> None:
         super().__init__()
         self.layer = check_linear(layer)
-        self.p = RATE.check("p", p)
+        self.take_rate(p)
         self.strength, self.smooth = _STRENGTH.check("strength", strength), _SMOOTH.check("smooth", smooth)
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether a call that draws could differ from the layer."""
-        return self.p > 0
 
     def forward(self, input: Tensor, **source: Unpack[Source]) -> Tensor:
         """Return what the layer makes of the input.

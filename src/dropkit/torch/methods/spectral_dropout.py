@@ -8,14 +8,14 @@ from typing import Any, Literal, Unpack
 
 import torch
 
-from dropkit.core.check import RATE, DropkitError, Interval, Whole, check_each
+from dropkit.core.check import DropkitError, Interval, Whole, check_each
+from dropkit.core.rate import Schedule
 from dropkit.methods.spectral_dropout import WEAK, along, basis, pruned
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.draws import below
 from dropkit.torch.functional import Source
-from dropkit.torch.layer import rate_of
+from dropkit.torch.rated import Rated
 from dropkit.torch.run import widen
-from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["SpectralDropout"]
 
@@ -26,7 +26,7 @@ _THRESHOLD = Interval(
 _DIM = Whole(1, "give axes behind the batch, e.g. 1 for channels or (2, 3) for space")
 
 
-class SpectralDropout(Stochastic):
+class SpectralDropout(Rated):
     """Drops weak coefficients of a cosine transform, and others with probability p; then transforms back.
 
     c = T x; c_k = 0 where |c_k| <= threshold, and with probability p elsewhere; what is left grows by
@@ -34,7 +34,7 @@ class SpectralDropout(Stochastic):
     Khan et al. 2019; public codes disagree on which coefficients the coin is for, hence `weak`.
 
     Args:
-        p: the probability that the coin drops a coefficient, in [0, 1].
+        p: the probability that the coin drops a coefficient, in [0, 1], or a schedule.
         threshold: a coefficient of at most this size is weak, at least 0. With 0 the coin alone decides.
         dims: the axis of the transform, or several: 1 for channels, (2, 3) for space.
         weak: `"pruned"`: weak coefficients always fall, and each other one by its coin. `"at_risk"`: each
@@ -53,13 +53,13 @@ class SpectralDropout(Stochastic):
 
     def __init__(
         self,
-        p: float = 0.2,
+        p: float | Schedule = 0.2,
         threshold: float = 0.1,
         dims: int | Sequence[int] = 1,
         weak: Literal["pruned", "at_risk"] = "pruned",
     ) -> None:
-        super().__init__()
-        self.p, self.threshold = RATE.check("p", rate_of(p)), _THRESHOLD.check("threshold", threshold)
+        super().__init__(p)
+        self.threshold = _THRESHOLD.check("threshold", threshold)
         self.dims, self.weak = _checked(dims), WEAK.check("weak", weak)
 
     @property

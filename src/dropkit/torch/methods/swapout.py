@@ -8,24 +8,26 @@ import torch
 
 from dropkit.core.check import RATE, DropkitError
 from dropkit.core.drop import Drop
+from dropkit.core.rate import Schedule
 from dropkit.methods.swapout import BRANCH, SKIP, swapout
 from dropkit.torch import draws, functional
 from dropkit.torch.check import check_tensor
 from dropkit.torch.functional import Source
+from dropkit.torch.rated import Rated
 from dropkit.torch.run import widen
 from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["Swapout"]
 
 
-class Swapout(Stochastic):
+class Swapout(Rated):
     """y = a x + b F(x), with a coin a unit for the skip and another for the branch (Singh et al. 2016).
 
     Evaluation takes the expected value. The paper's stochastic inference is the mean of passes under
     `dropkit.mode(model, "mc")`.
 
     Args:
-        p: the probability that a unit loses its branch, in [0, 1].
+        p: the probability that a unit loses its branch, in [0, 1], or a schedule.
         p_skip: the probability that a unit loses its skip, in [0, 1]; None for `p`.
 
     Shape:
@@ -39,16 +41,14 @@ class Swapout(Stochastic):
     tensor([2.])
     """
 
-    def __init__(self, p: float = 0.5, p_skip: float | None = None) -> None:
-        super().__init__()
-        RATE.check("p", p)
-        self._skip, self._branch = swapout(p, p if p_skip is None else RATE.check("p_skip", p_skip))
+    def __init__(self, p: float | Schedule = 0.5, p_skip: float | None = None) -> None:
+        Stochastic.__init__(self)  # the rate comes after that of the skip: both make the two descriptions
+        self._own_skip = p_skip if p_skip is None else RATE.check("p_skip", p_skip)
+        self.take_rate(p)
 
-    @property
-    def p(self) -> float:
-        """The probability that a unit loses its branch."""
-        rate: float = self._branch.rate
-        return rate
+    def rate_moved(self) -> None:
+        """Describe the draws at another rate: that of the skip too, where it has none of its own."""
+        self._skip, self._branch = swapout(self.p, self.p if self._own_skip is None else self._own_skip)
 
     @property
     def p_skip(self) -> float:

@@ -7,13 +7,14 @@ from typing import Unpack
 import torch
 from torch import nn
 
-from dropkit.core.check import RATE, Interval
+from dropkit.core.check import Interval
+from dropkit.core.rate import Schedule
 from dropkit.methods.targeted_unit_dropout import targeted
 from dropkit.torch import draws
 from dropkit.torch.autograd import multiplied
 from dropkit.torch.functional import Source
+from dropkit.torch.rated import Rated
 from dropkit.torch.run import widen
-from dropkit.torch.stochastic import Stochastic
 from dropkit.torch.weighted import LinearLayer, check_linear
 
 __all__ = ["TargetedUnitDropout"]
@@ -23,7 +24,7 @@ Tensor = torch.Tensor
 _SHARE = Interval(0, 1, "write the share of units that is to be pruned, e.g. 0.5")
 
 
-class TargetedUnitDropout(Stochastic):
+class TargetedUnitDropout(Rated):
     """A linear layer or a convolution whose weakest outputs are dropped at random (Gomez et al. 2019).
 
     The floor(share n) units whose weights have the smallest Euclidean norm are targets; each falls with
@@ -32,7 +33,8 @@ class TargetedUnitDropout(Stochastic):
 
     Args:
         layer: a `torch.nn.Linear`, `Conv1d`, `Conv2d` or `Conv3d`; it keeps its name and its weights.
-        p: the probability that a target is dropped, alpha of the paper, in [0, 1]. It may be set anew.
+        p: the probability that a target is dropped, alpha of the paper, in [0, 1], or a schedule. It may be
+            set anew.
         share: the share of units that are targets, gamma of the paper, in [0, 1]. It may be set anew.
 
     Shape:
@@ -45,19 +47,11 @@ class TargetedUnitDropout(Stochastic):
     tensor([[0., 0.]], grad_fn=...)
     """
 
-    def __init__(self, layer: LinearLayer, p: float = 0.5, share: float = 0.5) -> None:
+    def __init__(self, layer: LinearLayer, p: float | Schedule = 0.5, share: float = 0.5) -> None:
         super().__init__()
         self.layer = check_linear(layer)
-        self.p, self.share = p, share
-
-    @property
-    def p(self) -> float:
-        """The probability that a target is dropped."""
-        return self._p
-
-    @p.setter
-    def p(self, p: float) -> None:
-        self._p = RATE.check("p", p)
+        self.take_rate(p)
+        self.share = share
 
     @property
     def share(self) -> float:

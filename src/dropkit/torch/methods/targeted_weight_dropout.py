@@ -90,11 +90,6 @@ class TargetedWeightDropout(NoisyWeights):
         super().__init__(module, _Targeted(rate_of(p), share, prune_in_eval), names)
 
     @property
-    def p(self) -> float:
-        """The probability that a target is dropped, now."""
-        return float(self.noise.p)
-
-    @property
     def share(self) -> float:
         """The share of the weights that are targets, now."""
         return float(self.noise.share)

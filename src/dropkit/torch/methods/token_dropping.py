@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from dropkit.core.check import DropkitError, check_kind
+from dropkit.core.rate import Schedule
 from dropkit.torch.check import TensorError
 from dropkit.torch.delegate import Delegate
 from dropkit.torch.rated import Rated
@@ -30,8 +31,8 @@ class TokenDropping(Delegate, Rated):
     Args:
         layer: maps (batch, tokens, features) to that shape, or to a tuple that begins with it; it keeps its
             weights, under the name `layer`.
-        p: the share of tokens that skips it, in [0, 1]; one token at least goes through. Lower it by
-            `wrapper.p = ...` during training.
+        p: the share of tokens that skips it, in [0, 1], or a schedule; one token at least goes
+            through. Lower it during training, by a schedule or `wrapper.p = ...`.
         prefix: how many leading positions never skip it.
         per_token: names of keyword arguments (batch, tokens, ...) of the layer that are cut like the tokens.
         square: names of keyword arguments (tokens, tokens), or with leading axes (batch, ...) or
@@ -53,7 +54,7 @@ class TokenDropping(Delegate, Rated):
     def __init__(
         self,
         layer: nn.Module,
-        p: float = 0.5,
+        p: float | Schedule = 0.5,
         prefix: int = 0,
         *,
         per_token: Iterable[str] = ("src_key_padding_mask",),

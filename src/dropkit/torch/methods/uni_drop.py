@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from dropkit.core.check import RATE, DropkitError
+from dropkit.core.rate import Schedule
 from dropkit.methods.uni_drop import dropped_words
 from dropkit.torch import draws
 from dropkit.torch.configure import encoder_layers, given_rates, set_fields
@@ -36,7 +37,7 @@ class DataDropout(Rated):
     what attention shall not see is hidden by its own mask.
 
     Args:
-        p: the probability that a word falls in a text that does not stay whole, in [0, 1].
+        p: the probability that a word falls in a text that does not stay whole, in [0, 1], or a schedule.
         keep: the probability that a text stays whole, in [0, 1].
         prefix: how many leading positions never fall.
 
@@ -50,7 +51,7 @@ class DataDropout(Rated):
             [0., 0.]])
     """
 
-    def __init__(self, p: float = 0.1, keep: float = 0.5, prefix: int = 0) -> None:
+    def __init__(self, p: float | Schedule = 0.1, keep: float = 0.5, prefix: int = 0) -> None:
         super().__init__(p)
         self.keep, self.prefix = RATE.check("keep", keep), check_prefix(prefix)
 
@@ -91,10 +92,10 @@ class SkippedLayer(Rated):
 
     Args:
         layer: maps an input to its own shape; it keeps its weights, under the name `layer`.
-        p: the probability that a call returns its input, in [0, 1].
+        p: the probability that a call returns its input, in [0, 1], or a schedule.
     """
 
-    def __init__(self, layer: nn.Module, p: float) -> None:
+    def __init__(self, layer: nn.Module, p: float | Schedule) -> None:
         super().__init__(p)
         self.layer = layer
 
@@ -124,7 +125,9 @@ def uni_drop(
     """Set the rates of a transformer's features and layers, and return it (UniDrop, Wu et al. 2021).
 
     The third kind, words of the data, is `DataDropout` behind the embeddings. Dropout of queries, keys and
-    values needs an attention of one's own: `nn.MultiheadAttention` has no place for it.
+    values needs an attention of one's own: `nn.MultiheadAttention` has no place for it. Dropout of torch
+    stays torch's: call `dropkit.surgery.use_dropkit` where `dropkit.torch.under_key` or `set_rates` shall
+    reach it.
 
     Args:
         target: an `nn.TransformerEncoder`, or a module with some, which is changed in place: where `layer` is

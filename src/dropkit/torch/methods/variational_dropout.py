@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal, Unpack
+from typing import Any, Literal, Unpack
 
 import torch
 from torch import nn
 
-from dropkit.core.check import Interval, OneOf, Whole, check_kind
+from dropkit.core.check import DropkitError, Interval, OneOf, Whole, check_kind
 from dropkit.methods import variational_dropout as law
 from dropkit.torch import draws, local
 from dropkit.torch.check import TensorError, check_tensor
@@ -46,6 +46,10 @@ class _Learned(Stochastic):
         """The rate of dropout of the same variance, alpha / (1 + alpha), now."""
         alpha = self.alpha.detach()
         return alpha / (1 + alpha)
+
+    @p.setter
+    def p(self, p: Any) -> None:
+        raise DropkitError("p", "is learned by this layer", p, "make a new layer that begins there")
 
     def rates(self) -> Iterator[nn.Parameter]:
         """Yield the logit of the variances."""

@@ -76,8 +76,3 @@ class WeightDrop(NoisyWeights):
             given = args[0] if args else kwargs.get("input")
             check_sequence(given, self.module.input_size, self.module.batch_first)
         return super().forward(*args, key=key, generator=generator, **kwargs)
-
-    @property
-    def p(self) -> float:
-        """The probability that a weight is dropped, now."""
-        return float(self.noise.p)

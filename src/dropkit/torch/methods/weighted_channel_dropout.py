@@ -7,13 +7,12 @@ from typing import Unpack
 import torch
 
 from dropkit.core.check import RATE
-from dropkit.core.rate import threshold
+from dropkit.core.rate import Schedule, threshold
 from dropkit.methods.weighted_channel_dropout import rescale, selected
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.draws import fold, unit, words
 from dropkit.torch.functional import Source
-from dropkit.torch.layer import rate_of
-from dropkit.torch.stochastic import Stochastic
+from dropkit.torch.rated import Rated
 from dropkit.torch.two_ways import two_ways
 
 __all__ = ["WeightedChannelDropout"]
@@ -21,7 +20,7 @@ __all__ = ["WeightedChannelDropout"]
 Tensor = torch.Tensor
 
 
-class WeightedChannelDropout(Stochastic):
+class WeightedChannelDropout(Rated):
     """A share p of the channels of each sample falls, quiet ones rather than active ones.
 
     score_i is the mean of channel i, 0 where that is below 0. The channels of the largest r_i**(1 / score_i),
@@ -30,7 +29,8 @@ class WeightedChannelDropout(Stochastic):
     the gradient. Hou and Wang 2019.
 
     Args:
-        p: the share of the channels that the selection drops, in [0, 1], rounded to whole channels.
+        p: the share of the channels that the selection drops, in [0, 1], or a schedule; it is rounded to
+            whole channels.
         extra_p: the probability that a selected channel is dropped as well, in [0, 1]: randomness for layers
             in which always the same few channels are active.
 
@@ -44,9 +44,9 @@ class WeightedChannelDropout(Stochastic):
     tensor([[0., 3., 1., 0.]])
     """
 
-    def __init__(self, p: float = 0.2, extra_p: float = 0.1) -> None:
-        super().__init__()
-        self.p, self.extra_p = RATE.check("p", rate_of(p)), RATE.check("extra_p", extra_p)
+    def __init__(self, p: float | Schedule = 0.2, extra_p: float = 0.1) -> None:
+        super().__init__(p)
+        self.extra_p = RATE.check("extra_p", extra_p)
 
     @property
     def can_draw(self) -> bool:
