@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from dropkit.core.check import DropkitError, check_kind
 from dropkit.core.rate import Schedule
 from dropkit.torch.check import TensorError, check_tensor
-from dropkit.torch.draws import below, words
+from dropkit.torch.draws import below, numbers, words
 from dropkit.torch.functional import Source
 from dropkit.torch.noisy import check_weight
 from dropkit.torch.rated import Rated
