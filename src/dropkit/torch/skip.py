@@ -181,7 +181,7 @@ def _start(units: int, source: Source) -> int:
     if torch.compiler.is_compiling():
         return _uncompiled(_start, units, source)  # type: ignore[no-any-return]  # as the call
     # One number for all is drawn on the CPU, whose generator it takes where no key is given.
-    return numbers(words(torch.empty(1), **source))[0] * units >> 32
+    return int(numbers(words(torch.empty(1), **source))[0]) * units >> 32
 
 
 def _looked_at(read: Callable[[], T]) -> T:
