@@ -61,6 +61,10 @@ def _shown_rate(method: Method, rate: float) -> float:
     return rate
 
 
+def _told(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, str) else repr(value)
+
+
 def code(method: Method, arguments: dict[str, Any]) -> str:
     """Return lines of PyTorch that run, with these arguments of `describe`.
 
@@ -73,7 +77,9 @@ def code(method: Method, arguments: dict[str, Any]) -> str:
     y = layer(x)
     """
     layer, example = method.layers["torch"], method.example
-    given = [repr(value) if name == "rate" else f"{name}={value!r}" for name, value in arguments.items()]
+    given = [
+        _told(value) if name == "rate" else f"{name}={_told(value)}" for name, value in arguments.items()
+    ]
     usage = (
         f"layer = {layer}({', '.join(given)})\nx = torch.randn{example.shape}  # {example.axes}\ny = layer(x)"
     )
@@ -118,7 +124,9 @@ def _print(method: Method, arguments: dict[str, Any], key: int, drawn: np.ndarra
     out = console()
     out.print(method.title, style="bold", end="")
     out.print(f"  ({method.name}, {method.paper.year})")
-    out.print(method.summary, end="\n\n")
+    out.print(method.summary)
+    # A link that is folded leads nowhere.
+    out.print(method.paper.url, soft_wrap=True, end="\n\n")
     out.print(_facts(method))
     out.print("\nPyTorch", style="bold")
     out.print(_indented(code(method, arguments)), soft_wrap=True)
@@ -138,7 +146,7 @@ def _facts(method: Method) -> Any:
     grid.add_column(style="bold", no_wrap=True)
     for label, words in (
         ("formula", method.formula),
-        ("paper", f"{authors}: {paper.title}. {paper.venue} {paper.year}. {paper.url}"),
+        ("paper", f"{authors}: {paper.title}. {paper.venue} {paper.year}."),
         ("site", f"{method.site} ({', '.join(method.fields)})"),
         ("also called", ", ".join(method.aliases)),
         ("good for", method.good_for),

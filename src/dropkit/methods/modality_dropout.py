@@ -92,7 +92,7 @@ METHOD = Method(
         arguments={"rate": 0.5},
         usage={
             "torch": "layer = ModalityDropout(0.5)\n"
-            "inputs = {'video': torch.randn(16, 3, 8, 8), 'audio': torch.randn(16, 20)}\n"
+            'inputs = {"video": torch.randn(16, 3, 8, 8), "audio": torch.randn(16, 20)}\n'
             "kept = layer(inputs)  # a dict again"
         },
     ),

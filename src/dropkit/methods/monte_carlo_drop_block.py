@@ -68,7 +68,7 @@ METHOD = Method(
             "blocks = DropBlock2d({rate}, block_size=4)\n"
             "model = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), blocks).eval()\n"
             "x = torch.randn(1, 1, 16, 32)\n"
-            "with dropkit.mode(model, 'mc'):\n"
+            'with dropkit.mode(model, "mc"):\n'
             "    passes = torch.stack([model(x) for _ in range(10)])\n"
             "mean, spread = passes.mean(0), passes.var(0)"
         },
