@@ -14,7 +14,7 @@ import torch
 
 from dropkit import Blocks, Drop, Key
 from dropkit.core import reference
-from dropkit.core.rate import Linear, Schedule
+from dropkit.core.schedule import Linear, Schedule
 from dropkit.testing import Built, Declared, Shapes, Subject, module_subject
 from dropkit.testing.exam import RATES
 

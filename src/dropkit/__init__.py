@@ -12,20 +12,18 @@ from dropkit.core.check import DropkitError, MissingPackage
 from dropkit.core.drop import Drop
 from dropkit.core.groups import Blocks, KofN, Pattern
 from dropkit.core.key import Key
-from dropkit.core.rate import (
-    Learned,
-    PerAxis,
+from dropkit.core.rate import Learned, PerAxis, depth_rates
+from dropkit.core.reference import mask
+from dropkit.core.schedule import (
     constant_schedule,
     cosine_schedule,
     curriculum_schedule,
-    depth_rates,
     early_schedule,
     late_schedule,
     linear_schedule,
     ramp_schedule,
     valley_schedule,
 )
-from dropkit.core.reference import mask
 
 if TYPE_CHECKING:
     from dropkit import methods as methods

@@ -14,7 +14,8 @@ from dropkit.core.check import DropkitError
 from dropkit.core.groups import Groups, KofN, Pattern
 from dropkit.core.mode import SCALE, Scale
 from dropkit.core.noise import Continuous, Noise
-from dropkit.core.rate import PerAxis, Rate, Schedule
+from dropkit.core.rate import PerAxis, Rate
+from dropkit.core.schedule import Schedule
 
 __all__ = ["Drop"]
 
@@ -68,7 +69,8 @@ class Drop:
     def at(self, step: int) -> Drop:
         """Return the description at a step of its schedule, with the rate as a number.
 
-        >>> Drop(rates.Early(0.1, 50)).at(50).rate
+        >>> from dropkit.core.schedule import Early
+        >>> Drop(Early(0.1, 50)).at(50).rate
         0.0
         """
         return replace(self, rate=self.rate(step)) if isinstance(self.rate, Schedule) else self

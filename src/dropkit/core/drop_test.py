@@ -11,7 +11,8 @@ from dropkit.core.check import DropkitError
 from dropkit.core.drop import Drop
 from dropkit.core.groups import Blocks, KofN, Pattern
 from dropkit.core.noise import Alpha, Bernoulli, Gaussian
-from dropkit.core.rate import Early, Learned, Linear, PerAxis
+from dropkit.core.rate import Learned, PerAxis
+from dropkit.core.schedule import Early, Linear
 
 RATES = st.one_of(
     st.floats(0, 1),

@@ -155,7 +155,7 @@ def masks(key: int | Key, shape: Shape, drop: Drop, steps: int) -> np.ndarray[An
         drop: the description.
         steps: how many steps are replayed.
 
-    >>> from dropkit.core.rate import Early
+    >>> from dropkit.core.schedule import Early
     >>> masks(7, (3,), Drop(Early(1.0, 1)), 2)
     array([[0., 0., 0.],
            [1., 1., 1.]])

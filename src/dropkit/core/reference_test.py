@@ -10,8 +10,9 @@ from dropkit.core.check import DropkitError
 from dropkit.core.drop import Drop
 from dropkit.core.groups import Blocks, KofN
 from dropkit.core.key import Key
-from dropkit.core.rate import Learned, Linear, PerAxis
+from dropkit.core.rate import Learned, PerAxis
 from dropkit.core.reference import apply, entry_rate, mask, masks, normal, passes, transform
+from dropkit.core.schedule import Linear
 
 Array = np.ndarray[Any, Any]
 SHAPE = (4, 6, 8, 9)

@@ -8,7 +8,7 @@ from torch import nn
 
 import dropkit.torch
 from dropkit.core.method import Method
-from dropkit.core.rate import Schedule, late_schedule, linear_schedule
+from dropkit.core.schedule import Schedule, late_schedule, linear_schedule
 from dropkit.experiments.models import sample, try_forward
 from dropkit.experiments.own import switch_off
 from dropkit.experiments.word_dropout import WordDropout

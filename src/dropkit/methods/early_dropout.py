@@ -5,8 +5,8 @@ from __future__ import annotations
 from dropkit.core.drop import Drop
 from dropkit.core.key import Key
 from dropkit.core.method import Array, Example, Method, Paper
-from dropkit.core.rate import Early
 from dropkit.core.reference import masks
+from dropkit.core.schedule import Early
 
 __all__ = ["METHOD", "early_dropout"]
 

@@ -9,8 +9,9 @@ import numpy as np
 from dropkit.core.check import check_kind
 from dropkit.core.key import Key
 from dropkit.core.method import Example, Method, Paper
-from dropkit.core.rate import Curriculum, depth_rates, threshold
+from dropkit.core.rate import depth_rates, threshold
 from dropkit.core.reference import draws
+from dropkit.core.schedule import Curriculum
 
 __all__ = ["METHOD", "progressive_rates"]
 

@@ -8,8 +8,8 @@ from dropkit.core.drop import Drop
 from dropkit.core.groups import Blocks
 from dropkit.core.key import Key
 from dropkit.core.method import Array, Example, Method, Paper
-from dropkit.core.rate import linear_schedule
 from dropkit.core.reference import mask
+from dropkit.core.schedule import linear_schedule
 
 __all__ = ["METHOD", "scheduled_drop_block"]
 

@@ -9,8 +9,8 @@ import numpy as np
 from dropkit.core.drop import Drop
 from dropkit.core.key import Key
 from dropkit.core.method import Example, Method, Paper
-from dropkit.core.rate import Linear
 from dropkit.core.reference import mask
+from dropkit.core.schedule import Linear
 
 __all__ = ["METHOD", "scheduled_drop_path"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dropkit.core.check import RATE, DropkitError, Whole
-from dropkit.core.rate import Ramp
+from dropkit.core.schedule import Ramp
 from dropkit.methods.targeted_weight_dropout import targeted_weight_dropout, targets
 
 W = np.array([[3.0, -0.5, 1.0, 0.25, -2.0], [-0.1, 0.2, -0.3, 0.4, 0.5]])

@@ -16,7 +16,7 @@ from dropkit.core.groups import KofN
 from dropkit.core.key import Key
 from dropkit.core.mode import Mode
 from dropkit.core.pattern import ELLIPSIS
-from dropkit.core.rate import Early, Late, Linear, Schedule
+from dropkit.core.schedule import Early, Late, Linear, Schedule
 from dropkit.testing import stats
 from dropkit.testing.arrays import normal
 from dropkit.testing.exam import Exam, NotApplicable, Result, deviating, judge, roundings

@@ -20,7 +20,7 @@ from dropkit.core.drop import Drop
 from dropkit.core.key import Key
 from dropkit.core.method import Method
 from dropkit.core.mode import Mode
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.testing.declared import Declared, Shapes, shapes_for
 from dropkit.testing.subject import Built, Subject
 from dropkit.torch import Drop as DropLayer

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from dropkit.core.address import Words
 from dropkit.core.check import RATE, DropkitError
 from dropkit.core.key import Key
-from dropkit.core.rate import Schedule, threshold
+from dropkit.core.rate import threshold
+from dropkit.core.schedule import Schedule
 from dropkit.torch import functional, native
 from dropkit.torch.autograd import eager
 from dropkit.torch.check import check_source, check_tensor

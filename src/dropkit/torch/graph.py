@@ -7,7 +7,7 @@ from typing import Any, Unpack
 import torch
 
 from dropkit.core.check import DropkitError, Whole, check_kind
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.torch.check import TensorError
 from dropkit.torch.functional import Source
 from dropkit.torch.rated import Rated

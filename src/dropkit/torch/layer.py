@@ -14,8 +14,9 @@ from dropkit.core.check import RATE, DropkitError, check_kind
 from dropkit.core.groups import Groups, Pattern
 from dropkit.core.mode import Scale
 from dropkit.core.noise import Noise
-from dropkit.core.rate import Learned, Schedule, threshold
+from dropkit.core.rate import Learned, threshold
 from dropkit.core.rate import check as check_rate
+from dropkit.core.schedule import Schedule
 from dropkit.torch import functional
 from dropkit.torch.functional import Source
 from dropkit.torch.run import Call, law_of

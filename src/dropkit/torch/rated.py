@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dropkit.core.check import RATE
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["Rated"]

@@ -1,7 +1,7 @@
 import pytest
 
 from dropkit import Drop, DropkitError
-from dropkit.core.rate import Early
+from dropkit.core.schedule import Early
 from dropkit.torch.recurrent_sites import Sites, describe_site
 
 LOCKED, FRESH, GATED = "b t d -> b d", "b t d -> b t d", "b t g d -> b g d"

@@ -12,7 +12,8 @@ from torch.utils.hooks import RemovableHandle
 
 from dropkit.core.check import RATE, DropkitError, check_kind
 from dropkit.core.drop import Drop
-from dropkit.core.rate import Learned, Schedule, depth_rates
+from dropkit.core.rate import Learned, depth_rates
+from dropkit.core.schedule import Schedule
 from dropkit.torch.layer import Layer
 from dropkit.torch.layers import DropPath
 from dropkit.torch.mode import refuse_foreign

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 import dropkit
 from dropkit.core.check import DropkitError
-from dropkit.core.rate import Schedule, threshold
+from dropkit.core.rate import threshold
 from dropkit.core.reference import mask
+from dropkit.core.schedule import Schedule
 from dropkit.torch import Drop, Dropout, DropPath, GaussianDropout
 from dropkit.torch.keys import draw_words
 from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates

@@ -11,7 +11,7 @@ from torch._compile import _disable_dynamo
 from torch.nn import functional as F
 
 from dropkit.core.check import DropkitError, check_kind
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.draws import below, numbers, words
 from dropkit.torch.functional import Source

@@ -7,7 +7,7 @@ from typing import Unpack
 import torch
 
 from dropkit.core.check import DropkitError, Interval, Whole, is_whole
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods import condition_dropout as law
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_alike, check_source, check_tensor

@@ -8,7 +8,7 @@ from typing import Any, Literal, Unpack
 import torch
 
 from dropkit.core.check import DropkitError
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.cutoff import KINDS, cut, divergence, span
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from dropkit.core.mode import Mode
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.drop_activation import drop_activation
 from dropkit.torch import functional
 from dropkit.torch.check import check_tensor

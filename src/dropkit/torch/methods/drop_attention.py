@@ -7,7 +7,7 @@ from typing import Literal, Unpack
 import torch
 
 from dropkit.core.check import Whole
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.drop_attention import coins, renormalized
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor

@@ -7,7 +7,7 @@ from typing import Unpack
 import torch
 
 from dropkit.core.check import DropkitError, check_kind
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.drop_edge import fallen
 from dropkit.torch import draws
 from dropkit.torch.functional import Source

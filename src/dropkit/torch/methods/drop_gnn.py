@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from dropkit.core.check import Whole, check_kind
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.drop_node import incident
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError

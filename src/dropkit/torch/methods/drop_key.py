@@ -6,7 +6,7 @@ from typing import Unpack
 
 import torch
 
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source

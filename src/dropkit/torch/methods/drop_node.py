@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Unpack
 import torch
 
 from dropkit.core.check import check_kind
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.drop_node import incident, renumbered
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError

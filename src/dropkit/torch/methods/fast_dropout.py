@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from dropkit.core.check import DropkitError, check_kind
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods import fast_dropout as law
 from dropkit.methods.fast_dropout import Moments
 from dropkit.torch import local

@@ -7,7 +7,7 @@ from typing import Unpack
 import torch
 
 from dropkit.core.check import DropkitError
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.forgetful_causal_mask import forgotten, visible
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError

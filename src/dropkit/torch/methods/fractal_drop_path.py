@@ -8,7 +8,7 @@ from typing import Any, Literal, Unpack
 import torch
 
 from dropkit.core.check import RATE, DropkitError, OneOf, Whole
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.fractal_drop_path import LUCKY, shares, survivors
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor

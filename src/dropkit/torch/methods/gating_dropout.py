@@ -7,7 +7,7 @@ from typing import Unpack
 import torch
 
 from dropkit.core.check import DropkitError, check_kind
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.gating_dropout import staying
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.depth import skips

@@ -8,7 +8,7 @@ import torch
 
 from dropkit.core.check import DropkitError, Interval, Whole, check_kind
 from dropkit.core.mode import Scale
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.grand import disagreement, drop_rows, mixed_order, sharpen
 from dropkit.torch import draws, functional
 from dropkit.torch.check import TensorError, check_tensor

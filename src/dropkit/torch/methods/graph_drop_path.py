@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from dropkit.core.check import Whole, check_kind
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.graph_drop_path import walked
 from dropkit.torch import draws
 from dropkit.torch.functional import Source

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from dropkit.core.check import OneOf, Whole
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.guided_dropout import BINS, inactive, strongest
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_tensor

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from dropkit.core.check import DropkitError, Whole, check_each
-from dropkit.core.rate import Schedule, threshold
+from dropkit.core.rate import threshold
+from dropkit.core.schedule import Schedule
 from dropkit.methods.hide_and_seek import grid, hidden, spread
 from dropkit.torch.draws import fold, words
 from dropkit.torch.fill import Fill, ImageMask

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dropkit.core.check import RATE, DropkitError, check_each, check_kind
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.layer_drop import INDEX, kept_layers
 from dropkit.torch.depth import skips, with_zero_gradients
 from dropkit.torch.functional import Source

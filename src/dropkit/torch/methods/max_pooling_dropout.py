@@ -8,7 +8,7 @@ from typing import Unpack
 import torch
 import torch.nn.functional as F
 
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.max_pooling_dropout import chances
 from dropkit.torch.draws import below
 from dropkit.torch.functional import Source

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from dropkit.core.check import Whole, check_kind
 from dropkit.core.drop import Drop
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.torch import functional
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.functional import Source

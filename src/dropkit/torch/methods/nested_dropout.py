@@ -7,7 +7,7 @@ from typing import Any, Unpack
 import torch
 
 from dropkit.core.check import DropkitError, Whole, is_whole
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.nested_dropout import unit_rates
 from dropkit.torch import draws
 from dropkit.torch.check import TensorError, check_source, check_tensor

@@ -6,7 +6,7 @@ from typing import Unpack
 
 import torch
 
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.torch.functional import Source
 from dropkit.torch.rated import Rated
 from dropkit.torch.subsets import check_prefix, chosen, gather

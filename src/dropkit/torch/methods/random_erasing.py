@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 
 from dropkit.core.check import Interval, OneOf, check_span
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.random_erasing import ATTEMPTS, NUMBERS, WORDS, erased
 from dropkit.torch.autograd import eager
 from dropkit.torch.draws import fold, normal, picked, unit, words

@@ -7,7 +7,8 @@ from typing import Any, Literal, Unpack
 import torch
 
 from dropkit.core.check import check_span
-from dropkit.core.rate import Schedule, threshold
+from dropkit.core.rate import threshold
+from dropkit.core.schedule import Schedule
 from dropkit.methods.shake_drop import COINS, FACTOR, PER, STRENGTHS, between, expected, factor
 from dropkit.torch.check import check_tensor
 from dropkit.torch.draws import fold, unit, words

@@ -7,7 +7,7 @@ from typing import Unpack
 import torch
 
 from dropkit.core.check import Interval
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.shakeout import factor, reversal
 from dropkit.torch import draws
 from dropkit.torch.check import check_tensor

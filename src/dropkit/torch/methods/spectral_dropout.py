@@ -9,7 +9,7 @@ from typing import Any, Literal, Unpack
 import torch
 
 from dropkit.core.check import DropkitError, Interval, Whole, check_each
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.spectral_dropout import WEAK, along, basis, pruned
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.draws import below

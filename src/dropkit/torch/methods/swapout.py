@@ -8,7 +8,7 @@ import torch
 
 from dropkit.core.check import RATE, DropkitError
 from dropkit.core.drop import Drop
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.swapout import BRANCH, SKIP, swapout
 from dropkit.torch import draws, functional
 from dropkit.torch.check import check_tensor

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from dropkit.core.check import Interval
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.targeted_unit_dropout import targeted
 from dropkit.torch import draws
 from dropkit.torch.autograd import multiplied

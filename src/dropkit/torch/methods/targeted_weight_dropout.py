@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dropkit.core.check import RATE
-from dropkit.core.rate import Constant, Schedule
+from dropkit.core.schedule import Constant, Schedule
 from dropkit.methods.targeted_weight_dropout import targeted_weight_dropout, targets
 from dropkit.torch.functional import Source
 from dropkit.torch.layer import Layer, Rate, rate_of

@@ -8,8 +8,8 @@ from torch import nn
 import dropkit
 from dropkit import DropkitError
 from dropkit.core.check import RATE
-from dropkit.core.rate import Ramp
 from dropkit.core.reference import mask
+from dropkit.core.schedule import Ramp
 from dropkit.methods.targeted_weight_dropout import targeted_weight_dropout, targets
 from dropkit.testing import Declared, Shapes, layer_subject
 from dropkit.torch import Stepper, TargetedWeightDropout

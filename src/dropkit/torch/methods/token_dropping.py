@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from dropkit.core.check import DropkitError, check_kind
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.torch.check import TensorError
 from dropkit.torch.delegate import Delegate
 from dropkit.torch.rated import Rated

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from dropkit.core.check import RATE, DropkitError
-from dropkit.core.rate import Schedule
+from dropkit.core.schedule import Schedule
 from dropkit.methods.uni_drop import dropped_words
 from dropkit.torch import draws
 from dropkit.torch.configure import encoder_layers, given_rates, set_fields

@@ -7,7 +7,8 @@ from typing import Unpack
 import torch
 
 from dropkit.core.check import RATE
-from dropkit.core.rate import Schedule, threshold
+from dropkit.core.rate import threshold
+from dropkit.core.schedule import Schedule
 from dropkit.methods.weighted_channel_dropout import rescale, selected
 from dropkit.torch.check import TensorError, check_tensor
 from dropkit.torch.draws import fold, unit, words
