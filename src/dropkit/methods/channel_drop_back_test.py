@@ -21,4 +21,4 @@ def test_the_mean_of_the_gradient_stays() -> None:
 
 def test_a_misspelt_axis_is_refused() -> None:
     with pytest.raises(DropkitError, match="did you mean 'inputs'"):
-        channel_drop_back(0.5, "input")  # type: ignore[arg-type]
+        channel_drop_back(0.5, "input")  # type: ignore[arg-type]  # a wrong kind is the point

@@ -49,4 +49,4 @@ def test_weights_out_of_one_neuron_share_their_coin() -> None:
     assert np.array_equal(m, np.broadcast_to(m[:1, :, :1, :1], m.shape))
     assert len(np.unique(m)) == 2
     with pytest.raises(DropkitError, match="per must be one of"):
-        mixout(0.5, "column")  # type: ignore[arg-type]
+        mixout(0.5, "column")  # type: ignore[arg-type]  # a wrong kind is the point

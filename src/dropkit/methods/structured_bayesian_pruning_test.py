@@ -28,7 +28,7 @@ def moment(mu: float, sigma: float, f: object) -> float:
     law = cut(mu, sigma)
     centre = min(max(mu, LOW), HIGH)
     ends = max(LOW, centre - 12 * sigma), min(HIGH, centre + 12 * sigma)
-    return float(integrate.quad(lambda x: f(x, law) * law.pdf(x), *ends, limit=400)[0])  # type: ignore[operator]
+    return float(integrate.quad(lambda x: f(x, law) * law.pdf(x), *ends, limit=400)[0])  # type: ignore[operator]  # a function of both kinds of law
 
 
 @every_case

@@ -184,7 +184,7 @@ class TestRefusals:
         with pytest.raises(DropkitError, match=r"rates\[0\] must be a number in \[0, 1\]"):
             injected.tune(X, torch.zeros(40, 2), rates=(2.0,))
         with pytest.raises(DropkitError, match="fit must be one of"):
-            injected.tune(X, torch.zeros(40, 2), fit="scale")  # type: ignore[arg-type]
+            injected.tune(X, torch.zeros(40, 2), fit="scale")  # type: ignore[arg-type]  # a wrong kind is the point
         with pytest.raises(DropkitError, match="the model's output is a torch tensor, got <class 'tuple'>"):
             inject(Pair(), X, only=["act"]).predict(X)
         injected.undo()

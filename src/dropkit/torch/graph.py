@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Unpack
 
 import torch
@@ -19,7 +20,7 @@ Tensor = torch.Tensor
 _NODES = Whole(0, "give the number of nodes, e.g. x.shape[0]")
 
 
-class EdgeDropout(Rated):
+class EdgeDropout(Rated, ABC):
     """A module that leaves edges of a graph out in training; what belongs to the others stays with them.
 
     Subclasses say in `fallen` which edges go. A call returns the edge list and the attributes it was given,
@@ -29,9 +30,9 @@ class EdgeDropout(Rated):
     def __init__(self, p: float | Schedule) -> None:
         super().__init__(p)
 
+    @abstractmethod
     def fallen(self, edge_index: Tensor, nodes: int, source: Source) -> Tensor:
         """Return which edges fall, bool (E,)."""
-        raise NotImplementedError
 
     def dropped(self, edge_index: Tensor, num_nodes: int | None = None, **source: Unpack[Source]) -> Tensor:
         """Return which edges a call under the same key drops, bool (E,); none where the module does not draw.

@@ -287,7 +287,7 @@ def test_a_batch_that_is_left_out_has_no_term(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "model", "message"),
     [
-        (lambda: LossCallback("x"), Step(), "extra takes the model and the batch"),  # type: ignore[arg-type]
+        (lambda: LossCallback("x"), Step(), "extra takes the model and the batch"),  # type: ignore[arg-type]  # a wrong kind is the point
         (lambda: LossCallback(TERMS["jensen_shannon"], -1.0), Step(), "weight must be a number in"),
         (lambda: LossCallback(lambda module, batch: batch), Step(), "extra returns one number"),
         (lambda: LossCallback(number), Step(), "extra returns one number"),

@@ -227,12 +227,12 @@ def test_a_call_with_its_own_weights_is_a_plain_call() -> None:
     ("act", "message"),
     [
         (lambda: NoisyWeights(nn.Linear(2, 2), Dropout(0.5), ["wieght"]), "did you mean 'weight'"),
-        (lambda: NoisyWeights("linear", Dropout(0.5)), "module is one of nn.Module"),  # type: ignore[arg-type]
+        (lambda: NoisyWeights("linear", Dropout(0.5)), "module is one of nn.Module"),  # type: ignore[arg-type]  # a wrong kind is the point
         (lambda: noisy(noisy(nn.Linear(2, 2))), "module has no wrapper of its weights yet"),
         (lambda: wrap_weights(nn.Sequential(nn.ReLU()), noisy), "holds layers of the given kinds"),
         (lambda: wrap_weights(nn.Linear(2, 2), noisy), "holds layers of the given kinds"),
         (lambda: wrap_weights(nn.Sequential(nn.Linear(2, 2)), noisy, skip=["1"]), "skip must be one of"),
-        (lambda: wrap_weights("model", noisy), "model must be a Module"),  # type: ignore[arg-type]
+        (lambda: wrap_weights("model", noisy), "model must be a Module"),  # type: ignore[arg-type]  # a wrong kind is the point
     ],
 )
 def test_what_is_wrong_is_said(act: Any, message: str) -> None:

@@ -67,7 +67,7 @@ def test_only_rows_that_count_are_in_the_mean() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     for bad in (-1.0, float("inf"), "1", None):
         with pytest.raises(DropkitError, match=r"weight must be a number in \[0, inf\)"):
-            two_passes(nn.Identity(), run_of([]), rows_between, bad)  # type: ignore[arg-type]
+            two_passes(nn.Identity(), run_of([]), rows_between, bad)  # type: ignore[arg-type]  # a wrong kind is the point
     run = run_of([(0.0, [0.0]), (0.0, [1.0])])
     with pytest.raises(DropkitError, match=r"mask has the shape of the rows, \(1,\), got \(2,\)"):
         two_passes(nn.Identity(), run, rows_between, 1.0, torch.ones(2))

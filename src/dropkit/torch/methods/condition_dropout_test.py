@@ -54,8 +54,8 @@ def test_the_null_condition_learns_from_what_it_replaced() -> None:
     layer = ConditionDropout(null, 0.4)
     gone = torch.from_numpy(mask(5, tuple(X.shape), DROP) == 0)
     layer(x, key=5).sum().backward()
-    assert torch.equal(x.grad, (~gone).float())  # type: ignore[arg-type]
-    assert torch.equal(null.grad, gone.sum(0).float())  # type: ignore[arg-type]
+    assert torch.equal(x.grad, (~gone).float())  # type: ignore[arg-type]  # there is one
+    assert torch.equal(null.grad, gone.sum(0).float())  # type: ignore[arg-type]  # there is one
     assert list(layer.state_dict()) == ["null"]
 
 
@@ -110,7 +110,7 @@ def test_guidance_is_that_of_numpy_and_half_is_computed_in_float32() -> None:
     ("make", "message"),
     [
         (lambda: ConditionDropout(NULL, 1.5), r"p must be a number in \[0, 1\], got 1.5"),
-        (lambda: ConditionDropout("none"), "null is a tensor or a label, got 'none'"),  # type: ignore[arg-type]
+        (lambda: ConditionDropout("none"), "null is a tensor or a label, got 'none'"),  # type: ignore[arg-type]  # a wrong kind is the point
         (lambda: ConditionDropout(-1), "null must be a whole number of at least 0"),
         (lambda: ConditionDropout(torch.tensor(3)), "null has a real floating type"),
         (lambda: ConditionDropout(9)(X), "condition has whole numbers where null is a label"),

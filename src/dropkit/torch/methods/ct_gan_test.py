@@ -73,7 +73,7 @@ def test_half_is_compared_in_float32() -> None:
         (lambda: ct_gan(Critic(), X, weight=-1), r"weight must be a number in \[0, inf\)"),
         (lambda: ct_gan(Critic(), X, bound=-1), r"bound must be a number in \[0, inf\)"),
         (lambda: ct_gan(Critic(), X, features=np.nan), r"features must be a number in \[0, inf\)"),
-        (lambda: ct_gan(len, X), "critic must be a Module"),  # type: ignore[arg-type]
+        (lambda: ct_gan(len, X), "critic must be a Module"),  # type: ignore[arg-type]  # a wrong kind is the point
         (lambda: ct_gan(nn.Identity(), X), "scores of the critic are one number a row"),
         (lambda: ct_gan(Short(), X), "features of the critic have 5 rows, as the scores"),
     ],

@@ -84,7 +84,7 @@ def test_confusing_classes_are_dropped_less_than_those_that_never_occur() -> Non
     adam = torch.optim.Adam(head.parameters(), lr=0.1)
     for step in range(150):
         adam.zero_grad()
-        head.loss(x, y, key=step).backward()  # type: ignore[no-untyped-call]
+        head.loss(x, y, key=step).backward()  # type: ignore[no-untyped-call]  # backward is untyped
         adam.step()
     confused, sure = head.drop_rates(torch.eye(2)).detach()
     assert confused[:2].max() < 0.5 < confused[2:].min()
@@ -111,7 +111,7 @@ def test_copies_and_checkpoints_draw_alike() -> None:
     ("make", "message"),
     [
         (lambda: DropMax(0, 3), "features must be a whole number of at least 1"),
-        (lambda: DropMax(4, 2.5), "classes must be a whole number"),  # type: ignore[arg-type]
+        (lambda: DropMax(4, 2.5), "classes must be a whole number"),  # type: ignore[arg-type]  # a wrong kind is the point
         (lambda: DropMax(4, 3, 0.0), r"temperature must be a number in \(0, inf\)"),
         (lambda: DropMax(4, 3, math.nan), r"temperature must be a number"),
         (lambda: small()(X, Y[:2]), r"targets are whole numbers of shape \(5,\)"),
@@ -131,7 +131,7 @@ def test_rows_without_a_label_count_nowhere_and_an_empty_batch_costs_nothing() -
         assert torch.allclose(head.loss(*with_others, key=7), head.loss(X[:2], Y[:2], key=7))
         for empty in (head.loss(X[:0], Y[:0]), head.loss(X, torch.full((5,), -100), key=7)):
             assert empty.item() == 0
-            empty.backward()  # type: ignore[no-untyped-call]
+            empty.backward()  # type: ignore[no-untyped-call]  # backward is untyped
 
 
 def test_a_single_row_has_a_loss() -> None:

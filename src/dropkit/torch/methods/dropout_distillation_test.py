@@ -34,9 +34,9 @@ def test_loss_and_gradient_are_those_of_numpys_masks(samples: int) -> None:
     with under_key(teacher, 9):
         found = dropout_distillation(student, teacher, X, samples)
     assert found.item() == pytest.approx(gap(p.numpy(), q.detach().numpy()).mean(), rel=1e-12)
-    found.backward()  # type: ignore[no-untyped-call]
+    found.backward()  # type: ignore[no-untyped-call]  # backward is untyped
     expected = (student(X).softmax(-1) - p).T @ X / 5
-    assert torch.allclose(next(student.parameters()).grad, expected, rtol=1e-10)  # type: ignore[arg-type]
+    assert torch.allclose(next(student.parameters()).grad, expected, rtol=1e-10)  # type: ignore[arg-type]  # there is one
     assert all(parameter.grad is None for parameter in teacher.parameters())
 
 
@@ -72,7 +72,7 @@ def test_a_student_comes_to_the_mean_over_all_masks() -> None:
     optimizer = torch.optim.Adam(student.parameters(), lr=0.1)
     for _ in range(150):
         optimizer.zero_grad()
-        dropout_distillation(student, teacher, x, samples=8).backward()  # type: ignore[no-untyped-call]
+        dropout_distillation(student, teacher, x, samples=8).backward()  # type: ignore[no-untyped-call]  # backward is untyped
         optimizer.step()
     assert torch.allclose(student(x).softmax(-1), exact, atol=1e-3)
     assert not torch.allclose(plain, exact, atol=1e-2)
@@ -93,8 +93,8 @@ def test_the_mode_of_the_teacher_is_given_back() -> None:
         (lambda: dropout_distillation(network(1), nn.Linear(6, 3).double().eval(), X), "source of dropout"),
         (lambda: dropout_distillation(network(1), network(1), X, 0), "must be a whole number of at least 1"),
         (lambda: dropout_distillation(network(1), network(1), X, outputs="logit"), "did you mean 'logits'"),
-        (lambda: dropout_distillation(len, network(1), X), "student must be a Module"),  # type: ignore[arg-type]
-        (lambda: dropout_distillation(nn.Flatten(), len, X), "teacher must be a Module"),  # type: ignore[arg-type]
+        (lambda: dropout_distillation(len, network(1), X), "student must be a Module"),  # type: ignore[arg-type]  # a wrong kind is the point
+        (lambda: dropout_distillation(nn.Flatten(), len, X), "teacher must be a Module"),  # type: ignore[arg-type]  # a wrong kind is the point
         (lambda: dropout_distillation(Tuple(), network(1), X), "outputs of the student is a torch tensor"),
     ],
 )

@@ -176,5 +176,5 @@ def test_no_node_means_no_disagreement() -> None:
     for shape in ((2, 0, 3), (0, 2, 3)):
         logits = torch.zeros(shape, requires_grad=True)
         loss = grand_consistency(logits)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # backward is untyped
         assert loss.item() == 0

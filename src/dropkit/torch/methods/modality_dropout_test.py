@@ -125,11 +125,11 @@ def test_each_modality_keeps_its_type() -> None:
     ("make", "message"),
     [
         (lambda: ModalityDropout(1.5), r"p must be a number in \[0, 1\], got 1.5"),
-        (lambda: ModalityDropout(None), r"p must be a number in \[0, 1\], got None"),  # type: ignore[arg-type]
+        (lambda: ModalityDropout(None), r"p must be a number in \[0, 1\], got None"),  # type: ignore[arg-type]  # a wrong kind is the point
         (lambda: ModalityDropout((0.5, -1)), r"p\[1\] must be a number in"),
         (lambda: ModalityDropout({"a": 2.0}), r"p\['a'\] must be a number in"),
-        (lambda: ModalityDropout(0.5, spare=1), "spare"),  # type: ignore[arg-type]
-        (lambda: ModalityDropout("0.5"), "p must be a tuple of numbers"),  # type: ignore[arg-type]
+        (lambda: ModalityDropout(0.5, spare=1), "spare"),  # type: ignore[arg-type]  # a wrong kind is the point
+        (lambda: ModalityDropout("0.5"), "p must be a tuple of numbers"),  # type: ignore[arg-type]  # a wrong kind is the point
         (lambda: ModalityDropout((0.5,))(INPUTS), "p has a rate for each modality and no other"),
         (lambda: ModalityDropout({"a": 0.5})(INPUTS), r"got \['a'\]; give \['audio', 'text', 'video'\]"),
         (lambda: ModalityDropout(0.5)([]), "inputs has a modality at least"),

@@ -65,7 +65,7 @@ def test_the_features_are_computed_once_and_share_their_gradient() -> None:
     head, calls = small(), []
     head.head.register_forward_hook(lambda *call: calls.append(call[1][0].shape))
     x = X.clone().requires_grad_()
-    head.loss(x, Y, key=9).backward()  # type: ignore[no-untyped-call]
+    head.loss(x, Y, key=9).backward()  # type: ignore[no-untyped-call]  # backward is untyped
     assert calls == [(15, 6)]
     assert x.grad is not None
     factors = torch.from_numpy(mask(9, (3, 5, 6), Drop(0.5)))
@@ -102,7 +102,7 @@ def test_copies_and_checkpoints_carry_the_head() -> None:
     [
         (lambda: MultiSampleDropout(nn.Identity(), 1.5), r"p must be a number in \[0, 1\], got 1.5"),
         (lambda: MultiSampleDropout(nn.Identity(), 0.5, 0), "samples must be a whole number of at least 1"),
-        (lambda: MultiSampleDropout(len), "head must be a Module"),  # type: ignore[arg-type]
+        (lambda: MultiSampleDropout(len), "head must be a Module"),  # type: ignore[arg-type]  # a wrong kind is the point
         (lambda: small()(X[0, 0]), r"input begins with the batch, got \(\)"),
         (lambda: small()(X.long()), "input has a real floating type"),
     ],

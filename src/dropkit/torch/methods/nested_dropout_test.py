@@ -96,7 +96,7 @@ def test_a_graph_has_the_mask_of_eager_mode() -> None:
     [
         (lambda: NestedDropout(1.5), r"p must be a number in \[0, 1\], got 1.5"),
         (lambda: NestedDropout(0.5, axis=0), "axis is a whole number other than 0"),
-        (lambda: NestedDropout(0.5, axis="d"), "axis is a whole number other than 0"),  # type: ignore[arg-type]
+        (lambda: NestedDropout(0.5, axis="d"), "axis is a whole number other than 0"),  # type: ignore[arg-type]  # a wrong kind is the point
         (lambda: NestedDropout(0.5).sweep(-1), "units must be a whole number of at least 0"),
         (lambda: NestedDropout(0.5)(torch.ones(4)), r"input has at least two axes.* got \(4,\)"),
         (lambda: NestedDropout(0.5, axis=2)(X), "units along axis 2"),

@@ -112,7 +112,7 @@ def test_a_key_of_the_whole_model_and_the_generator_choose_the_width() -> None:
         (lambda: network(widths=()), "widths has at least one width"),
         (lambda: network()(X, width=1.5), r"width must be a number in \(0, 1\], got 1.5"),
         (lambda: network().submodel(0), r"width must be a number in \(0, 1\]"),
-        (lambda: OrderedDropout(nn.Linear(2, 2)), "layers must be a Sequential"),  # type: ignore[arg-type]
+        (lambda: OrderedDropout(nn.Linear(2, 2)), "layers must be a Sequential"),  # type: ignore[arg-type]  # a wrong kind is the point
         (lambda: OrderedDropout(nn.Sequential(nn.Linear(2, 2))), "two linear layers at least, got 1"),
         (
             lambda: OrderedDropout(nn.Sequential(nn.Linear(2, 4), nn.GLU(), nn.Linear(2, 2))),

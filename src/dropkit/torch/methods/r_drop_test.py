@@ -65,7 +65,7 @@ def test_without_dropout_the_loss_is_the_plain_one() -> None:
 def test_excluded_classes_send_no_nan_back() -> None:
     p = torch.tensor([[0.3, -math.inf, 1.0]], requires_grad=True)
     rows = symmetric_kl(p, torch.tensor([[1.0, -math.inf, 0.0]]))
-    rows.sum().backward()  # type: ignore[no-untyped-call]
+    rows.sum().backward()  # type: ignore[no-untyped-call]  # backward is untyped
     assert rows.isfinite().all()
     assert p.grad is not None
     assert p.grad.isfinite().all()
@@ -100,7 +100,7 @@ def test_what_returns_no_tensor_is_refused() -> None:
     with pytest.raises(DropkitError, match="p is a torch tensor"):
         r_drop(nn.Identity(), np.ones(3), Y, lambda outputs, y: torch.zeros(()))
     with pytest.raises(DropkitError, match="model must be a Module"):
-        r_drop(len, X, Y)  # type: ignore[arg-type]
+        r_drop(len, X, Y)  # type: ignore[arg-type]  # a wrong kind is the point
 
 
 def test_outputs_of_two_shapes_do_not_broadcast() -> None:
