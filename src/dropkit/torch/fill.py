@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -47,7 +47,7 @@ def filled(input: Tensor, gone: Tensor, fill: tuple[float, ...]) -> Tensor:
     return torch.where(gone[:, None], values, input)
 
 
-class ImageMask(Stochastic):
+class ImageMask(Stochastic, ABC):
     """A module that paints over parts of images (batch, channels, height, width), for all channels alike.
 
     Nothing is scaled, and evaluation returns its input.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -94,7 +94,7 @@ class PenaltyCallback(_Callback):  # type: ignore[misc]  # as above
         self._hook.add()
 
 
-class _StepCallback(_Callback):  # type: ignore[misc]  # as above
+class _StepCallback(_Callback, ABC):  # type: ignore[misc]  # as above
     """Puts a step of its own before `training_step`, until training ends or breaks off."""
 
     alternative: str
