@@ -105,6 +105,15 @@ def test_undo_puts_the_modules_back_with_the_weights_of_now() -> None:
     before(X.double()).sum().backward()
 
 
+def test_undo_runs_with_weights_that_were_exchanged_meanwhile() -> None:
+    before = model()
+    changed = use_dropkit(before, inplace=True)
+    fresh = {name: weight + 1 for name, weight in model().state_dict().items()}
+    before.load_state_dict(fresh, assign=True)
+    after = before.eval()(X)
+    assert torch.equal(changed.undo().eval()(X), after)
+
+
 def test_a_copy_and_a_saved_state_go_on() -> None:
     changed = use_dropkit(model()).model.eval()
     twin = copy.deepcopy(changed)
