@@ -70,8 +70,6 @@ class Exchanged:
         while self._back:  # the last first: a shared module stands in several places
             parent, name, old = self._back.pop()
             old.train(parent._modules[name].training)  # type: ignore[union-attr]  # it is there
-            if isinstance(old, nn.RNNBase):
-                old._init_flat_weights()
             parent._modules[name] = old
         return self.model
 

@@ -108,7 +108,7 @@ def test_undo_puts_the_modules_back_with_the_weights_of_now() -> None:
 def test_undo_runs_with_weights_that_were_exchanged_meanwhile() -> None:
     before = model()
     changed = use_dropkit(before, inplace=True)
-    # A recurrent net keeps a list of its weights: moved, and then given others, it makes a new one.
+    # A recurrent net keeps a list of its weights, which torch makes anew where they have changed.
     fresh = {name: weight / 2 for name, weight in model().double().state_dict().items()}
     before.double().load_state_dict(fresh, assign=True)
     after = before.eval()(X.double())
