@@ -12,7 +12,7 @@ from dropkit.core.check import DropkitError, Whole, check_each
 from dropkit.core.layout import Layout
 from dropkit.core.pattern import ELLIPSIS, Axis, Parsed, PatternError
 
-__all__ = ["WHOLE", "Shape", "Sizes", "Window", "bind", "strides"]
+__all__ = ["WHOLE", "Shape", "Sizes", "Window", "bind", "opened", "strides"]
 
 Shape = tuple[int, ...]
 Sizes = tuple[tuple[str, int], ...]
@@ -78,6 +78,21 @@ def bind(parsed: Parsed, sizes: Sizes, shape: Shape) -> tuple[Bound, ...]:
             split = _divide(parsed.text, axes, shape[source], known)
             bound += [Bound(axis.label, size, source) for axis, size in zip(axes, split, strict=True)]
     return tuple(bound)
+
+
+def opened(bound: tuple[Bound, ...], walk: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the strides of the axes after brackets are opened, of an array with these strides.
+
+    >>> from dropkit.core.pattern import parse
+    >>> opened(bind(parse("b (h d)"), (("h", 4),), (2, 12)), (12, 1))
+    (12, 3, 1)
+    """
+    step = list(walk)
+    found = []
+    for axis in reversed(bound):
+        found.append(step[axis.source])
+        step[axis.source] *= axis.size
+    return tuple(reversed(found))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -8,7 +8,28 @@ from typing import Any
 
 from dropkit.core import address
 
-__all__ = ["Layout"]
+__all__ = ["Layout", "merge"]
+
+
+def merge(
+    sizes: tuple[int, ...], *walks: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    """Merge neighbouring axes that one stride can walk in every walk, and leave out axes of one entry.
+
+    >>> merge((2, 3, 4), (12, 4, 1), (3, 1, 0))
+    ((6, 4), ((4, 1), (1, 0)))
+    """
+    merged: list[int] = []
+    steps: list[tuple[int, ...]] = []
+    for size, *step in zip(sizes, *walks, strict=True):
+        if size == 1:
+            continue
+        if merged and steps[-1] == tuple(size * each for each in step):
+            merged[-1], steps[-1] = merged[-1] * size, tuple(step)
+        else:
+            merged.append(size)
+            steps.append(tuple(step))
+    return tuple(merged), tuple(zip(*steps, strict=True)) if steps else ((),) * len(walks)
 
 
 @dataclass(frozen=True)
@@ -46,17 +67,8 @@ class Layout:
         >>> Layout((2, 3, 4, 5), (3, 1, 0, 0)).collapse()
         Layout(sizes=(6, 20), strides=(1, 0), base=0)
         """
-        sizes: list[int] = []
-        strides: list[int] = []
-        for size, stride in zip(self.sizes, self.strides, strict=True):
-            if size == 1:
-                continue
-            if sizes and strides[-1] == stride * size:
-                sizes[-1], strides[-1] = sizes[-1] * size, stride
-            else:
-                sizes.append(size)
-                strides.append(stride)
-        return Layout(tuple(sizes), tuple(strides), self.base)
+        sizes, (strides,) = merge(self.sizes, self.strides)
+        return Layout(sizes, strides, self.base)
 
     def uniform(self, xp: Any, key: address.Words[Any], device: Any = None) -> Any:
         """Return u of every group, in `shape`."""

@@ -17,6 +17,7 @@ from dropkit.core.drop import Drop
 from dropkit.core.groups import Draws, Groups
 from dropkit.core.rate import ONE
 from dropkit.core.reference import Arrays
+from dropkit.torch import triton_loop
 from dropkit.torch.native import Loop, NativeDraws, plan
 
 __all__ = ["Call", "constant", "describe", "drawn", "laid", "law_of", "run", "widen"]
@@ -87,6 +88,10 @@ def run(
                 # The loop writes past autograd, which must learn that saved values are gone.
                 torch.autograd.graph.increment_version(x)
             return loop(x if x.stride() == out.stride() else out.copy_(x), out, words)
+    if x.is_cuda and fill is None and triton_loop.AVAILABLE and not x.is_neg():
+        done = _by_triton(x, out, words, call, linear)
+        if done is not None:
+            return done
     return out.copy_(_twin(x, words, call, fill, linear))
 
 
@@ -97,6 +102,17 @@ def _loop(
     # The text is the key of the cache: its hash is kept, that of a nested description is not.
     drop, window = describe(law)
     return plan(drop, window, rate, dtype, shape, strides, linear)
+
+
+def _by_triton(x: Tensor, out: Tensor, words: Words[Any], call: Call, linear: bool) -> Tensor | None:
+    drop, window = describe(call.law)
+    walk = triton_loop.plan(drop, window, tuple(x.shape), x.stride(), out.stride())
+    rate = call.rate if call.rate is not None else drop.rate
+    if walk is None or not (call.threshold is not None or isinstance(rate, float | int)):
+        return None
+    if x.data_ptr() == out.data_ptr():
+        torch.autograd.graph.increment_version(x)
+    return triton_loop.run(x, out, words, drop, walk, rate, call.threshold, linear)
 
 
 def _twin(x: Tensor, words: Words[Any], call: Call, fill: Tensor | None, linear: bool) -> Tensor:

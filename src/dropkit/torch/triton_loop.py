@@ -1,0 +1,144 @@
+"""The way to the Triton loops: which calls they can serve, and with which numbers."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import struct
+from typing import Any, NamedTuple
+
+import torch
+
+from dropkit.core import noise as noises
+from dropkit.core.address import Words
+from dropkit.core.bind import Window, bind, opened
+from dropkit.core.drop import Drop
+from dropkit.core.groups import Pattern
+from dropkit.core.layout import merge
+from dropkit.core.rate import ONE, threshold
+
+__all__ = ["AVAILABLE", "Plan", "plan", "run"]
+
+Tensor = torch.Tensor
+AVAILABLE = importlib.util.find_spec("triton") is not None
+
+_TILES, _BLOCK = 64, 512
+_KINDS = {noises.Gaussian: 1, noises.Uniform: 2}
+
+
+class Plan(NamedTuple):
+    """One shape's walk: merged sizes, and the strides of groups, of x and of the result."""
+
+    base: int
+    sizes: tuple[int, ...]
+    groups: tuple[int, ...]
+    steps: tuple[int, ...]
+    strides: tuple[int, ...]
+    kind: int
+
+    @property
+    def dense(self) -> bool:
+        """Whether groups follow one another as the entries do in memory."""
+        return self.groups == self.steps == self.strides == (1,) * len(self.sizes)
+
+
+@functools.lru_cache(maxsize=4096)
+def plan(
+    drop: Drop, window: Window, shape: tuple[int, ...], steps: tuple[int, ...], strides: tuple[int, ...]
+) -> Plan | None:
+    """Return the walk from an array with strides `steps` into one with `strides`; None: no kernel serves."""
+    groups, noise = drop.groups, drop.noise
+    kind = 0 if isinstance(noise, noises.TwoPoint) else _KINDS.get(type(noise))
+    if not isinstance(groups, Pattern) or kind is None:
+        return None
+    bound = bind(groups.parsed, groups.sizes, shape)
+    layout = groups.layout(shape, window)
+    walks = layout.strides, opened(bound, steps), opened(bound, strides)
+    # In the order of the result's memory neighbouring threads write to neighbouring places.
+    order = sorted(range(len(bound)), key=lambda i: -walks[2][i])
+    sizes, merged = merge(
+        tuple(layout.sizes[i] for i in order), *(tuple(walk[i] for i in order) for walk in walks)
+    )
+    own, read, written = merged
+    return Plan(layout.base, sizes, own, read, written, kind)
+
+
+def run(
+    x: Tensor,
+    out: Tensor,
+    words: Words[Any],
+    drop: Drop,
+    walk: Plan,
+    rate: float | None,
+    scheduled: Tensor | None,
+    linear: bool,
+) -> Tensor:
+    """Write m x + b (m x alone where `linear`) into `out`; the key's numbers stay on the device."""
+    from dropkit.torch import triton_kernels as kernels
+
+    count = x.numel()
+    if not count:
+        return out
+    word = words.word
+    folded = isinstance(words.call, Tensor)
+    call, stream = (words.call, words.stream) if folded else (word, word)
+    if scheduled is not None:
+        affine = _on_device(drop, scheduled, walk.kind, linear)
+        numbers = (affine, scheduled, 0, 0, 0, 0, 0)
+    else:
+        assert rate is not None
+        numbers = (word, word, *_bits(drop, rate, walk.kind, linear), *divmod(threshold(rate, torch), 2**16))
+    constants = {
+        "FOLDED": folded,
+        "SCHEDULED": scheduled is not None,
+        "NOISE": walk.kind,
+        # A product and a sum rounded once would differ from those of the CPU.
+        "enable_fp_fusion": False,
+        "WIDE": kernels.WIDEST if x.dtype == torch.float64 else kernels.WIDE,
+    }
+    if walk.dense:
+        grid = (-(-(count + walk.base % 64) // (64 * _TILES)),)
+        kernels.tiles[grid](x, out, word, call, stream, *numbers, walk.base, count, TILES=_TILES, **constants)
+        return out
+    grid = (-(-count // _BLOCK),)
+    walks = walk.sizes, walk.groups, walk.steps, walk.strides
+    kernels.entries[grid](
+        x,
+        out,
+        word,
+        call,
+        stream,
+        *numbers,
+        walk.base,
+        count,
+        *walks,
+        AXES=len(walk.sizes),
+        LARGE=count > 2**31 - _BLOCK,
+        BLOCK=_BLOCK,
+        **constants,
+    )
+    return out
+
+
+def _affine(drop: Drop, rate: Any, kind: int, linear: bool) -> tuple[Any, Any, Any]:
+    """Scale, shift and fill; for a continuous noise its deviation and its mean."""
+    if kind:
+        moments = drop.noise.moments(rate)
+        return moments.variance**0.5, moments.mean, 0.0
+    assert isinstance(drop.noise, noises.TwoPoint)
+    scale, shift, fill = drop.noise.affine(rate, drop.scale)
+    return (scale, 0.0, 0.0) if linear else (scale, shift, fill)
+
+
+@functools.lru_cache(maxsize=4096)
+def _bits(drop: Drop, rate: float, kind: int, linear: bool) -> tuple[int, ...]:
+    # A launch rounds a float to float32; as a whole number it arrives unharmed.
+    return tuple(
+        struct.unpack("<q", struct.pack("<d", part))[0] for part in _affine(drop, rate, kind, linear)
+    )
+
+
+def _on_device(drop: Drop, scheduled: Tensor, kind: int, linear: bool) -> Tensor:
+    rate = scheduled.to(torch.float64) / ONE
+    parts = _affine(drop, rate, kind, linear)
+    return torch.stack([part if isinstance(part, Tensor) else rate.new_tensor(part) for part in parts])
