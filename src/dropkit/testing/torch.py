@@ -190,19 +190,28 @@ def _built(layer: Stochastic, call: Call) -> Built:
     def forward(x: Array, key: Key | None, mode: Mode = "train", window: Window = _WHOLE_ARRAY) -> Array:
         tensor = _tensor(x)
         y = _in_mode(layer, mode, lambda: call(layer, tensor, key=key, window=window))
-        return x if y is tensor else y.numpy()
+        return x if y is tensor else _array(y)
 
     def backward(x: Array, grad: Array, key: Key) -> Array:
         tensor = _tensor(x).requires_grad_()
         (through,) = torch.autograd.grad(call(layer.train(), tensor, key=key), tensor, _tensor(grad))
-        return through.numpy()
+        return _array(through)
 
     return Built(forward, backward, lambda: _state(layer))
 
 
 def _tensor(x: Array) -> torch.Tensor:
-    """Return the array as a tensor in the same memory, unless it lies there backwards, as no tensor can."""
-    return torch.from_numpy(x.copy() if min(x.strides, default=0) < 0 else x)
+    """Return the array as a tensor in the same memory, unless it lies there backwards, as no tensor can.
+
+    Under `with torch.device("cuda"):` it is a copy on the card, and layers are made there.
+    """
+    tensor = torch.from_numpy(x.copy() if min(x.strides, default=0) < 0 else x)
+    return tensor.to(torch.get_default_device())
+
+
+def _array(tensor: torch.Tensor) -> Array:
+    array: Array = tensor.cpu().numpy()
+    return array
 
 
 def _in_mode(layer: Stochastic, mode: Mode, run: Callable[[], torch.Tensor]) -> torch.Tensor:
@@ -219,7 +228,7 @@ def _state(layer: Stochastic) -> Any:
 
 
 def _kept(module: torch.nn.Module) -> dict[str, bytes]:
-    return {name: value.numpy().tobytes() for name, value in module.state_dict().items()}
+    return {name: _array(value).tobytes() for name, value in module.state_dict().items()}
 
 
 class _Seeds:
@@ -254,13 +263,13 @@ def _module_built(module: torch.nn.Module, rate: float, seeds: _Seeds) -> Built:
         tensor = _tensor(x)
         with seeds.under(key), _module_mode(module, rate, mode), torch.no_grad():
             y = module(tensor)
-        return x if y is tensor else y.numpy()
+        return x if y is tensor else _array(y)
 
     def backward(x: Array, grad: Array, key: Key) -> Array:
         tensor = _tensor(x).requires_grad_()
         with seeds.under(key), _module_mode(module, rate, "train"):
             (through,) = torch.autograd.grad(module(tensor), tensor, _tensor(grad))
-        return through.numpy()
+        return _array(through)
 
     return Built(forward, backward, lambda: (_kept(module), torch.get_rng_state().numpy().tobytes()))
 

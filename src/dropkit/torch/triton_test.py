@@ -1,6 +1,7 @@
-"""The Triton loops decide as the reference does: in Triton's interpreter here, on the card where there is one."""
+"""The Triton loops decide as the reference does: in Triton's interpreter, or on a card where there is one."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from dropkit.core.address import Words
 from dropkit.core.bind import WHOLE, Window
 from dropkit.core.drop import Drop
 from dropkit.core.groups import Blocks
+from dropkit.core.key import Key
 from dropkit.core.rate import ONE, threshold
 from dropkit.core.reference import Arrays
 from dropkit.torch import triton_loop
@@ -20,7 +22,7 @@ from dropkit.torch import triton_loop
 ON_CARD = torch.cuda.is_available()
 DEVICE = "cuda" if ON_CARD else "cpu"
 WORDS = Words(0x0123456789ABCDEF, 3, 0x7EDCBA98)
-SHAPES = {
+SHAPES: dict[str, list[tuple[int, ...]]] = {
     "...": [(1000,), (), (0, 3), (1,), (7, 64), (4097,)],
     "b c h w -> b c": [(3, 5, 4, 4)],
     "b t d -> b d": [(3, 4, 70)],
@@ -101,7 +103,7 @@ def test_every_rate_is_exact(rate: float) -> None:
 @interpreted
 @pytest.mark.parametrize("place", [5, 4000])
 def test_ties_of_the_high_half_are_decided_by_the_low_half(place: int) -> None:
-    u = int(reference.draws(reference.Key(*WORDS), (5000,)).u[place])
+    u = int(reference.draws(Key(*WORDS), (5000,)).u[place])
     x = torch.ones(5000, device=DEVICE)
     kept, gone = (by_triton(x, Drop(word / ONE))[place] for word in (u, u + 1))
     assert gone == 0 < kept
@@ -188,7 +190,7 @@ def test_all_of_this_holds_in_tritons_interpreter() -> None:
     ]
     done = subprocess.run(
         [*command, __file__],
-        env={**__import__("os").environ, "TRITON_INTERPRET": "1"},
+        env={**os.environ, "TRITON_INTERPRET": "1"},
         capture_output=True,
         text=True,
         check=False,
