@@ -34,7 +34,7 @@ def dropped(
     # The schedule may take its step before backward comes, hence the clone and the number: the rate of now
     # counts. What does not fit is refused before a number is taken; in a graph, whose sizes may be symbols,
     # by the operator.
-    if not (x.is_cpu and eager(x)):
+    if not (eager(x) and (x.is_cpu or x.is_cuda)):
         tensor = draw_tensor(x, generator) if key is None else key_tensor(key, x)
         if call.threshold is not None:
             call = Call(call.law, None, torch.ops.dropkit.now(call.threshold))
@@ -44,12 +44,25 @@ def dropped(
     if x.numel() == 0:
         return x  # as in torch, whatever its rank
     check_shape(call.law, x.shape)
-    words = draw_words(x, generator) if key is None else key_words(key)
+    words = draw_words(x, generator) if key is None else key_words(_on(x, key))
     if call.threshold is not None:
-        call = Call(call.law, call.threshold.item() / ONE)
+        call = _now(call, call.threshold)
     if _recorded() and (_differentiable(x) or (fill is not None and _differentiable(fill))):
         return _dropped(x, words, call, fill, inplace)
     return run(x, words, call, fill=fill, inplace=inplace)
+
+
+def _on(x: Tensor, key: AnyKey) -> AnyKey:
+    """A key for a card lies there: as a number it would hold up its stream."""
+    return key if x.is_cpu else key_tensor(key, x)
+
+
+def _now(call: Call, threshold: Tensor) -> Call:
+    return (
+        Call(call.law, threshold.item() / ONE)
+        if threshold.is_cpu
+        else Call(call.law, None, threshold.clone())
+    )
 
 
 def fixed(

@@ -48,8 +48,10 @@ def draw(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
     return torch.empty((), dtype=torch.int64, device=x.device).random_(-(2**63), None, generator=generator)
 
 
-def draw_words(x: Tensor, generator: torch.Generator | None = None) -> Words[int]:
-    """Take one key for a tensor on the CPU."""
+def draw_words(x: Tensor, generator: torch.Generator | None = None) -> Words[Any]:
+    """Take one key: a number for a tensor on the CPU, a tensor of one where it must stay on its device."""
+    if not x.is_cpu:
+        return Words(draw(x, generator), 0, 0)
     return Words(int(_box().random_(-(2**63), None, generator=generator).item()) & _MASK, 0, 0)
 
 

@@ -5,7 +5,7 @@ serves every other layout: each entry asks for its own group.
 """
 
 # mypy: ignore-errors
-# ruff: noqa: D103, SIM108 - kernels are called by number, Triton has no conditional expressions of tensors
+# ruff: noqa: SIM108 - kernels are called by number, Triton has no conditional expressions of tensors
 
 import triton
 import triton.language as tl
@@ -36,10 +36,10 @@ def _philox(block, lane: tl.constexpr, k0, k1, call, stream):
 
 
 @triton.jit
-def _key(word_at, call_at, stream_at, FOLDED: tl.constexpr):
-    word = tl.load(word_at)
+def _key(key_at, FOLDED: tl.constexpr):
+    word = tl.load(key_at)
     if FOLDED:
-        call, stream = tl.load(call_at).to(tl.uint32), tl.load(stream_at).to(tl.uint32)
+        call, stream = tl.load(key_at + 1).to(tl.uint32), tl.load(key_at + 2).to(tl.uint32)
     else:
         call, stream = tl.full((), 0, tl.uint32), tl.full((), 0, tl.uint32)
     return word.to(tl.uint32), (word >> 32).to(tl.uint32), call, stream
@@ -87,13 +87,72 @@ def _numbers(scale, shift, fill, affine_at, threshold_at, high, low, SCHEDULED: 
     return a, b, c, high, low
 
 
+@triton.jit
+def _tie(word, high):
+    return ((word & 0xFFFF).to(tl.int32) == high) | ((word >> 16).to(tl.int32) == high)
+
+
+@triton.jit
+def _fallen(word, other, high, low, half: tl.constexpr):
+    upper = ((word >> (16 * half)) & 0xFFFF).to(tl.int32)
+    lower = ((other >> (16 * half)) & 0xFFFF).to(tl.int32)
+    return ((upper < high) | ((upper == high) & (lower < low))).to(tl.int32)
+
+
 @triton.jit(do_not_specialize=["scale", "shift", "fill", "high", "low", "base"])
 def tiles(
     x_at,
     out_at,
-    word_at,
-    call_at,
-    stream_at,
+    key_at,
+    affine_at,
+    threshold_at,
+    scale,
+    shift,
+    fill,
+    high,
+    low,
+    base,
+    count,
+    FOLDED: tl.constexpr,
+    SCHEDULED: tl.constexpr,
+    WIDE: tl.constexpr,
+    LARGE: tl.constexpr,
+    ALIGNED: tl.constexpr,
+    TILES: tl.constexpr,
+):
+    """Two-point noises: each counter packs its eight decisions into bits, which the entries then take."""
+    k0, k1, call, stream = _key(key_at, FOLDED)
+    a, b, c, high, low = _numbers(scale, shift, fill, affine_at, threshold_at, high, low, SCHEDULED)
+    program = tl.program_id(0).to(tl.int64) if LARGE else tl.program_id(0)
+    first = base.to(tl.int64) // 64 + program.to(tl.int64) * TILES
+    block = 8 * (first + tl.arange(0, TILES)[:, None]) + tl.arange(0, 8)[None, :]
+    h0, h1, h2, h3 = _philox(block, _HIGH, k0, k1, call, stream)
+    l0, l1, l2, l3 = tl.zeros_like(h0), tl.zeros_like(h0), tl.zeros_like(h0), tl.zeros_like(h0)
+    # The low halves decide on a tie alone, which most programs never see.
+    tie = _tie(h0, high) | _tie(h1, high) | _tie(h2, high) | _tie(h3, high)
+    if (low > 0) & (tl.max(tl.max(tie.to(tl.int32), 1), 0) > 0):
+        l0, l1, l2, l3 = _philox(block, _LOW, k0, k1, call, stream)
+    fallen = _fallen(h0, l0, high, low, 0) | _fallen(h0, l0, high, low, 1) << 1
+    fallen |= _fallen(h1, l1, high, low, 0) << 2 | _fallen(h1, l1, high, low, 1) << 3
+    fallen |= _fallen(h2, l2, high, low, 0) << 4 | _fallen(h2, l2, high, low, 1) << 5
+    fallen |= _fallen(h3, l3, high, low, 0) << 6 | _fallen(h3, l3, high, low, 1) << 7
+    tile = program * TILES + tl.arange(0, TILES)[:, None, None]
+    half = tl.arange(0, 8)[None, :, None]
+    here = 64 * tile + 8 * half + tl.arange(0, 8)[None, None, :]
+    if not ALIGNED:
+        here -= (base % 64).to(here.dtype)
+    inside = here < count if ALIGNED else (here >= 0) & (here < count)
+    x = tl.load(x_at + here, mask=inside)
+    gone = ((fallen[:, None, :] >> half) & 1) != 0
+    y = _apply(x, gone, 0.0, a, b, c, WIDE, TWO_POINT)
+    tl.store(out_at + here, y, mask=inside)
+
+
+@triton.jit(do_not_specialize=["scale", "shift", "fill", "base"])
+def continuous_tiles(
+    x_at,
+    out_at,
+    key_at,
     affine_at,
     threshold_at,
     scale,
@@ -109,65 +168,39 @@ def tiles(
     WIDE: tl.constexpr,
     TILES: tl.constexpr,
 ):
-    k0, k1, call, stream = _key(word_at, call_at, stream_at, FOLDED)
+    """Continuous noises: the eight entries of a counter one after another, each with its 32 bits."""
+    k0, k1, call, stream = _key(key_at, FOLDED)
     a, b, c, high, low = _numbers(scale, shift, fill, affine_at, threshold_at, high, low, SCHEDULED)
     base = base.to(tl.int64)
     tile = tl.program_id(0).to(tl.int64) * TILES + tl.arange(0, TILES)[:, None]
     eight = tl.arange(0, 8)[None, :]
     block = 8 * (base // 64 + tile) + eight
     h0, h1, h2, h3 = _philox(block, _HIGH, k0, k1, call, stream)
-    l0, l1, l2, l3 = tl.zeros_like(h0), tl.zeros_like(h0), tl.zeros_like(h0), tl.zeros_like(h0)
-    if NOISE == TWO_POINT:
-        # The low halves decide on a tie alone, which most programs never see.
-        tie = _tie(h0, high) | _tie(h1, high) | _tie(h2, high) | _tie(h3, high)
-        if (low > 0) & (tl.max(tl.max(tie.to(tl.int32), 1), 0) > 0):
-            l0, l1, l2, l3 = _philox(block, _LOW, k0, k1, call, stream)
-        s0, s1, s2, s3 = h0, h1, h2, h3
-        t0, t1, t2, t3 = h0, h1, h2, h3
-    else:
-        l0, l1, l2, l3 = _philox(block, _LOW, k0, k1, call, stream)
-        block = 16 * (base // 64 + tile) + eight
-        s0, s1, s2, s3 = _philox(block, _SECOND, k0, k1, call, stream)
-        t0, t1, t2, t3 = _philox(block + 8, _SECOND, k0, k1, call, stream)
+    l0, l1, l2, l3 = _philox(block, _LOW, k0, k1, call, stream)
+    block = 16 * (base // 64 + tile) + eight
+    s0, s1, s2, s3 = _philox(block, _SECOND, k0, k1, call, stream)
+    t0, t1, t2, t3 = _philox(block + 8, _SECOND, k0, k1, call, stream)
     at = 64 * tile + eight - base % 64
     for j in tl.static_range(8):
         here = at + 8 * j
         inside = (here >= 0) & (here < count)
         x = tl.load(x_at + here, mask=inside)
-        if j < 2:
-            upper, lower = h0, l0
-        elif j < 4:
-            upper, lower = h1, l1
-        elif j < 6:
-            upper, lower = h2, l2
+        upper = (_word(h0, h1, h2, h3, j // 2) >> (16 * (j % 2))) & 0xFFFF
+        lower = (_word(l0, l1, l2, l3, j // 2) >> (16 * (j % 2))) & 0xFFFF
+        if j < 4:
+            second = _word(s0, s1, s2, s3, j)
         else:
-            upper, lower = h3, l3
-        upper = ((upper >> (16 * (j % 2))) & 0xFFFF).to(tl.int32)
-        lower = ((lower >> (16 * (j % 2))) & 0xFFFF).to(tl.int32)
-        gone = (upper < high) | ((upper == high) & (lower < low))
-        standard = 0.0
-        if NOISE != TWO_POINT:
-            if j < 4:
-                second = _word(s0, s1, s2, s3, j)
-            else:
-                second = _word(t0, t1, t2, t3, j - 4)
-            standard = _standard((upper.to(tl.int64) << 16) | lower.to(tl.int64), second.to(tl.int64), NOISE)
-        y = _apply(x, gone, standard, a, b, c, WIDE, NOISE)
+            second = _word(t0, t1, t2, t3, j - 4)
+        standard = _standard(upper << 16 | lower, second, NOISE)
+        y = _apply(x, inside, standard, a, b, c, WIDE, NOISE)
         tl.store(out_at + here, y, mask=inside)
-
-
-@triton.jit
-def _tie(word, high):
-    return ((word & 0xFFFF).to(tl.int32) == high) | ((word >> 16).to(tl.int32) == high)
 
 
 @triton.jit(do_not_specialize=["scale", "shift", "fill", "high", "low", "base"])
 def entries(
     x_at,
     out_at,
-    word_at,
-    call_at,
-    stream_at,
+    key_at,
     affine_at,
     threshold_at,
     scale,
@@ -190,7 +223,7 @@ def entries(
     BLOCK: tl.constexpr,
 ):
     """Sizes, and strides of groups, of x and of out, are a tuple each; LARGE asks for 64-bit places."""
-    k0, k1, call, stream = _key(word_at, call_at, stream_at, FOLDED)
+    k0, k1, call, stream = _key(key_at, FOLDED)
     a, b, c, high, low = _numbers(scale, shift, fill, affine_at, threshold_at, high, low, SCHEDULED)
     program = tl.program_id(0).to(tl.int64) if LARGE else tl.program_id(0)
     rest = program * BLOCK + tl.arange(0, BLOCK)
@@ -221,7 +254,7 @@ def entries(
         block = 8 * (group // 32) + group % 8
         w0, w1, w2, w3 = _philox(block, _SECOND, k0, k1, call, stream)
         second = _word(w0, w1, w2, w3, ((group % 32) // 8).to(tl.int32))
-        standard = _standard((upper.to(tl.int64) << 16) | lower.to(tl.int64), second.to(tl.int64), NOISE)
+        standard = _standard(upper.to(tl.uint32) << 16 | lower.to(tl.uint32), second, NOISE)
     x = tl.load(x_at + source, mask=inside)
     y = _apply(x, gone, standard, a, b, c, WIDE, NOISE)
     tl.store(out_at + target, y, mask=inside)

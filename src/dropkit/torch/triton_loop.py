@@ -23,6 +23,7 @@ Tensor = torch.Tensor
 AVAILABLE = importlib.util.find_spec("triton") is not None
 
 _TILES, _BLOCK = 64, 512
+_NEAR = 2**31 - 2**16  # so far a place in memory fits into 32 bits
 _KINDS = {noises.Gaussian: 1, noises.Uniform: 2}
 
 
@@ -79,45 +80,54 @@ def run(
     count = x.numel()
     if not count:
         return out
-    word = words.word
-    folded = isinstance(words.call, Tensor)
-    call, stream = (words.call, words.stream) if folded else (word, word)
+    key, folded = _key(words)
     if scheduled is not None:
         affine = _on_device(drop, scheduled, walk.kind, linear)
         numbers = (affine, scheduled, 0, 0, 0, 0, 0)
     else:
         assert rate is not None
-        numbers = (word, word, *_bits(drop, rate, walk.kind, linear), *divmod(threshold(rate, torch), 2**16))
+        numbers = (key, key, *_bits(drop, rate, walk.kind, linear), *divmod(threshold(rate, torch), 2**16))
     constants = {
         "FOLDED": folded,
         "SCHEDULED": scheduled is not None,
-        "NOISE": walk.kind,
         # A product and a sum rounded once would differ from those of the CPU.
         "enable_fp_fusion": False,
         "WIDE": kernels.WIDEST if x.dtype == torch.float64 else kernels.WIDE,
     }
     if walk.dense:
         grid = (-(-(count + walk.base % 64) // (64 * _TILES)),)
-        kernels.tiles[grid](x, out, word, call, stream, *numbers, walk.base, count, TILES=_TILES, **constants)
+        arguments = x, out, key, *numbers, walk.base, count
+        if walk.kind:
+            kernels.continuous_tiles[grid](*arguments, NOISE=walk.kind, TILES=_TILES, **constants)
+        else:
+            place = {"LARGE": count > _NEAR, "ALIGNED": walk.base % 64 == 0}
+            kernels.tiles[grid](*arguments, TILES=_TILES, **place, **constants)
         return out
     grid = (-(-count // _BLOCK),)
     walks = walk.sizes, walk.groups, walk.steps, walk.strides
     kernels.entries[grid](
         x,
         out,
-        word,
-        call,
-        stream,
+        key,
         *numbers,
         walk.base,
         count,
         *walks,
+        NOISE=walk.kind,
         AXES=len(walk.sizes),
-        LARGE=count > 2**31 - _BLOCK,
+        LARGE=count > _NEAR,
         BLOCK=_BLOCK,
         **constants,
     )
     return out
+
+
+def _key(words: Words[Any]) -> tuple[Tensor, bool]:
+    """Return where the key's numbers lie, one behind the other, and whether call and stream are among them."""
+    if not isinstance(words.call, Tensor):
+        return words.word, False
+    places = [word.data_ptr() - words.word.data_ptr() for word in words]
+    return words.word if places == [0, 8, 16] else torch.stack(list(words)), True
 
 
 def _affine(drop: Drop, rate: Any, kind: int, linear: bool) -> tuple[Any, Any, Any]:

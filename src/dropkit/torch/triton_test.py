@@ -1,6 +1,5 @@
 """The Triton loops decide as the reference does: in Triton's interpreter, or on a card where there is one."""
 
-import importlib.util
 import os
 import subprocess
 import sys
