@@ -123,7 +123,7 @@ def run(
 
 
 def _key(words: Words[Any]) -> tuple[Tensor, bool]:
-    """Return where the key's numbers lie, one behind the other, and whether call and stream are among them."""
+    """Return where the key's numbers lie, one behind the other, and whether call and stream do."""
     if not isinstance(words.call, Tensor):
         return words.word, False
     places = [word.data_ptr() - words.word.data_ptr() for word in words]
