@@ -14,7 +14,7 @@ DEV := .venv/.ready-for-test
 CHECKED := $(wildcard src tests benchmarks examples tools conftest.py)
 FLOOR := 90
 
-.PHONY: help study test format lint types contracts unit native prove bench clean
+.PHONY: help study test format lint types contracts unit native prove bench history clean
 .DEFAULT_GOAL := help
 
 help:  ## show these lines
@@ -55,13 +55,17 @@ native: $(DEV)  ## rebuild the C++ extension in place
 prove: $(DEV)  ## measure what the tests are too short for, and write it into docs
 	$(BIN)/python -m tools.prove
 
-bench: $(DEV)  ## speed, each against its peer in the same run
-	$(BIN)/python -m benchmarks.forward
-	$(BIN)/python -m benchmarks.attention
-	$(BIN)/python -m benchmarks.skip
+bench: $(DEV)  ## speed and memory, each against its peer in the same run, into docs/speed.md
+	$(BIN)/python -m benchmarks
+
+history: $(DEV)  ## seconds of today beside those of earlier commits on this machine
+	@$(BIN)/pytest benchmarks/history.py --override-ini addopts=--import-mode=importlib -W default \
+	  --override-ini python_files=history.py --benchmark-storage=.benchmarks --benchmark-autosave \
+	  --benchmark-compare --benchmark-warmup=on --benchmark-min-rounds=50 \
+	  --benchmark-columns=min,median,iqr,rounds --benchmark-group-by=fullname
 
 clean:  ## remove everything that these commands made
-	rm -rf .venv build dist .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist .benchmarks .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	rm -rf native/CMakeFiles native/CMakeCache.txt native/CMakeInit.txt native/cmake_install.cmake native/build.ninja
 	rm -rf native/.cmake native/.ninja_* native/.skbuild-info.json native/*.a src/dropkit/_native*.so
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

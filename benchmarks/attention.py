@@ -1,23 +1,25 @@
 """Attention with dropout, against PyTorch's own call without dropout and with it.
 
-    python -m benchmarks.attention [--threads 1 2] [--rate 0.1]
+    python -m benchmarks attention
 
-Every cell is the time of the peer divided by the time of dropkit with dropout, the median of turns within one
+A figure is the time of the peer divided by the time of dropkit with dropout, the median of turns within one
 run: above 1 dropkit is faster.
 """
 
 from __future__ import annotations
 
-import argparse
+import functools
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 
+from benchmarks.cell import Case
 from benchmarks.turns import Work, ratios
 from dropkit.torch import scaled_dot_product_attention
 
-SHAPES = [(2, 8, 2048, 64), (8, 8, 512, 64), (16, 4, 128, 64)]
+RATE = 0.1
+SHAPES = [(16, 4, 128, 64), (8, 8, 512, 64), (4, 8, 1024, 64), (2, 8, 2048, 64), (1, 8, 4096, 64)]
 Tensor = torch.Tensor
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -51,25 +53,10 @@ def _peers(rate: float) -> dict[str, Attend]:
 TASKS = {"forward": forward, "forward + backward": training}
 
 
-def row(task: str, shape: tuple[int, ...], rate: float) -> str:
-    """Measure one task at one shape and write it as a line."""
-    cells = "  ".join(f"{name} {ratio:6.2f}" for name, ratio in TASKS[task](shape, rate).items())
-    return f"{task:<20}{shape!s:>20}  {cells}"
-
-
-def main() -> None:
-    """Print a table for each number of threads."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rate", type=float, default=0.1)
-    options = parser.parse_args()
-    for threads in options.threads:
-        torch.set_num_threads(threads)
-        print(f"attention, rate {options.rate}, threads {threads}: time of PyTorch / of dropkit with dropout")
-        for task in TASKS:
-            for shape in SHAPES:
-                print(row(task, shape, options.rate), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+def cases() -> list[Case]:
+    """Return every line."""
+    return [
+        Case(task, "x".join(map(str, shape)), functools.partial(measure, shape, RATE))
+        for task, measure in TASKS.items()
+        for shape in SHAPES
+    ]

@@ -1,82 +1,83 @@
-"""Dropout forward, and forward with backward, against PyTorch's own, a clone, a copy and ReLU.
+"""Dropout forward, in place, and forward with backward, against others' dropout, a clone, a copy and ReLU.
 
-    python -m benchmarks.forward [--threads 1 2] [--sizes 64 ... 16777216] [--rate 0.5]
+    python -m benchmarks elementwise
 
-Seconds drift, so every cell is a ratio: the time of a peer divided by the time of dropkit, measured in turns
-within one run, and the median of the turns. Above 1 means that dropkit is faster. A copy into memory that is
-there is the physical limit of anything that works in place, a clone that of anything that makes a new tensor.
+A figure is the time of a peer divided by the time of dropkit: above 1 dropkit is faster. A copy into memory
+that is there is the physical limit of what works in place, a clone that of what makes a new tensor.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
+import functools
 
 import torch
 import torch.nn.functional as F
 
+from benchmarks.cell import Case
+from benchmarks.peers import PEERS, Peer, step
 from benchmarks.turns import Work, ratios
 from dropkit.torch import functional
 
-SIZES = [64, 1024, 65_536, 1_048_576, 16_777_216]
+__all__ = ["TASKS", "cases"]
+
+RATE = 0.5
+SIZES = [64, 256, 512, 1024, 4096, 65_536, 1_048_576, 16_777_216, 67_108_864]
+TYPES = {
+    torch.bfloat16: [65_536, 1_048_576, 16_777_216],
+    torch.float16: [1_048_576],
+    torch.float64: [1_048_576],
+}
 
 
-def forward(size: int, rate: float) -> dict[str, float]:
+def forward(size: int, dtype: torch.dtype = torch.float32, rate: float = RATE) -> dict[str, float]:
     """Compare fresh outputs."""
-    x = torch.randn(size)
+    x = torch.randn(size).to(dtype)
     peers: dict[str, Work] = {
         "F.dropout": lambda: F.dropout(x, rate),
+        **{name: peer.forward for name, peer in _others(size, dtype, rate).items()},
         "clone": x.clone,
         "F.relu": lambda: F.relu(x),
     }
     return ratios(lambda: functional.dropout(x, rate), peers)
 
 
-def in_place(size: int, rate: float) -> dict[str, float]:
+def in_place(size: int, dtype: torch.dtype = torch.float32, rate: float = RATE) -> dict[str, float]:
     """Compare results written over the input."""
-    x, y = torch.randn(size), torch.empty(size)
+    x = torch.randn(size).to(dtype)
+    y = torch.empty_like(x)
     peers: dict[str, Work] = {
         "F.dropout": lambda: F.dropout(y, rate, inplace=True),
         "copy_": lambda: y.copy_(x),
+        "F.relu": lambda: F.relu_(y),
     }
     return ratios(lambda: functional.dropout(x, rate, inplace=True), peers)
 
 
-def training(size: int, rate: float) -> dict[str, float]:
+def training(size: int, dtype: torch.dtype = torch.float32, rate: float = RATE) -> dict[str, float]:
     """Compare forward and backward together."""
-    x = torch.randn(size, requires_grad=True)
-    gradient = torch.randn(size)
+    x = torch.randn(size).to(dtype).requires_grad_()
+    gradient = torch.ones_like(x)
+    peers = {
+        "F.dropout": step(lambda x: F.dropout(x, rate), x, gradient),
+        **{name: peer.training for name, peer in _others(size, dtype, rate).items()},
+        "F.relu": step(F.relu, x, gradient),
+    }
+    return ratios(step(lambda x: functional.dropout(x, rate), x, gradient), peers)
 
-    def step(function: Callable[[torch.Tensor], torch.Tensor]) -> Work:
-        return lambda: torch.autograd.grad(function(x), x, gradient)
 
-    peers = {"F.dropout": step(lambda x: F.dropout(x, rate)), "F.relu": step(F.relu)}
-    return ratios(step(lambda x: functional.dropout(x, rate)), peers)
+def _others(size: int, dtype: torch.dtype, rate: float) -> dict[str, Peer]:
+    return {name: make(size, rate, dtype) for name, make in PEERS.items()}
 
 
 TASKS = {"forward": forward, "in place": in_place, "forward + backward": training}
 
 
-def row(task: str, size: int, rate: float) -> str:
-    """Measure one task at one size and write it as a line."""
-    cells = "  ".join(f"{name} {ratio:7.2f}" for name, ratio in TASKS[task](size, rate).items())
-    return f"{task:<20}{size:>10}  {cells}"
-
-
-def main() -> None:
-    """Print a table for each number of threads."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--rate", type=float, default=0.5)
-    options = parser.parse_args()
-    for threads in options.threads:
-        torch.set_num_threads(threads)
-        print(f"float32, rate {options.rate}, threads {threads}: time of the peer / time of dropkit")
-        for task in TASKS:
-            for size in options.sizes:
-                print(row(task, size, options.rate), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+def cases() -> list[Case]:
+    """Return every line."""
+    sizes = {torch.float32: SIZES, **TYPES}
+    return [
+        Case(task, f"{size:,} {str(dtype).removeprefix('torch.')}", functools.partial(measure, size, dtype))
+        for task, measure in TASKS.items()
+        for dtype in sizes
+        for size in sizes[dtype]
+    ]

@@ -1,22 +1,23 @@
 """Steps that leave out what is dropped, against the same step without dropout and with dropout that masks.
 
-    python -m benchmarks.skip [--threads 1 2]
+    python -m benchmarks skip
 
-Every cell is the time of dropkit's step divided by that of the step without dropout, the median of turns
+A figure is the time of dropkit's step divided by that of the step without dropout, the median of turns
 within one run: at a rate of one half the products alone would take 0.5.
 """
 
 from __future__ import annotations
 
-import argparse
+import functools
 
 import torch
 from torch import nn
 
+from benchmarks.cell import Case
 from benchmarks.turns import Work, ratios
 from dropkit.torch import Drop, SkipBranch, Thinned
 
-RATES = [0.25, 0.5]
+RATES = [0.1, 0.25, 0.5, 0.75]
 
 
 def feed_forward(rate: float, turns: int = 5, batch: int = 512, width: int = 1024) -> dict[str, float]:
@@ -49,23 +50,10 @@ def _against(plain: nn.Module, others: dict[str, nn.Module], x: torch.Tensor, tu
 TASKS = {"feed-forward": feed_forward, "branch": branch}
 
 
-def row(task: str, rate: float) -> str:
-    """Measure one task at one rate and write it as a line."""
-    cells = "  ".join(f"{name} {ratio:5.2f}" for name, ratio in TASKS[task](rate).items())
-    return f"{task:<16}rate {rate:<6} {cells}"
-
-
-def main() -> None:
-    """Print a table for each number of threads."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    for threads in parser.parse_args().threads:
-        torch.set_num_threads(threads)
-        print(f"float32, threads {threads}: time of the step / time of the step without dropout")
-        for task in TASKS:
-            for rate in RATES:
-                print(row(task, rate), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+def cases() -> list[Case]:
+    """Return every line."""
+    return [
+        Case(task, f"rate {rate}", functools.partial(measure, rate))
+        for task, measure in TASKS.items()
+        for rate in RATES
+    ]
