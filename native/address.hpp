@@ -1,6 +1,8 @@
 // The address of a draw, as core/address.py has it: which half-words of which blocks decide about a group.
 #pragma once
 
+#include <cstring>
+
 #include "philox.hpp"
 
 namespace dropkit {
@@ -86,6 +88,21 @@ class Decider {
         if (!compare(halves, dropped, Blocks::count)) return;
         const Blocks low = blocks_of(groups, low_halves);
         for (int i = 0; i < Blocks::count; ++i) settle(halves[i], half_of(low, i, groups[i]), dropped[i]);
+    }
+
+    // u of the groups 64 * tile ... 64 * tile + 63, in 32 bits.
+    inline void words(std::uint64_t tile, std::uint32_t *u) const {
+        const Halves high(tile_blocks(tile, high_halves)), low(tile_blocks(tile, low_halves));
+        for (int i = 0; i < tile_size; ++i) u[i] = high.at[i] << 16 | low.at[i];
+    }
+
+    // Their second uniforms.
+    inline void seconds(std::uint64_t tile, std::uint32_t *u) const {
+        for (std::uint64_t half = 0; half < 2; ++half, u += second_tile_size) {
+            const Blocks b = tile_blocks(2 * tile + half, second_words);
+            std::memcpy(u, b.c0, sizeof b.c0), std::memcpy(u + 8, b.c1, sizeof b.c1);
+            std::memcpy(u + 16, b.c2, sizeof b.c2), std::memcpy(u + 24, b.c3, sizeof b.c3);
+        }
     }
 
     // u of the groups 64 * tile ... 64 * tile + 63.

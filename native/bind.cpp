@@ -1,6 +1,7 @@
 // The Python surface. Everything is checked here; nothing below checks again.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -47,11 +48,13 @@ void require(bool holds, const char *rule) {
     if (!holds) throw nb::value_error(rule);
 }
 
-Layout layout_of(const std::vector<std::int64_t> &sizes, const std::vector<std::int64_t> &strides,
-                 std::uint64_t base) {
+using Numbers = std::vector<std::int64_t>;
+
+Layout layout_of(const Numbers &sizes, const Numbers &strides, std::uint64_t base, const std::optional<Numbers> &from,
+                 const std::optional<Numbers> &to) {
     require(sizes.size() == strides.size(), "strides: must be as many as sizes");
     require(sizes.size() <= Layout::max_axes, "sizes: at most 16 axes; merge neighbours that one stride can walk");
-    Layout layout{static_cast<int>(sizes.size()), {}, {}, base, 1};
+    Layout layout{static_cast<int>(sizes.size()), {}, {}, {}, {}, base, 1};
     std::uint64_t last = base;
     for (std::size_t k = 0; k < sizes.size(); ++k) {
         require(sizes[k] >= 0 && strides[k] >= 0, "sizes, strides: must not be negative");
@@ -62,7 +65,12 @@ Layout layout_of(const std::vector<std::int64_t> &sizes, const std::vector<std::
         require(!large, "sizes, strides: entries must stay below 2**63 and groups below 2**64");
         layout.sizes[k] = sizes[k], layout.strides[k] = strides[k];
     }
-    if (layout.axes == 0) layout.axes = 1, layout.sizes[0] = 1, layout.strides[0] = 1;
+    require(!from || from->size() == sizes.size(), "from: must be as many as sizes");
+    require(!to || to->size() == sizes.size(), "to: must be as many as sizes");
+    std::int64_t step = 1;
+    for (std::size_t k = sizes.size(); k-- > 0; step *= sizes[k])
+        layout.from[k] = from ? (*from)[k] : step, layout.to[k] = to ? (*to)[k] : step;
+    if (layout.axes == 0) layout.axes = 1, layout.sizes[0] = layout.strides[0] = layout.from[0] = layout.to[0] = 1;
     return layout;
 }
 
@@ -81,25 +89,45 @@ void two_point(TwoPointLoop<T> loop, const T *x, T *out, const Layout &layout, c
     });
 }
 
-template <class T, TwoPointLoop<T> Loops::*loop>
+template <class T>
 void two_point_array(Array<const T> x, Array<T> out, const Layout &layout, nb::handle key, std::uint32_t call,
                      std::uint32_t stream, std::uint64_t threshold, double scale, double shift, double fill,
                      int threads) {
     const auto entries = static_cast<std::size_t>(layout.entries);
     require(x.size() == entries, "x: must have as many entries as the layout");
     require(out.size() == entries, "out: must have as many entries as the layout");
-    two_point<T>(loops->*loop, x.data(), out.data(), layout, coin_of(key, call, stream, threshold),
-                 {scale, shift, fill}, threads);
+    two_point<T>(std::get<TwoPointLoop<T>>(loops->two_point), x.data(), out.data(), layout,
+                 coin_of(key, call, stream, threshold), {scale, shift, fill}, threads);
 }
 
 // Addresses instead of arrays: handing a torch tensor over as an array takes 8 us, its address 0.4 us, and at 64
-// entries that decides. Nothing can be checked, so this is for dropkit.torch alone.
-template <class T, TwoPointLoop<T> Loops::*loop>
+// entries that decides. Nothing can be checked, so these are for dropkit.torch alone.
+template <class T>
 void two_point_at(std::uintptr_t x, std::uintptr_t out, const Layout &layout, nb::handle key, std::uint32_t call,
                   std::uint32_t stream, std::uint64_t threshold, double scale, double shift, double fill,
                   int threads) {
-    two_point<T>(loops->*loop, reinterpret_cast<const T *>(x), reinterpret_cast<T *>(out), layout,
-                 coin_of(key, call, stream, threshold), {scale, shift, fill}, threads);
+    two_point<T>(std::get<TwoPointLoop<T>>(loops->two_point), reinterpret_cast<const T *>(x),
+                 reinterpret_cast<T *>(out), layout, coin_of(key, call, stream, threshold), {scale, shift, fill},
+                 threads);
+}
+
+template <class T>
+void continuous_at(std::uintptr_t x, std::uintptr_t out, const Layout &layout, nb::handle key, std::uint32_t call,
+                   std::uint32_t stream, int kind, double mean, double deviation, int threads) {
+    const Coin coin = coin_of(key, call, stream, 0);
+    const Continuous noise{static_cast<Continuous::Kind>(kind), mean, deviation};
+    const auto loop = std::get<ContinuousLoop<T>>(loops->continuous);
+    perform(layout, threads, [&](std::int64_t begin, std::int64_t end) {
+        loop(layout, coin, noise, reinterpret_cast<const T *>(x), reinterpret_cast<T *>(out), begin, end);
+    });
+}
+
+template <class T>
+void offer(nb::module_ &module, const std::string &type) {
+    module.def(("_two_point_" + type + "_at").c_str(), &two_point_at<T>, "x"_a, "out"_a, "layout"_a, "key"_a, "call"_a,
+               "stream"_a, "threshold"_a, "scale"_a, "shift"_a, "fill"_a, "threads"_a);
+    module.def(("_continuous_" + type + "_at").c_str(), &continuous_at<T>, "x"_a, "out"_a, "layout"_a, "key"_a,
+               "call"_a, "stream"_a, "kind"_a, "mean"_a, "deviation"_a, "threads"_a);
 }
 
 void dropped(Array<bool> out, const Layout &layout, nb::handle key, std::uint32_t call, std::uint32_t stream,
@@ -242,20 +270,22 @@ NB_MODULE(_native, module) {
     nb::class_<Layout>(module, "Layout")
         .def(
             "__init__",
-            [](Layout *self, const std::vector<std::int64_t> &sizes, const std::vector<std::int64_t> &strides,
-               std::uint64_t base) { new (self) Layout(layout_of(sizes, strides, base)); },
-            "sizes"_a, "strides"_a, "base"_a = 0)
+            [](Layout *self, const Numbers &sizes, const Numbers &strides, std::uint64_t base,
+               const std::optional<Numbers> &from, const std::optional<Numbers> &to) {
+                new (self) Layout(layout_of(sizes, strides, base, from, to));
+            },
+            "sizes"_a, "strides"_a, "base"_a = 0, "x"_a = nb::none(), "out"_a = nb::none())
         .def_ro("entries", &Layout::entries);
-    module.def("two_point", &two_point_array<float, &Loops::two_point_float>, "x"_a.noconvert(), "out"_a.noconvert(),
+    module.def("two_point", &two_point_array<float>, "x"_a.noconvert(), "out"_a.noconvert(),
                "layout"_a, "key"_a, "call"_a, "stream"_a, "threshold"_a, "scale"_a, "shift"_a, "fill"_a,
                "threads"_a = 1);
-    module.def("two_point", &two_point_array<double, &Loops::two_point_double>, "x"_a.noconvert(),
+    module.def("two_point", &two_point_array<double>, "x"_a.noconvert(),
                "out"_a.noconvert(), "layout"_a, "key"_a, "call"_a, "stream"_a, "threshold"_a, "scale"_a, "shift"_a,
                "fill"_a, "threads"_a = 1);
-    module.def("_two_point_float32_at", &two_point_at<float, &Loops::two_point_float>, "x"_a, "out"_a, "layout"_a,
-               "key"_a, "call"_a, "stream"_a, "threshold"_a, "scale"_a, "shift"_a, "fill"_a, "threads"_a);
-    module.def("_two_point_float64_at", &two_point_at<double, &Loops::two_point_double>, "x"_a, "out"_a, "layout"_a,
-               "key"_a, "call"_a, "stream"_a, "threshold"_a, "scale"_a, "shift"_a, "fill"_a, "threads"_a);
+    offer<float>(module, "float32");
+    offer<double>(module, "float64");
+    offer<Half>(module, "float16");
+    offer<BFloat>(module, "bfloat16");
     module.def("dropped", &dropped, "out"_a.noconvert(), "layout"_a, "key"_a, "call"_a, "stream"_a, "threshold"_a,
                "threads"_a = 1);
     module.def("draw", &draw, "out"_a.noconvert(), "start"_a, "key"_a, "call"_a, "stream"_a, "second"_a);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "address.hpp"
+#include "half.hpp"
 
 // Entries are independent even where x and out are the same memory.
 #if defined(__clang__)
@@ -55,39 +56,53 @@ inline T select(Mask dropped, Bits lost, T kept) {
 }
 
 // The loops copy what they need into locals: a store to out might otherwise change a member, and nothing vectorises.
-template <class T, bool shifted>
+// `dense` says that neighbours lie side by side, in x and in out.
+template <class T, bool shifted, bool dense>
 struct Apply {
+    using Real = typename Wide<T>::type;
+
     const T *x;
     T *out;
-    Affine<T, shifted> affine;
-    T fill;
+    Affine<Real, shifted> affine;
+    Real fill;
+    std::int64_t from_step, to_step;
 
-    Apply(const T *x, T *out, const TwoPoint &noise)
-        : x(x), out(out), affine{static_cast<T>(noise.scale), static_cast<T>(noise.shift)},
-          fill(static_cast<T>(noise.fill)) {}
+    Apply(const T *x, T *out, const TwoPoint &noise, std::int64_t from_step, std::int64_t to_step)
+        : x(x), out(out), affine{static_cast<Real>(noise.scale), static_cast<Real>(noise.shift)},
+          fill(static_cast<Real>(noise.fill)), from_step(dense ? 1 : from_step), to_step(dense ? 1 : to_step) {}
+
+    inline Apply at(std::int64_t from, std::int64_t to) const {
+        Apply there = *this;
+        there.x += from, there.out += to;
+        return there;
+    }
 
     inline void several(std::int64_t at, const Mask *dropped, int count) const {
-        const T *from = x + at;
-        T *to = out + at;
+        const std::int64_t in = dense ? 1 : from_step, on = dense ? 1 : to_step;
+        const T *from = x + at * in;
+        T *to = out + at * on;
         const auto kept = affine;
         const auto lost = bits(fill);
         DROPKIT_INDEPENDENT
-        for (int i = 0; i < count; ++i) to[i] = select(dropped[i], lost, kept(from[i]));
+        for (int i = 0; i < count; ++i) to[i * on] = narrow<T>(select(dropped[i], lost, kept(widen(from[i * in]))));
     }
 
     inline void shared(std::int64_t at, bool dropped, std::int64_t count) const {
-        const T *from = x + at;
-        T *to = out + at;
+        const std::int64_t in = dense ? 1 : from_step, on = dense ? 1 : to_step;
+        const T *from = x + at * in;
+        T *to = out + at * on;
         const auto kept = affine;
-        const T lost = fill;
+        const Real lost = fill;
         DROPKIT_INDEPENDENT
-        for (std::int64_t i = 0; i < count; ++i) to[i] = dropped ? lost : kept(from[i]);
+        for (std::int64_t i = 0; i < count; ++i) to[i * on] = narrow<T>(dropped ? lost : kept(widen(from[i * in])));
     }
 };
 
 // Writes the decisions themselves.
 struct Record {
     std::uint8_t *out;
+
+    inline Record at(std::int64_t, std::int64_t to) const { return {out + to}; }
 
     inline void several(std::int64_t at, const Mask *dropped, int count) const {
         std::uint8_t *to = out + at;

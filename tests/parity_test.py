@@ -149,7 +149,9 @@ def test_a_part_has_the_mask_of_the_whole(drop: Drop) -> None:
     whole = (10, *SHAPE[1:])
     y = functional.drop(torch.ones(SHAPE, dtype=torch.float64), drop, key=7, window=Window((5,), whole))
     part = apply(np.ones(whole), drop, 7)[5:9]
-    np.testing.assert_allclose(y.numpy(), part, rtol=1e-14)
+    # Logarithm, root and cosine of two libraries, as in native_test.py.
+    apart = 32 * np.finfo(np.float64).eps if drop in CONTINUOUS else 0
+    np.testing.assert_allclose(y.numpy(), part, rtol=1e-14, atol=apart)
 
 
 @given(st.integers(0, 4095))

@@ -7,9 +7,19 @@ from numpy import bool_, int64, uint32
 from numpy.typing import NDArray
 
 class Layout:
-    """The group of the entry at index (i_0, i_1, ...) is base + sum of i_k * strides[k]; once a shape."""
+    """The group of the entry at index (i_0, i_1, ...) is base + sum of i_k * strides[k]; once a shape.
 
-    def __init__(self, sizes: Sequence[int], strides: Sequence[int], base: int = 0) -> None: ...
+    The entry lies at the sum of i_k * x[k] in the input, of i_k * out[k] in the result; by default densely.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        strides: Sequence[int],
+        base: int = 0,
+        x: Sequence[int] | None = None,
+        out: Sequence[int] | None = None,
+    ) -> None: ...
     @property
     def entries(self) -> int: ...
 
@@ -41,6 +51,18 @@ def _two_point_float32_at(
     fill: float,
     threads: int,
 ) -> None: ...
+def _continuous_float32_at(
+    x: int,
+    out: int,
+    layout: Layout,
+    key: int,
+    call: int,
+    stream: int,
+    kind: int,
+    mean: float,
+    deviation: float,
+    threads: int,
+) -> None: ...
 def _two_point_float64_at(
     x: int,
     out: int,
@@ -52,6 +74,68 @@ def _two_point_float64_at(
     scale: float,
     shift: float,
     fill: float,
+    threads: int,
+) -> None: ...
+def _continuous_float64_at(
+    x: int,
+    out: int,
+    layout: Layout,
+    key: int,
+    call: int,
+    stream: int,
+    kind: int,
+    mean: float,
+    deviation: float,
+    threads: int,
+) -> None: ...
+def _two_point_float16_at(
+    x: int,
+    out: int,
+    layout: Layout,
+    key: int,
+    call: int,
+    stream: int,
+    threshold: int,
+    scale: float,
+    shift: float,
+    fill: float,
+    threads: int,
+) -> None: ...
+def _continuous_float16_at(
+    x: int,
+    out: int,
+    layout: Layout,
+    key: int,
+    call: int,
+    stream: int,
+    kind: int,
+    mean: float,
+    deviation: float,
+    threads: int,
+) -> None: ...
+def _two_point_bfloat16_at(
+    x: int,
+    out: int,
+    layout: Layout,
+    key: int,
+    call: int,
+    stream: int,
+    threshold: int,
+    scale: float,
+    shift: float,
+    fill: float,
+    threads: int,
+) -> None: ...
+def _continuous_bfloat16_at(
+    x: int,
+    out: int,
+    layout: Layout,
+    key: int,
+    call: int,
+    stream: int,
+    kind: int,
+    mean: float,
+    deviation: float,
     threads: int,
 ) -> None: ...
 def dropped(

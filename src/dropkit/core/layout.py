@@ -53,14 +53,6 @@ class Layout:
         """
         return tuple(size if stride else 1 for size, stride in zip(self.sizes, self.strides, strict=True))
 
-    def permute(self, order: tuple[int, ...]) -> Layout:
-        """Return the layout with its axes in another order: the order of the memory, say.
-
-        >>> Layout((2, 3), (3, 1)).permute((1, 0))
-        Layout(sizes=(3, 2), strides=(1, 3), base=0)
-        """
-        return Layout(tuple(self.sizes[i] for i in order), tuple(self.strides[i] for i in order), self.base)
-
     def collapse(self) -> Layout:
         """Merge neighbouring axes that one stride can walk: fewer loops, the same groups.
 

@@ -39,13 +39,6 @@ def test_draws_lie_where_their_groups_lie(layout: Layout) -> None:
         np.testing.assert_array_equal(drawn(torch, WORDS).numpy(), expected)
 
 
-@given(layouts(), st.data())
-def test_permuting_the_axes_permutes_the_draws(layout: Layout, data: st.DataObject) -> None:
-    order = tuple(data.draw(st.permutations(range(len(layout.sizes)))))
-    permuted = layout.permute(order)
-    np.testing.assert_array_equal(permuted.uniform(np, WORDS), layout.uniform(np, WORDS).transpose(order))
-
-
 @pytest.mark.parametrize(
     ("layout", "collapsed"),
     [

@@ -11,7 +11,7 @@ from torch.autograd import forward_ad
 from dropkit.core.address import Words
 from dropkit.core.rate import ONE
 from dropkit.torch import op as _operators  # registers what torch.ops.dropkit offers
-from dropkit.torch.check import check_shape
+from dropkit.torch.check import check_shape, check_writable
 from dropkit.torch.keys import AnyKey, draw, draw_tensor, draw_words, key_tensor, key_words, refuse_trace
 from dropkit.torch.run import Call, run, widen
 
@@ -44,6 +44,8 @@ def dropped(
     if x.numel() == 0:
         return x  # as in torch, whatever its rank
     check_shape(call.law, x.shape)
+    if inplace:
+        check_writable(x)
     words = draw_words(x, generator) if key is None else key_words(_on(x, key))
     if call.threshold is not None:
         call = _now(call, call.threshold)

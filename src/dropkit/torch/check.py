@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
+import numpy as np
 import torch
 
 from dropkit.core import reference
@@ -22,6 +24,7 @@ __all__ = [
     "check_shape",
     "check_source",
     "check_tensor",
+    "check_writable",
 ]
 
 Tensor = torch.Tensor
@@ -47,6 +50,30 @@ def check_tensor(input: Any, argument: str = "input") -> None:
     if input.layout is not torch.strided or input.is_nested:
         layout = "nested" if input.is_nested else input.layout
         raise TensorError(argument, "is a dense tensor", layout, "drop its values, or pad it first")
+
+
+def check_writable(input: Tensor) -> None:
+    """Refuse to write in place where two entries lie in one place: the last one written would win."""
+    if not input.is_contiguous() and _shares(input.shape, input.stride()):
+        mend = "call input.contiguous() first, or leave inplace out"
+        raise TensorError(
+            "inplace", "needs a tensor none of whose entries share memory", input.stride(), mend
+        )
+
+
+@functools.lru_cache(maxsize=4096)
+def _shares(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    axes = sorted((step, size) for size, step in zip(shape, strides, strict=True) if size > 1)
+    reach = 0
+    for step, size in axes:
+        if step == 0:
+            return True
+        if step <= reach:
+            # Axes that lie into each other may still miss each other: only counting tells.
+            places = sum(np.arange(n)[(...,) + (None,) * i] * s for i, (s, n) in enumerate(axes))
+            return np.unique(places).size < math.prod(shape)
+        reach += (size - 1) * step
+    return False
 
 
 def check_axes(input: Any, axes: str, argument: str = "input") -> None:

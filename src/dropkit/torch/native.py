@@ -13,8 +13,9 @@ from dropkit.core.bind import Window
 from dropkit.core.drop import Drop
 from dropkit.core.groups import Draws, Pattern
 from dropkit.core.layout import Layout
-from dropkit.core.noise import TwoPoint
+from dropkit.core.noise import Gaussian, Noise, TwoPoint, Uniform
 from dropkit.core.rate import threshold
+from dropkit.core.walk import Walk, walk
 
 try:
     from dropkit import _native
@@ -28,19 +29,25 @@ attention: Any = getattr(_native, "_attention", None)
 attention_backward: Any = getattr(_native, "_attention_backward", None)
 
 
+_TYPES = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+    torch.float16: "float16",
+    torch.bfloat16: "bfloat16",
+}
+_KINDS: dict[type[Noise], int] = {Gaussian: 1, Uniform: 2}
+
+
 class Loop(NamedTuple):
-    """One call of the native loop, all numbers known but the addresses of the data and the key."""
+    """One call of a native loop, all numbers known but the addresses of the data and the key."""
 
     run: Any
     layout: Any
-    threshold: int
-    scale: float
-    shift: float
-    fill: float
+    numbers: tuple[float, ...]
 
     def __call__(self, x: torch.Tensor, out: torch.Tensor, words: Words[int]) -> torch.Tensor:
-        """Write m x + b into `out`, which may be `x`; both lie in memory in the order of the layout."""
-        self.run(x.data_ptr(), out.data_ptr(), self.layout, *words, *self[2:], torch.get_num_threads())
+        """Write m x + b into `out`, which may be `x`; both lie in memory as the layout says."""
+        self.run(x.data_ptr(), out.data_ptr(), self.layout, *words, *self.numbers, torch.get_num_threads())
         return out
 
 
@@ -50,39 +57,34 @@ def plan(
     rate: float,
     dtype: torch.dtype,
     shape: torch.Size,
+    steps: tuple[int, ...],
     strides: tuple[int, ...],
     linear: bool,
 ) -> Loop | None:
-    """Return the loop for dense tensors of these strides, or None where the plain twin has to serve."""
-    runs = {torch.float32: "_two_point_float32_at", torch.float64: "_two_point_float64_at"}
-    if not AVAILABLE or dtype not in runs or not isinstance(drop.groups, Pattern):
+    """Return the loop from a tensor with strides `steps` into one with `strides`; None: the twin serves."""
+    if not AVAILABLE or not isinstance(drop.groups, Pattern) or not isinstance(rate, float | int):
         return None
-    if not isinstance(drop.noise, TwoPoint) or not isinstance(rate, float | int):
+    shape = tuple(shape)  # type: ignore[assignment]  # the core knows shapes as tuples
+    if isinstance(drop.noise, TwoPoint):
+        affine = drop.noise.affine(rate, drop.scale)
+        shift, fill = (0.0, 0.0) if linear else (affine.shift, affine.fill)
+        layout = _laid(walk(drop.groups, window, shape, steps, strides))
+        run = getattr(_native, f"_two_point_{_TYPES[dtype]}_at")
+        return Loop(run, layout, (threshold(rate, torch), affine.scale, shift, fill))
+    kind = _KINDS.get(type(drop.noise))
+    if kind is None:
         return None
-    order = tuple(sorted(range(len(shape)), key=lambda i: -strides[i]))
-    if drop.groups.split(tuple(shape)) != tuple(shape) or not _fills_memory(shape, strides, order):
-        return None
-    layout = drop.groups.layout(tuple(shape), window).permute(order)
-    affine = drop.noise.affine(rate, drop.scale)
-    shift, fill = (0.0, 0.0) if linear else (affine.shift, affine.fill)
-    return Loop(
-        getattr(_native, runs[dtype]),
-        _native_layout(layout),
-        threshold(rate, torch),
-        affine.scale,
-        shift,
-        fill,
-    )
+    way = walk(drop.groups, window, shape, steps, strides)
+    if way.groups and way.groups[-1] > 1:
+        # One draw takes a whole tile of them, so they had better be asked for in their order.
+        way = walk(drop.groups, window, shape, steps, strides, logical=True)
+    moments = drop.noise.moments(rate)
+    numbers = kind, moments.mean, moments.variance**0.5
+    return Loop(getattr(_native, f"_continuous_{_TYPES[dtype]}_at"), _laid(way), numbers)
 
 
-def _fills_memory(shape: torch.Size, strides: tuple[int, ...], order: tuple[int, ...]) -> bool:
-    """Whether the entries lie in this order of axes without a gap or an overlap."""
-    step = 1
-    for i in reversed(order):
-        if shape[i] != 1 and strides[i] != step:
-            return False
-        step *= shape[i]
-    return True
+def _laid(way: Walk) -> Any:
+    return _native.Layout(way.sizes, way.groups, way.base, way.steps, way.strides)
 
 
 class NativeDraws(Draws):

@@ -10,6 +10,7 @@ import dropkit
 from dropkit.core import reference
 from dropkit.torch import functional, native
 from dropkit.torch import run as running
+from dropkit.torch.native import _native
 
 GROUPS: tuple[Any, ...] = (
     "...",
@@ -129,14 +130,97 @@ def test_threads_do_not_change_the_mask(groups: str) -> None:
     assert torch.equal(*results)
 
 
-@pytest.mark.skipif(not native.AVAILABLE, reason="built without a C++ compiler")
-@pytest.mark.parametrize("shape", [(), (1,), (64,), (3, 4), (2, 3, 4, 5)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_dense_calls_go_down_to_the_loop(shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    x = torch.ones(shape, dtype=dtype)
-    drop = dropkit.Drop(0.5)
-    assert native.plan(drop, dropkit.Window(), 0.5, dtype, x.shape, x.stride(), False) is not None
-    gaps = tuple(2 * stride for stride in x.stride())
-    assert (
-        shape in ((), (1,)) or native.plan(drop, dropkit.Window(), 0.5, dtype, x.shape, gaps, False) is None
-    )
+HALVES = [torch.float16, torch.bfloat16]
+FLOATS = [torch.float32, torch.float64, *HALVES]
+needs_native = pytest.mark.skipif(not native.AVAILABLE, reason="built without a C++ compiler")
+
+
+@needs_native
+@pytest.mark.parametrize("groups", GROUPS[:6])
+@pytest.mark.parametrize("noise", ["bernoulli", "alpha", "gaussian", "uniform"])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_every_type_and_layout_goes_down_to_the_loop(groups: str, noise: str, dtype: torch.dtype) -> None:
+    for x in layouts(X.to(dtype)).values():
+        out, drop = torch.empty_like(x), dropkit.Drop(0.5, groups, noise)
+        args = dtype, x.shape, x.stride(), out.stride()
+        assert native.plan(drop, dropkit.Window(), 0.5, *args, False) is not None
+
+
+def test_other_geometries_stay_with_the_twin() -> None:
+    x = torch.ones(2, 8, 8)
+    args = torch.float32, x.shape, x.stride(), x.stride()
+    assert native.plan(dropkit.Drop(0.5, dropkit.Blocks(2)), dropkit.Window(), 0.5, *args, False) is None
+
+
+@pytest.fixture(params=_native.instruction_sets() if _native else [])
+def instructions(request: pytest.FixtureRequest) -> Iterator[str]:
+    assert _native is not None
+    _native.use_instructions(request.param)
+    yield request.param
+    _native.use_instructions(_native.instruction_sets()[0])
+
+
+def every_half(dtype: torch.dtype) -> Tensor:
+    """All 65,536 of them: small ones, infinities and NaN too."""
+    return torch.arange(2**16).to(torch.uint16).view(dtype)
+
+
+@needs_native
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("noise", ["bernoulli", "alpha"])
+@pytest.mark.parametrize("rate", [0.1, 0.75, 0.999, 1.0])
+def test_every_half_is_rounded_as_torch_rounds_it(
+    instructions: str, dtype: torch.dtype, noise: str, rate: float
+) -> None:
+    x, drop = every_half(dtype), dropkit.Drop(rate, noise=noise)
+    found = functional.drop(x, drop, key=3)
+    wide = reference.transform(
+        x.float(), drop, dropkit.Key(3).words, rate, arrays=reference.Arrays(torch)
+    ).to(dtype)
+    torch.testing.assert_close(found, wide, rtol=0, atol=0, equal_nan=True)
+
+
+@needs_native
+@pytest.mark.parametrize("noise", ["gaussian", "uniform"])
+@pytest.mark.parametrize("start", [0, 37, 2**32 - 100, 2**35 - 100, 2**57 + 5])
+def test_factors_of_every_set_are_within_ulps_of_the_reference(
+    instructions: str, noise: str, start: int
+) -> None:
+    n = 100_000
+    drop, window = dropkit.Drop(0.3, noise=noise), dropkit.Window((start,))
+    found = functional.drop(torch.ones(n, dtype=torch.float64), drop, key=3, window=window)
+    exact = torch.from_numpy(reference.mask(3, (n,), drop, window=window))
+    # 2 ulp of the logarithm, half of the root, 2 of the cosine, 2 of the reference's turn; factors below 7.
+    assert (found - exact).abs().max() <= 32 * torch.finfo(torch.float64).eps
+
+
+@needs_native
+def test_entries_past_two_to_the_32_have_their_own_draws(instructions: str) -> None:
+    for start in (2**32 - 70, 2**38 - 70, 2**62):
+        window = dropkit.Window((start,))
+        found = functional.drop(torch.ones(200), dropkit.Drop(0.3), key=3, window=window)
+        assert torch.equal(
+            found, torch.from_numpy(reference.mask(3, (200,), dropkit.Drop(0.3), window=window)).float()
+        )
+
+
+SHARED = {
+    "expanded": lambda: torch.ones(3).expand(4, 3),
+    "overlapping": lambda: torch.ones(6).as_strided((4, 3), (1, 1)),
+}
+
+
+@pytest.mark.parametrize("shared", SHARED)
+def test_memory_that_entries_share_is_not_written_in_place(engine: str, shared: str) -> None:
+    x = SHARED[shared]()
+    state = torch.get_rng_state()
+    with pytest.raises(RuntimeError, match="entries share memory"):
+        functional.dropout(x, 0.5, inplace=True)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(x, torch.ones_like(x))
+
+
+def test_interleaved_entries_that_share_nothing_are_written_in_place(engine: str) -> None:
+    x = torch.ones(8).as_strided((3, 2), (2, 3))
+    expected_ = functional.dropout(x.clone(), 0.5, key=1)
+    assert torch.equal(functional.dropout(x, 0.5, key=1, inplace=True), expected_)

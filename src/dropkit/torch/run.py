@@ -76,18 +76,21 @@ def run(
 ) -> Tensor:
     """Return m x + b (m x alone where `linear`) under a key, without recording a gradient.
 
-    The loop walks memory in the order in which the result lies there; the group index is logical all the
-    same.
+    The loop walks memory as it lies; the group index is logical all the same.
     """
     out = x if inplace else torch.empty_like(x)
     if x.is_cpu and fill is None and not x.is_neg():
         rate = call.rate if call.threshold is None else call.threshold.item() / ONE
-        loop = None if rate is None else _loop(call.law, rate, x.dtype, x.shape, out.stride(), linear)
+        loop = (
+            None
+            if rate is None
+            else _loop(call.law, rate, x.dtype, x.shape, x.stride(), out.stride(), linear)
+        )
         if loop is not None:
             if inplace:
                 # The loop writes past autograd, which must learn that saved values are gone.
                 torch.autograd.graph.increment_version(x)
-            return loop(x if x.stride() == out.stride() else out.copy_(x), out, words)
+            return loop(x, out, words)
     if x.is_cuda and fill is None and triton_loop.AVAILABLE and not x.is_neg():
         done = _by_triton(x, out, words, call, linear)
         if done is not None:
@@ -97,11 +100,17 @@ def run(
 
 @functools.lru_cache(maxsize=4096)
 def _loop(
-    law: str, rate: float, dtype: torch.dtype, shape: torch.Size, strides: tuple[int, ...], linear: bool
+    law: str,
+    rate: float,
+    dtype: torch.dtype,
+    shape: torch.Size,
+    steps: tuple[int, ...],
+    strides: tuple[int, ...],
+    linear: bool,
 ) -> Loop | None:
     # The text is the key of the cache: its hash is kept, that of a nested description is not.
     drop, window = describe(law)
-    return plan(drop, window, rate, dtype, shape, strides, linear)
+    return plan(drop, window, rate, dtype, shape, steps, strides, linear)
 
 
 def _by_triton(x: Tensor, out: Tensor, words: Words[Any], call: Call, linear: bool) -> Tensor | None:

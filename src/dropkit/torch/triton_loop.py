@@ -11,11 +11,11 @@ import torch
 
 from dropkit.core import noise as noises
 from dropkit.core.address import Words
-from dropkit.core.bind import Window, bind, opened
+from dropkit.core.bind import Window
 from dropkit.core.drop import Drop
 from dropkit.core.groups import Pattern
-from dropkit.core.layout import merge
 from dropkit.core.rate import ONE, threshold
+from dropkit.core.walk import Walk, walk
 
 __all__ = ["AVAILABLE", "Plan", "plan", "run"]
 
@@ -28,19 +28,10 @@ _KINDS = {noises.Gaussian: 1, noises.Uniform: 2}
 
 
 class Plan(NamedTuple):
-    """One shape's walk: merged sizes, and the strides of groups, of x and of the result."""
+    """One shape's walk, and which noise the kernel computes."""
 
-    base: int
-    sizes: tuple[int, ...]
-    groups: tuple[int, ...]
-    steps: tuple[int, ...]
-    strides: tuple[int, ...]
+    walk: Walk
     kind: int
-
-    @property
-    def dense(self) -> bool:
-        """Whether groups follow one another as the entries do in memory."""
-        return self.groups == self.steps == self.strides == (1,) * len(self.sizes)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -48,20 +39,10 @@ def plan(
     drop: Drop, window: Window, shape: tuple[int, ...], steps: tuple[int, ...], strides: tuple[int, ...]
 ) -> Plan | None:
     """Return the walk from an array with strides `steps` into one with `strides`; None: no kernel serves."""
-    groups, noise = drop.groups, drop.noise
-    kind = 0 if isinstance(noise, noises.TwoPoint) else _KINDS.get(type(noise))
-    if not isinstance(groups, Pattern) or kind is None:
+    kind = 0 if isinstance(drop.noise, noises.TwoPoint) else _KINDS.get(type(drop.noise))
+    if not isinstance(drop.groups, Pattern) or kind is None:
         return None
-    bound = bind(groups.parsed, groups.sizes, shape)
-    layout = groups.layout(shape, window)
-    walks = layout.strides, opened(bound, steps), opened(bound, strides)
-    # In the order of the result's memory neighbouring threads write to neighbouring places.
-    order = sorted(range(len(bound)), key=lambda i: -walks[2][i])
-    sizes, merged = merge(
-        tuple(layout.sizes[i] for i in order), *(tuple(walk[i] for i in order) for walk in walks)
-    )
-    own, read, written = merged
-    return Plan(layout.base, sizes, own, read, written, kind)
+    return Plan(walk(drop.groups, window, shape, steps, strides), kind)
 
 
 def run(
@@ -69,7 +50,7 @@ def run(
     out: Tensor,
     words: Words[Any],
     drop: Drop,
-    walk: Plan,
+    plan: Plan,
     rate: float | None,
     scheduled: Tensor | None,
     linear: bool,
@@ -82,11 +63,11 @@ def run(
         return out
     key, folded = _key(words)
     if scheduled is not None:
-        affine = _on_device(drop, scheduled, walk.kind, linear)
+        affine = _on_device(drop, scheduled, plan.kind, linear)
         numbers = (affine, scheduled, 0, 0, 0, 0, 0)
     else:
         assert rate is not None
-        numbers = (key, key, *_bits(drop, rate, walk.kind, linear), *divmod(threshold(rate, torch), 2**16))
+        numbers = (key, key, *_bits(drop, rate, plan.kind, linear), *divmod(threshold(rate, torch), 2**16))
     constants = {
         "FOLDED": folded,
         "SCHEDULED": scheduled is not None,
@@ -94,27 +75,27 @@ def run(
         "enable_fp_fusion": False,
         "WIDE": kernels.WIDEST if x.dtype == torch.float64 else kernels.WIDE,
     }
-    if walk.dense:
-        grid = (-(-(count + walk.base % 64) // (64 * _TILES)),)
-        arguments = x, out, key, *numbers, walk.base, count
-        if walk.kind:
-            kernels.continuous_tiles[grid](*arguments, NOISE=walk.kind, TILES=_TILES, **constants)
+    if plan.walk.dense:
+        grid = (-(-(count + plan.walk.base % 64) // (64 * _TILES)),)
+        arguments = x, out, key, *numbers, plan.walk.base, count
+        if plan.kind:
+            kernels.continuous_tiles[grid](*arguments, NOISE=plan.kind, TILES=_TILES, **constants)
         else:
-            place = {"LARGE": count > _NEAR, "ALIGNED": walk.base % 64 == 0}
+            place = {"LARGE": count > _NEAR, "ALIGNED": plan.walk.base % 64 == 0}
             kernels.tiles[grid](*arguments, TILES=_TILES, **place, **constants)
         return out
     grid = (-(-count // _BLOCK),)
-    walks = walk.sizes, walk.groups, walk.steps, walk.strides
+    walks = plan.walk[1:]
     kernels.entries[grid](
         x,
         out,
         key,
         *numbers,
-        walk.base,
+        plan.walk.base,
         count,
         *walks,
-        NOISE=walk.kind,
-        AXES=len(walk.sizes),
+        NOISE=plan.kind,
+        AXES=len(plan.walk.sizes),
         LARGE=count > _NEAR,
         BLOCK=_BLOCK,
         **constants,
