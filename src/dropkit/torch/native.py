@@ -25,6 +25,8 @@ except ImportError:  # built without a C++ compiler: the plain twin answers with
 __all__ = ["AVAILABLE", "Loop", "NativeDraws", "plan"]
 
 AVAILABLE = _native is not None
+instruction_sets: Any = getattr(_native, "instruction_sets", list)
+use_instructions: Any = getattr(_native, "use_instructions", None)
 attention: Any = getattr(_native, "_attention", None)
 attention_backward: Any = getattr(_native, "_attention_backward", None)
 

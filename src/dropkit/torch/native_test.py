@@ -10,7 +10,6 @@ import dropkit
 from dropkit.core import reference
 from dropkit.torch import functional, native
 from dropkit.torch import run as running
-from dropkit.torch.native import _native
 
 GROUPS: tuple[Any, ...] = (
     "...",
@@ -152,12 +151,11 @@ def test_other_geometries_stay_with_the_twin() -> None:
     assert native.plan(dropkit.Drop(0.5, dropkit.Blocks(2)), dropkit.Window(), 0.5, *args, False) is None
 
 
-@pytest.fixture(params=_native.instruction_sets() if _native else [])
+@pytest.fixture(params=native.instruction_sets())
 def instructions(request: pytest.FixtureRequest) -> Iterator[str]:
-    assert _native is not None
-    _native.use_instructions(request.param)
+    native.use_instructions(request.param)
     yield request.param
-    _native.use_instructions(_native.instruction_sets()[0])
+    native.use_instructions(native.instruction_sets()[0])
 
 
 def every_half(dtype: torch.dtype) -> Tensor:
