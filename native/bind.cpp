@@ -1,5 +1,6 @@
 // The Python surface. Everything is checked here; nothing below checks again.
-#include <nanobind/nanobind.h>
+#include "bind.hpp"
+
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
@@ -7,46 +8,20 @@
 
 #include <optional>
 
-#include "attention.hpp"
 #include "loop.hpp"
 #include "parts.hpp"
 
-namespace nb = nanobind;
-using namespace nb::literals;
+using namespace nanobind::literals;
 
 namespace dropkit {
 namespace {
 
-constexpr std::uint64_t always = std::uint64_t{1} << 32;
 constexpr std::int64_t worth_releasing = 1 << 14;  // entries: below, giving up the interpreter costs more than it gives
 
 const Loops *loops = usable_loops().front();
 
 template <class T>
 using Array = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
-
-// A key is 64 bits: both -1 and 2^64 - 1 mean all ones.
-std::uint64_t bits_of(nb::handle key) {
-    int overflow = 0;
-    const long long value = PyLong_AsLongLongAndOverflow(key.ptr(), &overflow);
-    if (value == -1 && PyErr_Occurred()) throw nb::python_error();
-    if (overflow == 0) return static_cast<std::uint64_t>(value);
-    const unsigned long long large = overflow > 0 ? PyLong_AsUnsignedLongLong(key.ptr()) : 0;
-    if (overflow < 0 || PyErr_Occurred()) {
-        PyErr_Clear();
-        throw nb::value_error("key: must fit in 64 bits, signed or unsigned");
-    }
-    return large;
-}
-
-Coin coin_of(nb::handle key, std::uint32_t call, std::uint32_t stream, std::uint64_t threshold) {
-    if (threshold > always) throw nb::value_error("threshold: must be a whole number from 0 to 2**32");
-    return {bits_of(key), call, stream, threshold};
-}
-
-void require(bool holds, const char *rule) {
-    if (!holds) throw nb::value_error(rule);
-}
 
 using Numbers = std::vector<std::int64_t>;
 
@@ -160,92 +135,6 @@ void philox4x32_blocks(nb::ndarray<std::uint32_t, nb::ndim<2>, nb::c_contig, nb:
     }
 }
 
-// The sets of attention that this machine can run, the fastest first.
-std::vector<const AttentionLoops *> usable_attention() {
-    std::vector<const AttentionLoops *> usable{&attention_plain};
-#if defined(DROPKIT_AVX2)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) usable.insert(usable.begin(), &attention_avx2);
-    if (__builtin_cpu_supports("avx512f")) usable.insert(usable.begin(), &attention_avx512);
-#endif
-    return usable;
-}
-
-const AttentionLoops *attention_loops = usable_attention().front();
-
-const float *floats(std::uintptr_t address) { return reinterpret_cast<const float *>(address); }
-
-// Sizes: batch, heads, key heads, queries, keys, depth, value depth. Strides, in floats: three each of q, k and v,
-// four of the mask. Addresses, as above: nothing can be checked here.
-Attention attention_of(const std::vector<std::int64_t> &sizes, const std::vector<std::int64_t> &strides,
-                       const std::vector<std::uintptr_t> &inputs, int mask, double scale, bool causal,
-                       const Coin &coin, double kept_scale) {
-    require(sizes.size() == 7 && strides.size() == 13 && inputs.size() == 4, "sizes, strides, inputs: 7, 13 and 4");
-    const auto matrices = [&](int i) {
-        return Matrices{floats(inputs[static_cast<std::size_t>(i)]), strides[3 * i], strides[3 * i + 1],
-                        strides[3 * i + 2]};
-    };
-    return {sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], static_cast<float>(scale), causal,
-            {static_cast<AttentionMask::Kind>(mask), reinterpret_cast<const void *>(inputs[3]), strides[9],
-             strides[10], strides[11], strides[12]},
-            coin, static_cast<float>(kept_scale), matrices(0), matrices(1), matrices(2)};
-}
-
-void attention(const std::vector<std::int64_t> &sizes, const std::vector<std::int64_t> &strides,
-               const std::vector<std::uintptr_t> &inputs, int mask, double scale, bool causal, nb::handle key,
-               std::uint32_t call, std::uint32_t stream, std::uint64_t threshold, double kept_scale,
-               std::uintptr_t out, std::uintptr_t log_sums, int threads) {
-    const Attention a = attention_of(sizes, strides, inputs, mask, scale, causal,
-                                     coin_of(key, call, stream, threshold), kept_scale);
-    const std::int64_t heads = a.batch * a.heads;
-    if (heads == 0 || a.queries == 0) return;
-    // Parts of a head pack its keys anew, so there are no more of them than keep every thread busy.
-    const std::int64_t wanted = std::max<std::int64_t>(1, (2 * threads + heads - 1) / heads);
-    const std::int64_t rows = threads == 1 ? a.queries : std::max<std::int64_t>(48, (a.queries / wanted + 47) / 48 * 48);
-    const std::int64_t parts = (a.queries + rows - 1) / rows;
-    nb::gil_scoped_release release;
-    in_tasks(heads * parts, threads, [&](std::int64_t task) {
-        const std::int64_t head = task / parts, begin = task % parts * rows;
-        attention_loops->forward(a, head / a.heads, head % a.heads, begin, std::min(begin + rows, a.queries),
-                                 reinterpret_cast<float *>(out), reinterpret_cast<float *>(log_sums));
-    });
-}
-
-void attention_backward(const std::vector<std::int64_t> &sizes, const std::vector<std::int64_t> &strides,
-                        const std::vector<std::uintptr_t> &inputs, int mask, double scale, bool causal,
-                        nb::handle key, std::uint32_t call, std::uint32_t stream, std::uint64_t threshold,
-                        double kept_scale, const std::vector<std::int64_t> &grad_strides, std::uintptr_t grad,
-                        std::uintptr_t out, std::uintptr_t log_sums, const std::vector<std::uintptr_t> &gradients,
-                        int threads) {
-    require(grad_strides.size() == 3 && gradients.size() == 3, "grad_strides, gradients: three each");
-    const Attention a = attention_of(sizes, strides, inputs, mask, scale, causal,
-                                     coin_of(key, call, stream, threshold), kept_scale);
-    const AttentionGradients g{{floats(grad), grad_strides[0], grad_strides[1], grad_strides[2]},
-                               floats(out),
-                               floats(log_sums),
-                               reinterpret_cast<float *>(gradients[0]),
-                               reinterpret_cast<float *>(gradients[1]),
-                               reinterpret_cast<float *>(gradients[2])};
-    nb::gil_scoped_release release;
-    in_tasks(a.batch * a.key_heads, threads, [&](std::int64_t task) {
-        attention_loops->backward(a, g, task / a.key_heads, task % a.key_heads);
-    });
-}
-
-std::vector<std::string> attention_sets() {
-    std::vector<std::string> names;
-    for (const AttentionLoops *each : usable_attention()) names.emplace_back(each->instructions);
-    return names;
-}
-
-void use_attention(const std::string &name) {
-    for (const AttentionLoops *each : usable_attention())
-        if (name == each->instructions) {
-            attention_loops = each;
-            return;
-        }
-    throw nb::value_error("name: must be one of attention_sets()");
-}
-
 std::vector<std::string> instruction_sets() {
     std::vector<std::string> names;
     for (const Loops *each : usable_loops()) names.emplace_back(each->instructions);
@@ -290,13 +179,7 @@ NB_MODULE(_native, module) {
                "threads"_a = 1);
     module.def("draw", &draw, "out"_a.noconvert(), "start"_a, "key"_a, "call"_a, "stream"_a, "second"_a);
     module.def("philox4x32", &philox4x32_blocks, "blocks"_a.noconvert(), "key"_a, "rounds"_a);
-    module.def("_attention", &attention, "sizes"_a, "strides"_a, "inputs"_a, "mask"_a, "scale"_a, "causal"_a, "key"_a,
-               "call"_a, "stream"_a, "threshold"_a, "kept_scale"_a, "out"_a, "log_sums"_a, "threads"_a);
-    module.def("_attention_backward", &attention_backward, "sizes"_a, "strides"_a, "inputs"_a, "mask"_a, "scale"_a,
-               "causal"_a, "key"_a, "call"_a, "stream"_a, "threshold"_a, "kept_scale"_a, "grad_strides"_a, "grad"_a,
-               "out"_a, "log_sums"_a, "gradients"_a, "threads"_a);
-    module.def("attention_sets", &attention_sets);
-    module.def("use_attention", &use_attention, "name"_a);
     module.def("instruction_sets", &instruction_sets);
     module.def("use_instructions", &use_instructions, "name"_a);
+    bind_attention(module);
 }
