@@ -62,6 +62,14 @@ inline std::uint32_t half_of(const Blocks &b, int i, std::uint64_t group) {
     return place % 2 ? word >> 16 : word & 0xFFFF;
 }
 
+#if defined(__AVX512F__)
+// Decisions of two tiles as bits, sixteen groups a word: what mask registers take.
+struct SixteenBits {
+    static constexpr int count = 8;
+    std::uint16_t of[count];
+};
+#endif
+
 // Tells which groups a coin drops. A high half decides alone; the low half is drawn only where the high one ties.
 class Decider {
   public:
@@ -79,6 +87,26 @@ class Decider {
         const HalvesOf<blocks> low(tile_blocks<blocks>(tile, low_halves));
         for (int i = 0; i < groups; ++i) settle(high.at[i], low.at[i], dropped[i]);
     }
+
+#if defined(__AVX512F__)
+    // Two tiles, the number of the first even.
+    inline SixteenBits bits(std::uint64_t tile_number) const {
+        const BlocksOf<16> drawn = tile_blocks<16>(tile_number, high_halves);
+        const std::uint32_t *words[] = {drawn.c0, drawn.c1, drawn.c2, drawn.c3};
+        const __m512i below = _mm512_set1_epi32(limit), low_bits = _mm512_set1_epi32(0xFFFF);
+        SixteenBits dropped;
+        unsigned tie = 0;
+        for (int i = 0; i < 4; ++i) {
+            const __m512i word = _mm512_load_si512(words[i]);
+            const __m512i front = _mm512_and_si512(word, low_bits), back = _mm512_srli_epi32(word, 16);
+            const unsigned first = _mm512_cmplt_epi32_mask(front, below), then = _mm512_cmplt_epi32_mask(back, below);
+            tie |= _mm512_cmpeq_epi32_mask(front, below) | _mm512_cmpeq_epi32_mask(back, below);
+            dropped.of[i] = static_cast<std::uint16_t>((first & 0xFF) | (then & 0xFF) << 8);
+            dropped.of[4 + i] = static_cast<std::uint16_t>(first >> 8 | (then & 0xFF00));
+        }
+        return rest && tie ? settled(tile_number) : dropped;
+    }
+#endif
 
     // Any eight groups.
     inline void eight(const std::uint64_t *groups, Mask *dropped) const {
@@ -121,6 +149,17 @@ class Decider {
     }
 
   private:
+#if defined(__AVX512F__)
+    __attribute__((noinline)) SixteenBits settled(std::uint64_t tile_number) const {
+        Mask words[2 * tile_size];
+        tile<2>(tile_number, words);
+        SixteenBits dropped{};
+        for (int i = 0; i < 2 * tile_size; ++i)
+            dropped.of[i / 16] |= static_cast<std::uint16_t>((words[i] & 1) << i % 16);
+        return dropped;
+    }
+#endif
+
     // Halves are below 2^16, so signed comparisons do, which every instruction set has. Returns whether a half ties.
     inline bool compare(const std::uint32_t *halves, Mask *dropped, int count) const {
         const std::int32_t below = limit;

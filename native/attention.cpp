@@ -2,6 +2,7 @@
 // logits, probabilities and their mask, is never larger than one such block.
 #include "attention.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -58,16 +59,22 @@ inline void finish_logits(const Attention &a, const Block2 &at, std::int64_t i, 
         masked_row<float>(a.mask, at, i, count, [row](std::int64_t j, float bias) { row[j] += bias; });
 }
 
-// Keeps or drops a row of probabilities.
+// Makes zeros in a row of probabilities; what is kept is scaled later, with the sum.
 struct DropRow {
-    float *p, scale;
+    float *p;
 
     inline void several(std::int64_t at, const Mask *dropped, int count) const {
         float *to = p + at;
-        const float kept = scale;
         DROPKIT_INDEPENDENT
-        for (int i = 0; i < count; ++i) to[i] = select(dropped[i], std::uint32_t{0}, to[i] * kept);
+        for (int i = 0; i < count; ++i) to[i] = select(dropped[i], std::uint32_t{0}, to[i]);
     }
+
+#if defined(__AVX512F__)
+    inline void bits(std::int64_t at, const SixteenBits &dropped) const {
+        for (int i = 0; i < SixteenBits::count; ++i)
+            _mm512_mask_storeu_ps(p + at + i * lanes, dropped.of[i], _mm512_setzero_ps());
+    }
+#endif
 };
 
 // The same, of a copy and of a row of gradients.
@@ -85,12 +92,44 @@ struct DropBoth {
             through[i] = select(dropped[i], std::uint32_t{0}, through[i] * kept);
         }
     }
+
+#if defined(__AVX512F__)
+    inline void bits(std::int64_t at, const SixteenBits &dropped) const {
+        const Vector kept = spread(scale);
+        for (int i = 0; i < SixteenBits::count; ++i) {
+            const auto stays = static_cast<__mmask16>(~dropped.of[i]);
+            const std::int64_t j = at + i * lanes;
+            store(kept_p + j, _mm512_maskz_mul_ps(stays, load(p + j), kept));
+            store(grad + j, _mm512_maskz_mul_ps(stays, load(grad + j), kept));
+        }
+    }
+#endif
 };
+
+// Hands the decisions about a row to the sink: as bits, where they are many, each a lane of a mask register.
+template <class Sink>
+inline void drop_row(const Decider &decider, std::uint64_t group, std::int64_t count, const Sink &sink) {
+    std::int64_t at = 0;
+#if defined(__AVX512F__)
+    constexpr std::int64_t several = tiles_at_once * tile_size;
+    const std::int64_t first = static_cast<std::int64_t>(-group % several);
+    if (count >= first + several) {
+        run(decider, group, 0, first, sink);
+        for (at = first; at + several <= count; at += several)
+            sink.bits(at, decider.bits((group + static_cast<std::uint64_t>(at)) / tile_size));
+    }
+#endif
+    run(decider, group + static_cast<std::uint64_t>(at), at, count - at, sink);
+}
 
 inline float row_largest(const float *row, std::int64_t end) {
     Vector most = load(row);
     for (std::int64_t j = lanes; j < end; j += lanes) most = larger(most, load(row + j));
     return largest(most);
+}
+
+inline bool any_nan(const float *row, std::int64_t end) {
+    return std::any_of(row, row + end, [](float x) { return x != x; });
 }
 
 // row = e^(row - shift); returns the sum.
@@ -119,7 +158,7 @@ inline void soften_row(const Attention &a, const Decider &decider, const Block2 
     const std::int64_t end = padded(at.columns);
     finish_logits(a, at, i, row);
     const float before = state.most[i], top = row_largest(row, end), now = before > top ? before : top;
-    if (now == minus_infinity) {  // nothing takes part so far
+    if (now == minus_infinity && !any_nan(row, end)) {  // nothing takes part so far
         std::memset(row, 0, static_cast<std::size_t>(end) * sizeof(float));
         return;
     }
@@ -128,7 +167,7 @@ inline void soften_row(const Attention &a, const Decider &decider, const Block2 
     state.total[i] = state.total[i] * shrink + total;
     if (shrink != 1)
         for (std::int64_t j = 0; j < line; ++j) state.out[i * line + j] *= shrink;
-    if (a.coin.threshold) run(decider, group_of(a, at, i), 0, at.columns, DropRow{row, a.kept_scale});
+    if (a.coin.threshold) drop_row(decider, group_of(a, at, i), at.columns, DropRow{row});
 }
 
 void forward(const Attention &a, std::int64_t b, std::int64_t h, std::int64_t begin, std::int64_t end, float *out,
@@ -146,7 +185,7 @@ void forward(const Attention &a, std::int64_t b, std::int64_t h, std::int64_t be
         gather(a.q.at(b, h) + q0 * a.q.row, a.q.row, at.rows, a.depth, a.scale, queries.data());
         const std::int64_t seen = a.causal ? least(a.keys, q0 + at.rows) : a.keys;
         for (at.k0 = 0; at.k0 < seen; at.k0 += key_block) {
-            at.columns = least(key_block, a.keys - at.k0);
+            at.columns = least(key_block, seen - at.k0);
             const std::int64_t panel = a.depth * tile_columns;
             product<Upright>(at.rows, a.depth, at.columns, queries.data(), keys.data() + at.k0 * a.depth, panel,
                              logits.data(), key_block, false);
@@ -156,7 +195,7 @@ void forward(const Attention &a, std::int64_t b, std::int64_t h, std::int64_t be
                              a.keys * tile_columns, state.out.data(), line, true);
         }
         for (std::int64_t i = 0; i < at.rows; ++i) {
-            const float total = state.total[i], share = total == 0 ? 0 : 1 / total;
+            const float total = state.total[i], share = total == 0 ? 0 : a.kept_scale / total;
             float *to = out + (first + q0 + i) * a.value_depth;
             for (std::int64_t j = 0; j < a.value_depth; ++j) to[j] = state.out[i * line + j] * share;
             log_sums[first + q0 + i] = total == 0 ? minus_infinity : state.most[i] + std::log(total);
@@ -184,7 +223,7 @@ struct Backward {
         else
             exponentiate(probability, end, log_sums[i]);
         if (a.coin.threshold)
-            run(decider, group_of(a, at, i), 0, at.columns, DropBoth{probability, dropped, through, a.kept_scale});
+            drop_row(decider, group_of(a, at, i), at.columns, DropBoth{probability, dropped, through, a.kept_scale});
         else
             std::memcpy(dropped, probability, static_cast<std::size_t>(end) * sizeof(float));
         const Vector delta = spread(deltas[i]), scale = spread(a.scale);
@@ -232,7 +271,7 @@ void backward(const Attention &a, const AttentionGradients &g, std::int64_t b, s
             std::fill(dq.begin(), dq.end(), 0.0f);
             const std::int64_t seen = a.causal ? least(a.keys, q0 + at.rows) : a.keys;
             for (at.k0 = 0; at.k0 < seen; at.k0 += key_block) {
-                at.columns = least(key_block, a.keys - at.k0);
+                at.columns = least(key_block, seen - at.k0);
                 product<Upright>(at.rows, a.depth, at.columns, queries.data(), keys.data() + at.k0 * a.depth, panel,
                                  block.p.data(), key_block, false);
                 product<Upright>(at.rows, a.value_depth, at.columns, grads.data(),

@@ -4,6 +4,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 namespace dropkit {
 namespace {
 
@@ -30,8 +34,33 @@ inline void store(float *to, Vector v) { std::memcpy(to, &v, sizeof v); }
 // Minus zero, and not plus: that is x itself for -0 too, so no compiler computes it.
 inline Vector spread(float x) { return x - Vector{}; }
 
-// A NaN is the largest of all, so that none is lost.
-inline Vector larger(Vector a, Vector b) { return (a > b) | (a != a) ? a : b; }
+// e^r for |r| <= log(2) / 2.
+inline Vector exponential_of_rest(Vector r) {
+    Vector p = spread(1.9875691500e-4f);
+    p = p * r + spread(1.3981999507e-3f);
+    p = p * r + spread(8.3334519073e-3f);
+    p = p * r + spread(4.1665795894e-2f);
+    p = p * r + spread(1.6666665459e-1f);
+    p = p * r + spread(5.0000001201e-1f);
+    return p * r * r + r + spread(1.0f);
+}
+
+// Of a NaN and a number either may come out.
+#if defined(__AVX512F__)
+
+inline Vector larger(Vector a, Vector b) { return _mm512_max_ps(a, b); }
+
+// e^x for x <= 0, within 2 ulp; 0 below -87, where a float is no longer normal, and for -infinity.
+inline Vector exponential(Vector x) {
+    const __mmask16 normal = _mm512_cmp_ps_mask(x, spread(-87.0f), _CMP_NLT_UQ);
+    const Vector n = _mm512_roundscale_ps(x * spread(1.44269504f), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const Vector r = (x - n * spread(0.693359375f)) + n * spread(2.12194440e-4f);
+    return _mm512_maskz_scalef_ps(normal, exponential_of_rest(r), n);
+}
+
+#else
+
+inline Vector larger(Vector a, Vector b) { return a > b ? a : b; }
 
 // e^x for x <= 0, within 2 ulp; 0 below -87, where a float is no longer normal, and for -infinity.
 inline Vector exponential(Vector x) {
@@ -40,22 +69,18 @@ inline Vector exponential(Vector x) {
     x = small ? spread(-87.0f) : x;
     const Vector shifted = x * spread(1.44269504f) + shifter;
     const Vector n = shifted - shifter;
-    const Vector r = (x - n * spread(0.693359375f)) + n * spread(2.12194440e-4f);
-    Vector p = spread(1.9875691500e-4f);
-    p = p * r + spread(1.3981999507e-3f);
-    p = p * r + spread(8.3334519073e-3f);
-    p = p * r + spread(4.1665795894e-2f);
-    p = p * r + spread(1.6666665459e-1f);
-    p = p * r + spread(5.0000001201e-1f);
-    p = p * r * r + r + spread(1.0f);
+    const Vector p = exponential_of_rest((x - n * spread(0.693359375f)) + n * spread(2.12194440e-4f));
     Words exponent;
     std::memcpy(&exponent, &shifted, sizeof exponent);
     Words bits;
     std::memcpy(&bits, &p, sizeof bits);
     bits = (bits + (exponent << 23)) & ~small;
-    std::memcpy(&p, &bits, sizeof p);
-    return x == x ? p : x;  // the exponent of a NaN is not one
+    Vector e;
+    std::memcpy(&e, &bits, sizeof e);
+    return x == x ? e : x;  // the exponent of a NaN is not one
 }
+
+#endif
 
 inline float sum(Vector v) {
     float total = 0;
@@ -65,7 +90,7 @@ inline float sum(Vector v) {
 
 inline float largest(Vector v) {
     float most = v[0];
-    for (int i = 1; i < lanes; ++i) most = v[i] > most || v[i] != v[i] ? v[i] : most;
+    for (int i = 1; i < lanes; ++i) most = v[i] > most ? v[i] : most;
     return most;
 }
 
@@ -142,14 +167,32 @@ inline void pack(const float *from, std::int64_t stride, std::int64_t rows, std:
         }
 }
 
+typedef float Four __attribute__((vector_size(16)));
+typedef std::int32_t FourPlaces __attribute__((vector_size(16)));
+
+// Four rows become four columns, tile_columns apart.
+inline void turn(const float *from, std::int64_t stride, float *to) {
+    Four row[4];
+    for (int i = 0; i < 4; ++i) std::memcpy(&row[i], from + i * stride, sizeof(Four));
+    const FourPlaces low{0, 4, 1, 5}, high{2, 6, 3, 7}, front{0, 1, 4, 5}, back{2, 3, 6, 7};
+    const Four a = __builtin_shuffle(row[0], row[1], low), b = __builtin_shuffle(row[2], row[3], low);
+    const Four c = __builtin_shuffle(row[0], row[1], high), d = __builtin_shuffle(row[2], row[3], high);
+    const Four turned[4] = {__builtin_shuffle(a, b, front), __builtin_shuffle(a, b, back),
+                            __builtin_shuffle(c, d, front), __builtin_shuffle(c, d, back)};
+    for (int i = 0; i < 4; ++i) std::memcpy(to + i * tile_columns, &turned[i], sizeof(Four));
+}
+
 // The same of the transposed matrix: panels over the rows.
 inline void pack_transposed(const float *from, std::int64_t stride, std::int64_t rows, std::int64_t columns,
                             float *to) {
     for (std::int64_t p = 0; p < panels_for(rows); ++p, to += columns * tile_columns)
-        for (int j = 0; j < tile_columns; ++j) {
-            const std::int64_t i = p * tile_columns + j;
-            for (std::int64_t k = 0; k < columns; ++k)
-                to[k * tile_columns + j] = i < rows ? from[i * stride + k] : 0.0f;
+        for (int j = 0; j < tile_columns; j += 4) {
+            const std::int64_t i = p * tile_columns + j, fours = i + 4 <= rows ? columns / 4 * 4 : 0;
+            for (std::int64_t k = 0; k < fours; k += 4)
+                turn(from + i * stride + k, stride, to + k * tile_columns + j);
+            for (std::int64_t k = fours; k < columns; ++k)
+                for (int own = 0; own < 4; ++own)
+                    to[k * tile_columns + j + own] = i + own < rows ? from[(i + own) * stride + k] : 0.0f;
         }
 }
 
