@@ -153,8 +153,13 @@ void use_instructions(const std::string &name) {
 }  // namespace
 }  // namespace dropkit
 
+namespace dropkit {
+void bind_fused(nb::module_ &module);
+}
+
 NB_MODULE(_native, module) {
     using namespace dropkit;
+    bind_fused(module);
     nb::set_leak_warnings(false);  // layouts are kept for the life of the process, by intention
     nb::class_<Layout>(module, "Layout")
         .def(

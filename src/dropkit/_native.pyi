@@ -195,3 +195,9 @@ def attention_sets() -> list[str]:
 
 def use_attention(name: str) -> None:
     """Attend by another set, for tests and measurements; the masks are the same."""
+
+def fused_sets() -> list[str]:
+    """The sets of the fused forms that this machine can run, the fastest first."""
+
+def use_fused(name: str) -> None:
+    """Run the fused forms of another set, for tests and measurements; the masks are the same."""

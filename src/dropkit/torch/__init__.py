@@ -7,6 +7,7 @@ try_import("torch", extra="torch")
 
 from dropkit.torch import functional
 from dropkit.torch.attention import Attention, scaled_dot_product_attention
+from dropkit.torch.fused import bias_act_dropout, dropout_add, dropout_add_layer_norm
 from dropkit.torch.graph import gcn_norm
 from dropkit.torch.layer import Drop, Layer
 from dropkit.torch.layers import (
@@ -208,6 +209,9 @@ __all__ = [
     "dro_q",
     "dropout_distillation",
     "fraternal_dropout",
+    "bias_act_dropout",
+    "dropout_add",
+    "dropout_add_layer_norm",
     "functional",
     "gcn_norm",
     "global_column",

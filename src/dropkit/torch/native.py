@@ -27,6 +27,8 @@ __all__ = ["AVAILABLE", "Loop", "NativeDraws", "plan"]
 AVAILABLE = _native is not None
 instruction_sets: Any = getattr(_native, "instruction_sets", list)
 use_instructions: Any = getattr(_native, "use_instructions", None)
+fused_sets: Any = getattr(_native, "fused_sets", list)
+use_fused: Any = getattr(_native, "use_fused", None)
 attention: Any = getattr(_native, "_attention", None)
 attention_backward: Any = getattr(_native, "_attention_backward", None)
 
@@ -38,6 +40,11 @@ _TYPES = {
     torch.bfloat16: "bfloat16",
 }
 _KINDS: dict[type[Noise], int] = {Gaussian: 1, Uniform: 2}
+
+
+def fused(name: str) -> Any:
+    """Return one of the fused forms."""
+    return getattr(_native, name)
 
 
 class Loop(NamedTuple):
