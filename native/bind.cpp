@@ -40,8 +40,8 @@ Layout layout_of(const Numbers &sizes, const Numbers &strides, std::uint64_t bas
         require(!large, "sizes, strides: entries must stay below 2**63 and groups below 2**64");
         layout.sizes[k] = sizes[k], layout.strides[k] = strides[k];
     }
-    require(!from || from->size() == sizes.size(), "from: must be as many as sizes");
-    require(!to || to->size() == sizes.size(), "to: must be as many as sizes");
+    require(!from || from->size() == sizes.size(), "x: must have as many strides as sizes");
+    require(!to || to->size() == sizes.size(), "out: must have as many strides as sizes");
     std::int64_t step = 1;
     for (std::size_t k = sizes.size(); k-- > 0; step *= sizes[k])
         layout.from[k] = from ? (*from)[k] : step, layout.to[k] = to ? (*to)[k] : step;

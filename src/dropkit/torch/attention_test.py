@@ -289,3 +289,14 @@ def test_nothing_comes_of_nothing(shape: tuple[int, ...], road: str) -> None:
 def test_no_keys_give_zeros(road: str) -> None:
     q, k, v = torch.randn(1, 2, 3, 8), torch.randn(1, 2, 0, 8), torch.randn(1, 2, 0, 8)
     assert np.array_equal(attention(q, k, v, dropout_p=RATE).numpy(), np.zeros((1, 2, 3, 8)))
+
+
+def test_ties_of_the_high_halves_are_decided_by_the_low_ones(road: str) -> None:
+    """Equal weights on rows of the identity show each decision; of four million some 45 tie."""
+    queries, keys = 2048, 256
+    q, k = torch.zeros(1, 8, queries, 8), torch.zeros(1, 8, keys, 8)
+    v = torch.eye(keys).expand(1, 8, keys, keys)
+    found = attention(q, k, v, dropout_p=0.3, source={"key": 5}) != 0
+    assert torch.equal(
+        found, dropkit.torch.functional.dropout(torch.ones(1, 8, queries, keys), 0.3, key=5) != 0
+    )
