@@ -34,8 +34,9 @@ CASES = [(pattern, shape) for pattern, shapes in SHAPES.items() for shape in sha
 NOISES = "bernoulli", "alpha", "gaussian", "uniform"
 
 needs_triton = pytest.mark.skipif(not triton_loop.AVAILABLE, reason="Triton is not installed")
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 interpreted = pytest.mark.skipif(
-    not ON_CARD and "triton" not in sys.modules, reason="Triton is interpreted in a process of its own"
+    not ON_CARD and not INTERPRETED, reason="Triton is interpreted in a process of its own"
 )
 
 
@@ -172,24 +173,14 @@ def test_other_geometries_stay_with_torch() -> None:
 
 
 @pytest.mark.skipif(
-    ON_CARD or "triton" in sys.modules or not triton_loop.AVAILABLE,
+    ON_CARD or INTERPRETED or not triton_loop.AVAILABLE,
     reason="needs Triton and no card: else it is this process that runs all of it",
 )
 def test_all_of_this_holds_in_tritons_interpreter() -> None:
     """In a process of its own: Triton decides at import whether it interprets."""
-    code = "import sys, triton, pytest; sys.exit(pytest.main(sys.argv[1:]))"
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-o",
-        "addopts=--import-mode=importlib",
-    ]
+    options = "-q", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"
     done = subprocess.run(
-        [*command, __file__],
+        [sys.executable, "-m", "pytest", *options, __file__],
         env={**os.environ, "TRITON_INTERPRET": "1"},
         capture_output=True,
         text=True,
