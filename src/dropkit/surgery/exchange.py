@@ -23,7 +23,8 @@ from dropkit.torch.layers import (
 )
 from dropkit.torch.multihead import MultiheadAttention
 from dropkit.torch.recurrent import DropGRU, DropLSTM, DropRNN
-from dropkit.torch.stochastic import Stochastic
+from dropkit.torch.stochastic import Stochastic, taken_over
+from dropkit.torch.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 
 __all__ = ["Exchanged", "Kept", "Swap", "use_dropkit"]
 
@@ -69,7 +70,7 @@ class Exchanged:
         """Put the modules back that were there, with the weights of now, and return the model."""
         while self._back:  # the last first: a shared module stands in several places
             parent, name, old = self._back.pop()
-            old.train(parent._modules[name].training)  # type: ignore[union-attr]  # it is there
+            old.training = parent._modules[name].training  # type: ignore[union-attr]  # it is there
             parent._modules[name] = old
         return self.model
 
@@ -95,23 +96,40 @@ def use_dropkit(model: nn.Module, *, inplace: bool = False) -> Exchanged:
     (Swap(name='1', before='Dropout(p=0.1, inplace=False)', after='Dropout(p=0.1, inplace=False)'),)
     """
     check_kind("model", model, nn.Module, "give the torch.nn.Module itself")
-    root = nn.ModuleDict({"model": model if inplace else copy.deepcopy(model)})
+    root = nn.ModuleDict({"model": model if inplace else _copy(model)})
     swaps, kept, back = [], [], []
     made: dict[int, nn.Module] = {}
-    # Parents come first, so a module that is exchanged hands its children on.
-    for path, parent in list(root.named_modules(remove_duplicate=True)):
-        for name, old in list(parent.named_children()):
-            at = f"{path}.{name}".strip(".").removeprefix("model").strip(".")
-            why = _reason(old)
+    seen: set[int] = set()
+
+    # A module that is exchanged hands its children on, so they are looked at in their new place.
+    def exchange(parent: nn.Module, path: str) -> None:
+        for name, old in list(parent._modules.items()):
+            if old is None or (id(old) in seen and id(old) not in made):
+                continue
+            seen.add(id(old))
+            at = f"{path}.{name}".removeprefix(".model").removeprefix(".")
+            known, why = id(old) in made, _reason(old)
             if why:
                 kept.append(Kept(at, type(old).__name__, why))
-            if why or not _drops(old):
-                continue
-            new = made.setdefault(id(old), _twin(old))
-            parent._modules[name] = new
-            back.append((parent, name, old))
-            swaps.append(Swap(at, _line(old), _line(new)))
+            elif _drops(old):
+                new = made.setdefault(id(old), _twin(old))
+                parent._modules[name] = new
+                back.append((parent, name, old))
+                swaps.append(Swap(at, _line(old), _line(new)))
+            if not known:
+                exchange(made.get(id(old), old), f"{path}.{name}")
+
+    exchange(root, "")
     return Exchanged(tuple(swaps), tuple(kept), root, back)
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    other = copy.deepcopy(model)
+    for module in other.modules():
+        # torch puts ReLU before an activation that is a module when it copies this one.
+        if isinstance(module, nn.TransformerDecoderLayer) and "activation" in module._modules:
+            module.__dict__.pop("activation", None)
+    return other
 
 
 _LAYERS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
@@ -124,6 +142,15 @@ _LAYERS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     nn.FeatureAlphaDropout: lambda old: FeatureAlphaDropout(old.p),
 }
 _RECURRENT: dict[type[nn.Module], type[Any]] = {nn.LSTM: DropLSTM, nn.GRU: DropGRU, nn.RNN: DropRNN}
+_BLOCKS: dict[type[nn.Module], type[Any]] = {
+    nn.TransformerEncoderLayer: TransformerEncoderLayer,
+    nn.TransformerDecoderLayer: TransformerDecoderLayer,
+}
+_TAKEN_OVER: dict[type[nn.Module], type[Any]] = {
+    nn.MultiheadAttention: MultiheadAttention,
+    **_RECURRENT,
+    **_BLOCKS,
+}
 # By name: who has a model of theirs has the package, and this needs neither.
 _FOREIGN: dict[tuple[str, str], Callable[[Any], nn.Module]] = {
     ("timm", "DropPath"): lambda old: DropPath(old.drop_prob or 0.0, scale_by_keep=old.scale_by_keep),
@@ -143,6 +170,8 @@ def _drops(module: nn.Module) -> bool:
     kind = type(module)
     if kind in _LAYERS or _foreign(module):
         return True
+    if kind in _BLOCKS:
+        return not _hooked(module) and any(_drops(child) for child in module.children())
     if kind is nn.MultiheadAttention:
         return float(module.dropout) > 0  # type: ignore[arg-type]  # a number
     return kind in _RECURRENT and float(module.dropout) > 0 and int(module.num_layers) > 1  # type: ignore[arg-type]  # numbers
@@ -153,13 +182,16 @@ def _reason(module: nn.Module) -> str:
     if isinstance(module, Stochastic):
         return ""
     if _drops(module):
-        hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)
-        return "has hooks, which would be lost" if any(hooks) else ""
+        return "has hooks, which would be lost" if _hooked(module) else ""
     if isinstance(module, _DropoutNd):
         return "is a class of its own: replace it by hand"
     if not type(module).__module__.startswith("torch.") and _calls(module):
         return "calls functions: use dropkit.torch.replace_functional() around its calls"
     return ""
+
+
+def _hooked(module: nn.Module) -> bool:
+    return any((module._forward_hooks, module._forward_pre_hooks, module._backward_hooks))
 
 
 def _calls(module: nn.Module) -> bool:
@@ -174,19 +206,13 @@ def _twin(old: nn.Module) -> nn.Module:
     make = _LAYERS.get(type(old)) or _foreign(old)
     if make:
         return make(old).train(old.training)
-    kind: Any = _RECURRENT.get(type(old), MultiheadAttention)
-    new = kind.__new__(kind)
-    # The parameters lie in the same table, for either of the two; children and hooks in tables of its own.
-    shared = ("_parameters", "_buffers")
-    new.__dict__ = {
-        name: copy.copy(value) if isinstance(value, dict) and name not in shared else value
-        for name, value in vars(old).items()
-    }
-    if kind is MultiheadAttention:
+    kind = _TAKEN_OVER[type(old)]
+    new: Any = taken_over(old, kind)
+    if isinstance(new, MultiheadAttention):
         new.adopt()
-    else:
+    elif type(old) in _RECURRENT:
         new.take_over(float(new.dropout))
-    return new  # type: ignore[no-any-return]  # one of the three
+    return new  # type: ignore[no-any-return]  # a module of that class
 
 
 def _line(module: nn.Module) -> str:

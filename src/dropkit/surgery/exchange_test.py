@@ -49,16 +49,17 @@ def test_every_source_is_exchanged_and_eval_is_the_same_bit_for_bit() -> None:
     changed: Any = use_dropkit(before)
     names = [swap.name for swap in changed.swaps]
     assert names == [
-        "rnn",
-        "gru",
-        "again",
+        "encoder",
         "encoder.self_attn",
         "encoder.dropout",
         "encoder.dropout1",
         "encoder.dropout2",
+        "rnn",
+        "gru",
         "drops.0",
         "drops.1",
         "drops.2",
+        "again",
     ]
     assert changed.kept == ()
     left = [m for m in changed.model.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]

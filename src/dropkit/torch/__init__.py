@@ -8,6 +8,7 @@ try_import("torch", extra="torch")
 from dropkit.torch import functional
 from dropkit.torch.attention import Attention, scaled_dot_product_attention
 from dropkit.torch.fused import bias_act_dropout, dropout_add, dropout_add_layer_norm
+from dropkit.torch.fused_layers import DropoutAdd, DropoutAddLayerNorm, LinearActDropout
 from dropkit.torch.graph import gcn_norm
 from dropkit.torch.layer import Drop, Layer
 from dropkit.torch.layers import (
@@ -106,6 +107,7 @@ from dropkit.torch.skip import SkipBranch, Thinned
 from dropkit.torch.stochastic import Stochastic
 from dropkit.torch.streams import name_streams, under_key
 from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
+from dropkit.torch.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 from dropkit.torch.two_passes import passes, two_passes
 
 __all__ = [
@@ -139,6 +141,8 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
+    "DropoutAdd",
+    "DropoutAddLayerNorm",
     "EmbeddingDropout",
     "FastDropout",
     "FeatureAlphaDropout",
@@ -159,6 +163,7 @@ __all__ = [
     "L0Weights",
     "Layer",
     "LayerDropList",
+    "LinearActDropout",
     "LoRALinear",
     "LockedDropout",
     "Masksembles",
@@ -196,6 +201,8 @@ __all__ = [
     "Thinned",
     "TokenDropout",
     "TokenDropping",
+    "TransformerDecoderLayer",
+    "TransformerEncoderLayer",
     "UniformDropout",
     "VariationalDropout",
     "VariationalLinear",

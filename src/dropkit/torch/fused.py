@@ -32,7 +32,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "silu": F.silu,
 }
-_ACTIVATION = OneOf(tuple(ACTIVATIONS))
+ACTIVATION = OneOf(tuple(ACTIVATIONS))
 _TYPES = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}
 
 
@@ -64,7 +64,7 @@ def bias_act_dropout(
     >>> bias_act_dropout(torch.ones(4), torch.zeros(4), 0.5, "relu", key=1)
     tensor([2., 0., 2., 2.])
     """
-    p, activation = RATE.check("p", p), _ACTIVATION.check("activation", activation)
+    p, activation = RATE.check("p", p), ACTIVATION.check("activation", activation)
     _check(input, source)
     if bias is not None:
         check_tensor(bias, "bias")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -13,7 +14,9 @@ from dropkit.core.key import Key
 from dropkit.core.mode import MODE, Mode
 from dropkit.torch.functional import Source
 
-__all__ = ["Stochastic", "last_bias"]
+__all__ = ["Stochastic", "last_bias", "taken_over"]
+
+_M = TypeVar("_M", bound=nn.Module)
 
 
 class Stochastic(nn.Module):
@@ -105,6 +108,18 @@ def last_bias(module: nn.Module) -> Iterator[nn.Parameter]:
     """
     biases = [getattr(part, "bias", None) for part in module.modules()]
     yield from [bias for bias in biases if isinstance(bias, nn.Parameter)][-1:]
+
+
+def taken_over(old: nn.Module, kind: type[_M]) -> _M:
+    """Return a module of a subclass of the old one's class, with its parameters and everything else of it."""
+    new = kind.__new__(kind)
+    # The parameters lie in the same table, for either of the two; children and hooks in tables of its own.
+    shared = ("_parameters", "_buffers")
+    new.__dict__ = {
+        name: copy.copy(value) if isinstance(value, dict) and name not in shared else value
+        for name, value in vars(old).items()
+    }
+    return new
 
 
 def _no_operation(module: nn.Module, arguments: Any) -> None:
