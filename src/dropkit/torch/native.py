@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import warnings
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
@@ -17,13 +19,44 @@ from dropkit.core.noise import Gaussian, Noise, TwoPoint, Uniform
 from dropkit.core.rate import threshold
 from dropkit.core.walk import Walk, walk
 
-try:
-    from dropkit import _native
-except ImportError:  # built without a C++ compiler: the plain twin answers with the same bits
-    _native = None  # type: ignore[assignment]  # the extension is optional
+__all__ = ["AVAILABLE", "MISSING", "Loop", "NativeDraws", "SlowWarning", "plan", "warn_if_slow"]
 
-__all__ = ["AVAILABLE", "Loop", "NativeDraws", "plan"]
+_TYPES = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+    torch.float16: "float16",
+    torch.bfloat16: "bfloat16",
+}
+_KINDS: dict[type[Noise], int] = {Gaussian: 1, Uniform: 2}
+_FUSED = "activate", "activate_backward", "add", "norm", "norm_backward"
+_NEEDED = (
+    *("Layout", "draw", "dropped", "instruction_sets", "use_instructions", "fused_sets", "use_fused"),
+    *("_attention", "_attention_backward"),
+    *(f"_{loop}_{name}_at" for loop in ("two_point", "continuous") for name in _TYPES.values()),
+    *(f"_{form}_{name}" for form in _FUSED for name in _TYPES.values() if name != "float64"),
+)
+_NOTICEABLE = 1 << 16  # entries: from here on a call of the twin takes a millisecond
 
+
+class SlowWarning(UserWarning):
+    """The native extension is missing, so the plain twin answers: the same bits, slower."""
+
+
+def _load() -> tuple[Any, str]:
+    """Return the extension, or None and what is wrong with it."""
+    try:
+        from dropkit import _native
+    except ImportError as error:  # absent, of another Python, cut off, or linked to what is not there
+        return None, str(error)
+    lacking = _lacking(_native)
+    return (None, f"it is of another version, without {lacking}") if lacking else (_native, "")
+
+
+def _lacking(module: ModuleType) -> str:
+    return ", ".join(name for name in _NEEDED if not hasattr(module, name))
+
+
+_native, MISSING = _load()
 AVAILABLE = _native is not None
 instruction_sets: Any = getattr(_native, "instruction_sets", list)
 use_instructions: Any = getattr(_native, "use_instructions", None)
@@ -33,18 +66,26 @@ attention: Any = getattr(_native, "_attention", None)
 attention_backward: Any = getattr(_native, "_attention_backward", None)
 
 
-_TYPES = {
-    torch.float32: "float32",
-    torch.float64: "float64",
-    torch.float16: "float16",
-    torch.bfloat16: "bfloat16",
-}
-_KINDS: dict[type[Noise], int] = {Gaussian: 1, Uniform: 2}
-
-
 def fused(name: str) -> Any:
     """Return one of the fused forms."""
     return getattr(_native, name)
+
+
+def warn_if_slow(entries: int) -> None:
+    """Say once how to get the extension, where it is missing and the call is large enough to notice."""
+    if MISSING and entries >= _NOTICEABLE:
+        _warn_once()
+
+
+@functools.cache
+def _warn_once() -> None:
+    warnings.warn(
+        f"dropkit: the native extension cannot be used ({MISSING}); the plain twin makes the same decisions, "
+        "slower. Install dropkit anew for this Python where a C++ compiler is found: "
+        "pip install --force-reinstall --no-deps dropkit",
+        SlowWarning,
+        stacklevel=2,
+    )
 
 
 class Loop(NamedTuple):
