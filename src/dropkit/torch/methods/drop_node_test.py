@@ -19,7 +19,7 @@ NONE = torch.zeros(2, 0, dtype=torch.int64)
 
 def rows(layer: DropNode, x: torch.Tensor, key: Any, window: Any = None) -> torch.Tensor:
     """A graph without edges: what happens to its features."""
-    y: torch.Tensor = layer(x.view(x.shape or (1,)), NONE, key=key).x.view(x.shape)
+    y: torch.Tensor = layer(x.view(x.shape or (1,)), NONE.to(x.device), key=key).x.view(x.shape)
     return y
 
 
