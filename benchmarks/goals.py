@@ -89,6 +89,7 @@ def _attention(task: str, shape: str) -> Goal:
 
 _BOTH = "elementwise", "forward + backward"
 _FRESH, _PLACE = ("elementwise", "forward"), ("elementwise", "in place")
+_STEP = "steps", "training step"
 _HUGE, _CACHE = "16,777,216 float32", "1,048,576 float32"
 
 GOALS = [
@@ -124,6 +125,20 @@ GOALS = [
         _attention(task, shape)
         for task in ("forward", "forward + backward")
         for shape in ("2x8x2048x64", "8x8x512x64", "16x4x128x64")
+    ),
+    Goal(
+        "MLP 784-1024-1024-10, training step with dropout / without",
+        *_STEP,
+        "MLP 784-1024-1024-10, 128 rows",
+        "fused",
+        most=1.03,
+    ),
+    Goal(
+        "transformer layer, training step with every dropout / PyTorch's without",
+        *_STEP,
+        "transformer layer 256, 16 x 128 tokens",
+        "fused",
+        most=1,
     ),
     Goal(
         "feed-forward 1024-4096-1024 thinned, rate 0.5",

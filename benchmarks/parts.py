@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from benchmarks import attention, forward, memory, skip
+from benchmarks import attention, forward, memory, skip, steps
 from benchmarks.cell import Case
 
 __all__ = ["PARTS", "Part"]
@@ -27,6 +27,11 @@ PARTS = {
         "Attention with dropout, rate 0.1",
         "time of PyTorch's call / time of dropkit's with dropout: above 1 dropkit is faster",
         attention.cases,
+    ),
+    "steps": Part(
+        "Training steps",
+        "time of the step / time of the step without dropout: 1 is dropout for nothing",
+        steps.cases,
     ),
     "skip": Part(
         "Steps that leave out what is dropped",

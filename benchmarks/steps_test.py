@@ -1,4 +1,6 @@
-from benchmarks import attention, skip
+import pytest
+
+from benchmarks import attention, skip, steps
 
 
 def test_attention_is_compared_with_both_of_torchs() -> None:
@@ -11,3 +13,10 @@ def test_attention_is_compared_with_both_of_torchs() -> None:
 def test_skipped_steps_are_compared_with_whole_ones() -> None:
     assert set(skip.feed_forward(0.5, 1, 4, 8)) == {"masked", "thinned", "sliced"}
     assert set(skip.branch(0.5, 1, 4, 8)) == {"skipped"}
+
+
+@pytest.mark.parametrize("task", steps.TASKS)
+def test_whole_steps_are_compared_with_those_without_dropout(task: str) -> None:
+    found = steps.measure(task, turns=1)
+    assert {"PyTorch", "dropkit"} <= set(found) <= {"PyTorch", "dropkit", "fused"}
+    assert min(found.values()) > 0

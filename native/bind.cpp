@@ -185,6 +185,7 @@ NB_MODULE(_native, module) {
     module.def("draw", &draw, "out"_a.noconvert(), "start"_a, "key"_a, "call"_a, "stream"_a, "second"_a);
     module.def("philox4x32", &philox4x32_blocks, "blocks"_a.noconvert(), "key"_a, "rounds"_a);
     module.def("instruction_sets", &instruction_sets);
+    module.def("shares_threads", [] { return team_of_torch() != nullptr; });
     module.def("use_instructions", &use_instructions, "name"_a);
     bind_attention(module);
 }

@@ -149,6 +149,9 @@ def draw(out: NDArray[int64], start: int, key: int, call: int, stream: int, seco
 def philox4x32(blocks: NDArray[uint32], key: int, rounds: int) -> None:
     """Turn counters, four words a row, into random words in place."""
 
+def shares_threads() -> bool:
+    """Whether the loops run on PyTorch's own threads; where it has no OpenMP, each call starts its own."""
+
 def instruction_sets() -> list[str]:
     """The sets that this machine can run, the fastest first."""
 

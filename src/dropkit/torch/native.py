@@ -31,7 +31,7 @@ _KINDS: dict[type[Noise], int] = {Gaussian: 1, Uniform: 2}
 _FUSED = "activate", "activate_backward", "add", "norm", "norm_backward"
 _NEEDED = (
     *("Layout", "draw", "dropped", "instruction_sets", "use_instructions", "fused_sets", "use_fused"),
-    *("_attention", "_attention_backward"),
+    *("shares_threads", "_attention", "_attention_backward"),
     *(f"_{loop}_{name}_at" for loop in ("two_point", "continuous") for name in _TYPES.values()),
     *(f"_{form}_{name}" for form in _FUSED for name in _TYPES.values() if name != "float64"),
 )
@@ -59,6 +59,7 @@ def _lacking(module: ModuleType) -> str:
 _native, MISSING = _load()
 AVAILABLE = _native is not None
 instruction_sets: Any = getattr(_native, "instruction_sets", list)
+shares_threads: Any = getattr(_native, "shares_threads", None)
 use_instructions: Any = getattr(_native, "use_instructions", None)
 fused_sets: Any = getattr(_native, "fused_sets", list)
 use_fused: Any = getattr(_native, "use_fused", None)

@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -143,6 +144,14 @@ def test_every_type_and_layout_goes_down_to_the_loop(groups: str, noise: str, dt
         out, drop = torch.empty_like(x), dropkit.Drop(0.5, groups, noise)
         args = dtype, x.shape, x.stride(), out.stride()
         assert native.plan(drop, dropkit.Window(), 0.5, *args, False) is not None
+
+
+@pytest.mark.skipif(
+    not (native.AVAILABLE and sys.platform == "linux" and "OpenMP" in torch.__config__.parallel_info()),
+    reason="elsewhere torch may have no OpenMP",
+)
+def test_the_threads_are_those_of_torch() -> None:
+    assert native.shares_threads()
 
 
 def test_other_geometries_stay_with_the_twin() -> None:
