@@ -139,7 +139,7 @@ def _dropped(
     inplace: bool = False,
     linear: bool = False,
 ) -> Tensor:
-    return _Dropped.apply(x, words, call, fill, inplace, linear)  # type: ignore[no-any-return,no-untyped-call]  # apply is untyped
+    return _Dropped.apply(x, fill, (words, call, inplace, linear))  # type: ignore[no-any-return,no-untyped-call]  # apply is untyped
 
 
 def _traced(x: Tensor, key: Tensor, call: Call, fill: Tensor | None = None, linear: bool = True) -> Tensor:
@@ -152,24 +152,27 @@ class _Dropped(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, words: Words[int], call: Call, fill: Tensor | None, inplace: bool, linear: bool
+        ctx: Any, x: Tensor, fill: Tensor | None, asked: tuple[Words[int], Call, bool, bool]
     ) -> Tensor:
-        ctx.words, ctx.call, ctx.inplace = words, call, inplace
+        # One argument for all that is no tensor: torch looks at each of them.
+        ctx.asked = words, call, inplace, linear = asked
         if inplace:
             ctx.mark_dirty(x)
         return run(x, words, call, fill=fill, linear=linear, inplace=inplace)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        through = _through(grad, ctx.words, ctx.call)
-        return through, None, None, grad - through if ctx.needs_input_grad[3] else None, None, None
+        words, call, _, _ = ctx.asked
+        through = _through(grad, words, call)
+        return through, grad - through if ctx.needs_input_grad[1] else None, None
 
     @staticmethod
-    def jvp(ctx: Any, x: Tensor | None, *others: Any) -> Tensor:
-        parts = [] if x is None else [_through(x, ctx.words, ctx.call)]
-        parts += [] if others[2] is None else [others[2] - _through(others[2], ctx.words, ctx.call)]
+    def jvp(ctx: Any, x: Tensor | None, fill: Tensor | None, _: Any) -> Tensor:
+        words, call, inplace, _ = ctx.asked
+        parts = [] if x is None else [_through(x, words, call)]
+        parts += [] if fill is None else [fill - _through(fill, words, call)]
         tangent = sum(parts[1:], parts[0])
-        return x.copy_(tangent) if ctx.inplace and x is not None else tangent
+        return x.copy_(tangent) if inplace and x is not None else tangent
 
 
 def _through(grad: Tensor, words: Words[int], call: Call) -> Tensor:
