@@ -149,8 +149,25 @@ def test_the_mask_does_not_depend_on_threads_or_on_strides(road: str) -> None:
     assert apart[0].shape == q.shape
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("added", [False, True])
+def test_half_types_are_rounded_once(dtype: torch.dtype, added: bool) -> None:
+    if not native.AVAILABLE:
+        pytest.skip("the twin rounds at each step")
+    *numbers, grad = tensors(1, 2, 130, 8, dtype=dtype)
+    bias = torch.linspace(-2, 2, 130 * 130).reshape(130, 130).to(dtype) if added else None
+    found = gradients(lambda *x: attention(*x, bias, dropout_p=RATE, source={"key": KEY}), numbers, grad)
+    wide = None if bias is None else bias.double()
+    exact = gradients(lambda *x: by_definition(x, wide), [x.double() for x in numbers], grad.double())
+    for one, true in zip(found, exact, strict=True):
+        assert one.dtype == dtype
+        # Half a unit of the type, and what float32 sums lose before.
+        bound = torch.finfo(dtype).eps / 2 * true.abs() + 1e-5 * true.abs().max()
+        assert ((one.double() - true).abs() <= bound + torch.finfo(dtype).smallest_normal).all()
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
-def test_other_types_are_served_by_plain_operations(dtype: torch.dtype) -> None:
+def test_other_types_are_served_too(dtype: torch.dtype) -> None:
     q, k, v, _ = tensors(1, 2, 12, 8, dtype=dtype)
     out = attention(q, k, v, dropout_p=RATE, source={"key": KEY})
     assert out.dtype == dtype

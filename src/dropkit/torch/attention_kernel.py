@@ -1,0 +1,237 @@
+"""The roads of attention: the native kernel, eagerly or as operators of a graph, and plain operations."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch.library import Library, register_autograd, register_fake
+
+from dropkit.core.check import DropkitError
+from dropkit.core.key import Key
+from dropkit.core.rate import threshold
+from dropkit.torch import functional, native
+from dropkit.torch.autograd import eager
+from dropkit.torch.functional import Source
+from dropkit.torch.keys import AnyKey, draw_tensor, draw_words, key_tensor, key_words
+
+__all__ = ["Settings", "Shape", "attended", "plain", "served"]
+
+Tensor = torch.Tensor
+_DEEPEST = 256  # the native kernel's line of a buffer
+_TYPES = torch.float32, torch.bfloat16, torch.float16
+
+
+class Shape(NamedTuple):
+    """The sizes of query, key and value, their leading axes as one."""
+
+    batch: int
+    heads: int
+    key_heads: int
+    queries: int
+    keys: int
+    depth: int
+    value_depth: int
+
+    @classmethod
+    def of(cls, query: Tensor, key: Tensor, value: Tensor, grouped: bool) -> Shape:
+        """Return the sizes, or refuse what does not fit together."""
+        for name, tensor in (("query", query), ("key", key), ("value", value)):
+            if tensor.dim() < 3:
+                rule = "has at least three axes: (heads, length, depth)"
+                raise DropkitError(name, rule, tuple(tensor.shape), "add axes of size 1 with unsqueeze")
+        *batch, heads, queries, depth = query.shape
+        rest = (*key.shape[:-3], *key.shape[-1:])
+        fits = (*batch, depth) == rest and key.shape[:-1] == value.shape[:-1]
+        shared = key.shape[-3] == heads or (grouped and key.shape[-3] > 0 and heads % key.shape[-3] == 0)
+        if not fits or not shared:
+            shapes = tuple(tuple(tensor.shape) for tensor in (query, key, value))
+            raise DropkitError("query, key and value", "fit one another", shapes, "see the docstring")
+        return cls(math.prod(batch), heads, key.shape[-3], queries, key.shape[-2], depth, value.shape[-1])
+
+
+class Settings(NamedTuple):
+    """What is no tensor."""
+
+    scale: float
+    causal: bool
+    rate: float
+
+
+def served(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None) -> bool:
+    """Whether the native kernel takes these tensors: as they are, or, in a graph, when it runs."""
+    return (
+        native.AVAILABLE
+        and torch.autograd.forward_ad._current_level < 0
+        and max(query.shape[-1], value.shape[-1]) <= _DEEPEST
+        and query.dtype in _TYPES
+        and all(t.dtype == query.dtype and t.is_cpu and _known(t) for t in (query, key, value))
+        and (
+            attn_mask is None
+            or (
+                attn_mask.dtype in (torch.bool, query.dtype)
+                and attn_mask.is_cpu
+                and not attn_mask.requires_grad
+            )
+        )
+    )
+
+
+def _known(x: Tensor) -> bool:
+    """Whether nothing but a graph stands between us and the memory of x."""
+    if torch.compiler.is_compiling():
+        return not torch._C._are_functorch_transforms_active()
+    return eager(x)
+
+
+def attended(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, settings: Settings, source: Source
+) -> Tensor:
+    """Return what the native kernel makes of (batch, heads, length, depth); half types are rounded once."""
+    if query.dtype != torch.float32:
+        if mask is not None and mask.dtype != torch.bool:
+            mask = mask.float()
+        out = attended(query.float(), key.float(), value.float(), mask, settings, source)
+        return out.to(query.dtype)
+    given = source.get("key")
+    if torch.compiler.is_compiling():
+        generator = source.get("generator")
+        address = draw_tensor(query, generator) if given is None else key_tensor(given, query)
+        made: Tensor = torch.ops.dropkit.attention(query, key, value, mask, address, *settings)[0]
+        return made
+    words: AnyKey = (
+        Key(*draw_words(query, source.get("generator"))) if given is None else Key(*key_words(given))
+    )
+    return _Eager.apply(query, key, value, mask, words, settings)  # type: ignore[no-any-return,no-untyped-call]  # apply is untyped
+
+
+def plain(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, settings: Settings, source: Source
+) -> Tensor:
+    """Return the same by operations of torch, with all probabilities in memory."""
+    shared = query.shape[-3] // max(key.shape[-3], 1)
+    if shared != 1:
+        key, value = (tensor.repeat_interleave(shared, -3) for tensor in (key, value))
+    logits = query @ key.mT * settings.scale
+    if settings.causal:
+        mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
+    if mask is not None:
+        logits = logits.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else logits + mask
+    alone = (logits == -math.inf).all(-1, keepdim=True)
+    p = torch.softmax(logits.masked_fill(alone, 0.0), -1).masked_fill(alone, 0.0)
+    return functional.dropout(p, settings.rate, **source) @ value
+
+
+def _forward(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, address: AnyKey, *settings: Any
+) -> tuple[Tensor, Tensor]:
+    """Return the values, and the logarithm of each row's sum, which backward needs."""
+    out = torch.empty(*query.shape[:-1], value.shape[-1])
+    sums = torch.empty(query.shape[:-1])
+    ends = out.data_ptr(), sums.data_ptr(), torch.get_num_threads()
+    rows = _rows(query), _rows(key), _rows(value)
+    native.attention(*_inputs(*rows, mask, address, Settings(*settings)), *ends)
+    return out, sums
+
+
+def _backward(
+    grad: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    out: Tensor,
+    sums: Tensor,
+    address: AnyKey,
+    *settings: Any,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients for query, key and value."""
+    grad = _rows(grad)
+    gradients = torch.empty(query.shape), torch.empty(key.shape), torch.empty(value.shape)
+    ends = list(grad.stride()[:3]), grad.data_ptr(), out.data_ptr(), sums.data_ptr()
+    places = [tensor.data_ptr() for tensor in gradients]
+    rows = _rows(query), _rows(key), _rows(value)
+    inputs = _inputs(*rows, mask, address, Settings(*settings))
+    native.attention_backward(*inputs, *ends, places, torch.get_num_threads())
+    return gradients
+
+
+class _Eager(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        address: Key,
+        settings: Settings,
+    ) -> Tensor:
+        out, sums = _forward(query, key, value, mask, address, *settings)
+        ctx.save_for_backward(query, key, value, mask, out, sums)
+        ctx.address, ctx.settings = address, settings
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # a second derivative will be asked for
+            query, key, value, mask, *_ = ctx.saved_tensors
+            out = plain(query, key, value, mask, ctx.settings, {"key": ctx.address})
+            graph = {"create_graph": True, "materialize_grads": True}
+            return (*torch.autograd.grad(out, (query, key, value), grad, **graph), None, None, None)
+        return (*_backward(grad, *ctx.saved_tensors, ctx.address, *ctx.settings), None, None, None)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """The kernel reads rows of contiguous numbers, any distance apart."""
+    return x if x.stride(-1) == 1 and not x.is_neg() else x.contiguous().resolve_neg()
+
+
+def _inputs(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, address: AnyKey, settings: Settings
+) -> tuple[Any, ...]:
+    scale, causal, rate = settings
+    strides = [stride for tensor in (query, key, value) for stride in tensor.stride()[:3]]
+    strides += mask.stride() if mask is not None else (0, 0, 0, 0)
+    places = [tensor.data_ptr() for tensor in (query, key, value)]
+    kind = 0 if mask is None else 1 if mask.dtype == torch.bool else 2
+    at = 0 if mask is None else mask.data_ptr()
+    kept = 0.0 if rate == 1 else 1 / (1 - rate)
+    drops = *key_words(address), threshold(rate, torch), kept
+    return list(Shape.of(query, key, value, True)), strides, [*places, at], kind, scale, causal, *drops
+
+
+_LIBRARY: Any = Library("dropkit", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch.library is untyped
+_INPUTS = "Tensor query, Tensor key, Tensor value, Tensor? mask"
+_ASKED = "Tensor address, float scale, bool causal, float rate"
+_KEPT = "Tensor out, Tensor sums"
+_LIBRARY.define(f"attention({_INPUTS}, {_ASKED}) -> (Tensor, Tensor)")
+_LIBRARY.define(f"attention_backward(Tensor grad, {_INPUTS}, {_KEPT}, {_ASKED}) -> (Tensor, Tensor, Tensor)")
+_LIBRARY.impl("attention", _forward, "CPU")
+_LIBRARY.impl("attention_backward", _backward, "CPU")
+
+
+def _fake(query: Tensor, key: Tensor, value: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+    return query.new_empty(*query.shape[:-1], value.shape[-1]), query.new_empty(query.shape[:-1])
+
+
+def _fake_backward(grad: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
+    return tuple(tensor.new_empty(tensor.shape) for tensor in inputs[:3])
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    query, key, value, mask, address, *ctx.settings = inputs
+    ctx.save_for_backward(query, key, value, mask, *output, address)
+    ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)
+
+
+def _differentiate(ctx: Any, grad: Tensor, _: None) -> tuple[Tensor | None, ...]:
+    gradients = torch.ops.dropkit.attention_backward(grad, *ctx.saved_tensors, *ctx.settings)
+    return (*gradients, *(None,) * 5)
+
+
+register_fake("dropkit::attention", _fake, lib=_LIBRARY)
+register_fake("dropkit::attention_backward", _fake_backward, lib=_LIBRARY)
+register_autograd("dropkit::attention", _differentiate, setup_context=_keep, lib=_LIBRARY)
