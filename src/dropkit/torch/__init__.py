@@ -7,6 +7,7 @@ try_import("torch", extra="torch")
 
 from dropkit.torch import functional
 from dropkit.torch.attention import Attention, scaled_dot_product_attention
+from dropkit.torch.flex import drop_key_score_mod
 from dropkit.torch.fused import bias_act_dropout, dropout_add, dropout_add_layer_norm
 from dropkit.torch.fused_layers import DropoutAdd, DropoutAddLayerNorm, LinearActDropout
 from dropkit.torch.graph import gcn_norm
@@ -214,6 +215,7 @@ __all__ = [
     "bert_dropout",
     "ct_gan",
     "dro_q",
+    "drop_key_score_mod",
     "dropout_distillation",
     "fraternal_dropout",
     "bias_act_dropout",

@@ -19,7 +19,16 @@ from dropkit.core.noise import Gaussian, Noise, TwoPoint, Uniform
 from dropkit.core.rate import threshold
 from dropkit.core.walk import Walk, walk
 
-__all__ = ["AVAILABLE", "MISSING", "Loop", "NativeDraws", "SlowWarning", "plan", "warn_if_slow"]
+__all__ = [
+    "AVAILABLE",
+    "MISSING",
+    "Loop",
+    "NativeDraws",
+    "SlowWarning",
+    "drawn_in_order",
+    "plan",
+    "warn_if_slow",
+]
 
 _TYPES = {
     torch.float32: "float32",
@@ -161,6 +170,12 @@ class NativeDraws(Draws):
         number = threshold(rate, torch)
         _native.dropped(fallen.numpy(), _native_layout(layout), *self.words, number, torch.get_num_threads())
         return fallen
+
+
+def drawn_in_order(words: Words[int], start: int, count: int) -> torch.Tensor:
+    """Return the u of groups that follow one another, int64 below 2**32."""
+    run = functools.partial(_run, second=False) if AVAILABLE else address.uniform
+    return run(torch, words, start, count, torch.device("cpu"))
 
 
 def _run(xp: Any, key: Words[int], start: int, count: int, device: Any, second: bool) -> torch.Tensor:
