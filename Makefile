@@ -14,7 +14,7 @@ DEV := .venv/.ready-for-test
 CHECKED := $(wildcard src tests benchmarks examples tools conftest.py)
 FLOOR := 90
 
-.PHONY: help study test format lint types contracts unit native prove bench history clean
+.PHONY: help study test format lint types contracts unit native zoo prove bench history clean
 .DEFAULT_GOAL := help
 
 help:  ## show these lines
@@ -52,6 +52,9 @@ unit: $(DEV)  ## tests and doctests with branch coverage
 native: $(DEV)  ## rebuild the C++ extension in place
 	$(PIP) --quiet --no-build-isolation --no-deps --editable .
 
+zoo: .venv-zoo/.ready  ## dropout of timm's and torchvision's models for ours, in an environment of its own (6 GB)
+	.venv-zoo/bin/python -m pytest tests/zoo --override-ini addopts=--import-mode=importlib
+
 prove: $(DEV)  ## measure what the tests are too short for, and write it into docs
 	$(BIN)/python -m tools.prove
 
@@ -65,7 +68,7 @@ history: $(DEV)  ## seconds of today beside those of earlier commits on this mac
 	  --benchmark-columns=min,median,iqr,rounds --benchmark-group-by=fullname
 
 clean:  ## remove everything that these commands made
-	rm -rf .venv build dist .benchmarks .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-zoo build dist .benchmarks .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	rm -rf native/CMakeFiles native/CMakeCache.txt native/CMakeInit.txt native/cmake_install.cmake native/build.ninja
 	rm -rf native/.cmake native/.ninja_* native/.skbuild-info.json native/*.a src/dropkit/_native*.so
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
@@ -83,3 +86,10 @@ $(STUDY): $(SETUP) | $(BIN)/python
 $(DEV): $(SETUP) | $(BIN)/python
 	$(PIP) --editable '.[dev]'
 	@touch $(STUDY) $@
+
+# torchvision goes with one torch alone, of which there is no small build.
+.venv-zoo/.ready: pyproject.toml $(wildcard native/*.cpp native/*.hpp)
+	@$(PYTHON) -m venv .venv-zoo
+	.venv-zoo/bin/python -m pip install --disable-pip-version-check --no-compile \
+	  torch==2.14.1 torchvision==0.29.1 timm==1.0.30 numpy hypothesis pytest .
+	@touch $@
