@@ -3,8 +3,8 @@
 Case i of a seed is always the same: shape, memory layout, type, values (infinities and NaN among them),
 noise, groups, rate (also the very draw of a group), window, key, threads, instruction set, in place or not,
 forward or the gradient's map; or a fused form against its plain composition. Two-point noises must agree bit
-for bit, continuous ones within 32 units of float32, fused forms within 8 times the error of plain code. What failed
-is printed as a line that repeats it.
+for bit, continuous ones within 32 units of float32, fused forms within 8 times the error of plain code. What
+failed is printed as a line that repeats it.
 """
 
 from __future__ import annotations
