@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -54,8 +55,10 @@ def older(package: Path) -> None:
 
 
 def python(place: Path, code: str) -> str:
-    start = f"import sys; sys.path.insert(0, {str(place)!r})\n{code}"
-    done = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, check=True)
+    # -S keeps an editable installation out, which would win over the copy.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(place), *filter(None, sys.path)])}
+    command = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert done.stderr == ""
     return done.stdout
 
@@ -67,6 +70,8 @@ def test_the_twin_decides_alike_and_says_so_once(fault: Callable[[Path], None], 
         Path(dropkit.__file__).parent, package, ignore=shutil.ignore_patterns("_native.*", "__pycache__")
     )
     fault(package)
+    place = python(tmp_path, "import dropkit; print(dropkit.__file__)")
+    assert Path(place.strip()).parent == package
     assert python(tmp_path, "import dropkit; assert 'torch' not in sys.modules") == ""
     before, after, kept = json.loads(python(tmp_path, CALLS))
     assert before == []
