@@ -70,9 +70,9 @@ def test_the_twin_decides_alike_and_says_so_once(fault: Callable[[Path], None], 
         Path(dropkit.__file__).parent, package, ignore=shutil.ignore_patterns("_native.*", "__pycache__")
     )
     fault(package)
-    place = python(tmp_path, "import dropkit; print(dropkit.__file__)")
-    assert Path(place.strip()).parent == package
-    assert python(tmp_path, "import dropkit; assert 'torch' not in sys.modules") == ""
+    found = python(tmp_path, "import dropkit; print(dropkit.__file__)")
+    assert Path(found.strip()).parent == package
+    assert python(tmp_path, "import sys, dropkit; assert 'torch' not in sys.modules") == ""
     before, after, kept = json.loads(python(tmp_path, CALLS))
     assert before == []
     (message,) = after
