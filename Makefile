@@ -14,7 +14,7 @@ DEV := .venv/.ready-for-test
 CHECKED := $(wildcard src tests benchmarks examples tools conftest.py)
 FLOOR := 90
 
-.PHONY: help study test format lint types contracts unit native zoo prove bench history clean
+.PHONY: help study test format lint types contracts unit native sanitize zoo prove bench history clean
 .DEFAULT_GOAL := help
 
 help:  ## show these lines
@@ -51,6 +51,9 @@ unit: $(DEV)  ## tests and doctests with branch coverage
 
 native: $(DEV)  ## rebuild the C++ extension in place
 	$(PIP) --quiet --no-build-isolation --no-deps --editable .
+
+sanitize: $(DEV)  ## random calls of the native code under the sanitizers of address, undefined behaviour and thread
+	bash tools/sanitize.sh
 
 zoo: .venv-zoo/.ready  ## dropout of timm's and torchvision's models for ours, in an environment of its own (6 GB)
 	.venv-zoo/bin/python -m pytest tests/zoo --override-ini addopts=--import-mode=importlib

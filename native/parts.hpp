@@ -21,7 +21,7 @@ using Parallel = void (*)(void (*)(void *), void *, unsigned, unsigned);
 // PyTorch's own team of threads, where it is loaded and has one: a second one would fight it for the cores, since its
 // threads wait for work in a loop. Asked of PyTorch's library, for other libraries may have brought teams of theirs.
 inline Parallel team_of_torch() {
-#if defined(__unix__) || defined(__APPLE__)
+#if !defined(DROPKIT_OWN_THREADS) && (defined(__unix__) || defined(__APPLE__))
     static std::atomic<Parallel> known{nullptr};
     if (const Parallel found = known) return found;
     for (const char *name : {"libtorch_cpu.so", "libtorch_cpu.dylib"})

@@ -2,9 +2,9 @@
 
 Case i of a seed is always the same: shape, memory layout, type, values (infinities and NaN among them),
 noise, groups, rate (also the very draw of a group), window, key, threads, instruction set, in place or not,
-forward or the gradient's map; or a fused form against its plain composition. Two-point noises must agree bit
-for bit, continuous ones within 32 units of float32, fused forms within 8 times the error of plain code. What
-failed is printed as a line that repeats it.
+forward or the gradient's map; or a fused form or attention against its plain composition. Two-point noises
+must agree bit for bit, continuous ones within 32 units of float32, the others within 8 times the error of
+plain code. What failed is printed as a line that repeats it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from dropkit.core.mode import Scale
 from dropkit.core.rate import ONE
 from dropkit.core.reference import Arrays
 from dropkit.torch import functional, fused, native
+from dropkit.torch.attention_kernel import Settings, attended, plain
 from dropkit.torch.run import Call, law_of, run
 
 __all__ = ["Failure", "check"]
@@ -75,7 +76,9 @@ class Random(random.Random):
         return x
 
     def shape(self) -> tuple[int, ...]:
-        """Return up to four sizes."""
+        """Return up to four sizes; a few are large enough for threads."""
+        if self.maybe(0.003):
+            return self.choice([(self.randint(2**16, 2**18),), (300, self.randint(200, 600))])
         rank = self.choice([0, 1, 1, 2, 2, 3, 3, 4])
         most = {0: 1, 1: 700, 2: 40, 3: 12, 4: 7}[rank]
         return tuple(0 if self.maybe(0.01) else self.randint(1, most) for _ in range(rank))
@@ -107,7 +110,8 @@ def check(seed: int, case: int) -> Failure | None:
     torch.set_num_threads(threads)
     try:
         with instructions(choose):
-            found = _fused(choose) if choose.maybe(0.1) else _dropped(choose)
+            kind = choose.choices([_dropped, _fused, _attention], [0.8, 0.1, 0.1])[0]
+            found = kind(choose)
     finally:
         torch.set_num_threads(before)
     return None if found is None else Failure(case, found)
@@ -118,9 +122,11 @@ def instructions(choose: Random) -> Iterator[None]:
     """Use a random instruction set of this machine."""
     native.use_instructions(choose.choice(native.instruction_sets()))
     native.use_fused(choose.choice(native.fused_sets()))
+    native.use_attention(choose.choice(native.attention_sets()))
     try:
         yield
     finally:
+        native.use_attention(native.attention_sets()[0])
         native.use_instructions(native.instruction_sets()[0])
         native.use_fused(native.fused_sets()[0])
 
@@ -176,7 +182,7 @@ def _alike(y: Tensor, expected: Tensor, noise: str) -> bool:
 
 
 def _fused(choose: Random) -> str | None:
-    rows, columns = choose.randint(1, 40), choose.randint(1, 70)
+    rows, columns = choose.randint(1, 40) if choose.maybe(0.95) else 2000, choose.randint(1, 70)
     dtype = choose.choice([torch.float32, torch.bfloat16, torch.float16])
     p, key = choose.choice([0.0, 1.0, choose.random()]), choose.key()
     name = choose.choice([*fused.ACTIVATIONS, "add", "norm"])
@@ -193,6 +199,44 @@ def _fused(choose: Random) -> str | None:
         # Twice is kept on the whole (`fused_test.py`); of a million small cases some err more by luck.
         if not error <= 8 * bound + 8 * torch.finfo(dtype).eps * max(scale, 1.0):
             return f"{name}, {p=}, {dtype}, {rows} x {columns}, {key}: {error} against {bound}"
+    return None
+
+
+def _attention(choose: Random) -> str | None:
+    batch, shared, heads = choose.randint(1, 2), choose.randint(1, 3), choose.randint(1, 3)
+    queries, keys = choose.choice([1, choose.randint(1, 70)]), choose.choice([1, choose.randint(1, 300)])
+    depth, value_depth = choose.randint(1, 40), choose.randint(1, 40)
+    shapes = (
+        (batch, queries, shared * heads, depth),
+        (batch, keys, heads, depth),
+        (batch, keys, heads, value_depth),
+    )
+    generator = torch.Generator().manual_seed(choose.getrandbits(32))
+    inputs = [torch.randn(shape, generator=generator).transpose(1, 2) for shape in shapes]
+    inputs = [x if choose.maybe(0.5) else x.contiguous() for x in inputs]
+    p, key, causal = choose.choice([0.1, 1.0, choose.random()]), choose.key(), choose.maybe(0.3)
+    mask = torch.randn(choose.choice([(queries, keys), (batch, 1, 1, keys)]), generator=generator)
+    mask = mask > -1 if choose.maybe(0.5) else mask
+    settings = Settings(depth**-0.5, causal, p)
+    seen = None if causal or choose.maybe(0.4) else mask.expand(batch, shared * heads, queries, keys)
+
+    def ours(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return attended(q, k, v, seen, settings, {"key": key})
+
+    def usual(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        bias = seen if seen is None or seen.dtype == torch.bool else seen.to(q.dtype)
+        return plain(q, k, v, bias, settings, {"key": key})
+
+    exact = _passes(usual, [x.double() for x in inputs])
+    most = max(float(x.abs().max()) for x in inputs) ** 2 / (1 - p if p < 1 else 1)
+    for mine, theirs, right in zip(_passes(ours, inputs), _passes(usual, inputs), exact, strict=True):
+        error, bound = (float((each.double() - right).abs().max()) for each in (mine, theirs))
+        # Sums that cancel leave the rounding of their terms.
+        if not error <= 8 * bound + 2.0**-19 * most:
+            told = (
+                f"{[tuple(x.shape) for x in inputs]}, {settings}, mask {None if seen is None else seen.dtype}"
+            )
+            return f"attention, {told}, {key}: {error} against {bound}"
     return None
 
 

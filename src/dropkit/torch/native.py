@@ -40,7 +40,7 @@ _KINDS: dict[type[Noise], int] = {Gaussian: 1, Uniform: 2}
 _FUSED = "activate", "activate_backward", "add", "norm", "norm_backward"
 _NEEDED = (
     *("Layout", "draw", "dropped", "instruction_sets", "use_instructions", "fused_sets", "use_fused"),
-    *("shares_threads", "_attention", "_attention_backward"),
+    *("shares_threads", "_attention", "_attention_backward", "attention_sets", "use_attention"),
     *(f"_{loop}_{name}_at" for loop in ("two_point", "continuous") for name in _TYPES.values()),
     *(f"_{form}_{name}" for form in _FUSED for name in _TYPES.values() if name != "float64"),
 )
@@ -72,6 +72,8 @@ shares_threads: Any = getattr(_native, "shares_threads", None)
 use_instructions: Any = getattr(_native, "use_instructions", None)
 fused_sets: Any = getattr(_native, "fused_sets", list)
 use_fused: Any = getattr(_native, "use_fused", None)
+attention_sets: Any = getattr(_native, "attention_sets", list)
+use_attention: Any = getattr(_native, "use_attention", None)
 attention: Any = getattr(_native, "_attention", None)
 attention_backward: Any = getattr(_native, "_attention_backward", None)
 
