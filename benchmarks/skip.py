@@ -15,7 +15,7 @@ from torch import nn
 
 from benchmarks.cell import Case
 from benchmarks.turns import Work, ratios
-from dropkit.torch import Drop, SkipBranch, Thinned
+from dropkit.torch import Drop, SkipBranch, Thinned, ThinLSTM
 
 RATES = [0.1, 0.25, 0.5, 0.75]
 
@@ -38,6 +38,27 @@ def branch(rate: float, turns: int = 5, batch: int = 512, width: int = 512) -> d
     return _against(SkipBranch(made, 0.0), {"skipped": SkipBranch(made, rate)}, x, turns)
 
 
+def lstm(rate: float, turns: int = 5, batch: int = 32, steps: int = 50, width: int = 256) -> dict[str, float]:
+    """Two layers of an LSTM, forward and backward; torch's own drops between the layers alone."""
+    plain, thin = nn.LSTM(width, width, 2), ThinLSTM(width, width, 2, p=rate)
+    masked = nn.LSTM(width, width, 2, dropout=rate)
+    x = torch.randn(steps, batch, width, requires_grad=True)
+    first = {"masked": _First(masked), "thinned": _First(thin)}
+    return _against(_First(plain), first, x, turns)
+
+
+class _First(nn.Module):
+    """The outputs of a recurrent layer, without its states."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return them."""
+        return self.layer(x)[0]  # type: ignore[no-any-return]  # modules are untyped
+
+
 def _against(plain: nn.Module, others: dict[str, nn.Module], x: torch.Tensor, turns: int) -> dict[str, float]:
     def step(model: nn.Module) -> Work:
         wanted = [x, *model.parameters()]
@@ -47,7 +68,7 @@ def _against(plain: nn.Module, others: dict[str, nn.Module], x: torch.Tensor, tu
     return ratios(step(plain), {name: step(model) for name, model in others.items()}, turns)
 
 
-TASKS = {"feed-forward": feed_forward, "branch": branch}
+TASKS = {"feed-forward": feed_forward, "branch": branch, "LSTM": lstm}
 
 
 def cases() -> list[Case]:

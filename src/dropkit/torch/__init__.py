@@ -107,6 +107,7 @@ from dropkit.torch.schedule import Stepper, set_depth_rates, set_rates
 from dropkit.torch.skip import SkipBranch, Thinned
 from dropkit.torch.stochastic import Stochastic
 from dropkit.torch.streams import name_streams, under_key
+from dropkit.torch.thin_lstm import ThinLSTM
 from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
 from dropkit.torch.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 from dropkit.torch.two_passes import passes, two_passes
@@ -199,6 +200,7 @@ __all__ = [
     "SwitchedBranch",
     "TargetedUnitDropout",
     "TargetedWeightDropout",
+    "ThinLSTM",
     "Thinned",
     "TokenDropout",
     "TokenDropping",

@@ -18,7 +18,7 @@ from dropkit.torch.functional import Source
 from dropkit.torch.noisy import check_weight
 from dropkit.torch.rated import Rated
 
-__all__ = ["SkipBranch", "Thinned"]
+__all__ = ["SkipBranch", "Thinned", "kept_units", "pick", "uncompiled"]
 
 T = TypeVar("T")
 Tensor = torch.Tensor
@@ -90,12 +90,12 @@ class Thinned(Rated):
         units = self.first.weight.shape[0]
         if self.contiguous:
             return self._sliced(input, units, **self.source(source))
-        kept = _kept(input, units, self.p, self.source(source))
+        kept = kept_units(input, units, self.p, self.source(source))
         return self._thin(
             input,
-            _pick(self.first.weight, kept, 0),
+            pick(self.first.weight, kept, 0),
             None if self.first.bias is None else self.first.bias[kept],
-            _pick(self.second.weight, kept, 1),
+            pick(self.second.weight, kept, 1),
             1 / (1 - self.p) if self.p < 1 else 0.0,
         )
 
@@ -156,7 +156,7 @@ class SkipBranch(Rated):
             return input + self.branch(input)  # type: ignore[no-any-return]  # modules are untyped
         if input.dim() == 0:
             raise DropkitError("input", "has a batch axis", tuple(input.shape), "add one: x[None]")
-        kept = _kept(input, len(input), self.p, self.source(source))
+        kept = kept_units(input, len(input), self.p, self.source(source))
         if len(kept) == 0:
             return input.clone()
         part = self.branch(input.index_select(0, kept))
@@ -168,10 +168,10 @@ class SkipBranch(Rated):
         return f"p={self.p}, scale_by_keep={self.scale_by_keep}"
 
 
-def _kept(input: Tensor, count: int, rate: float, source: Source) -> Tensor:
+def kept_units(input: Tensor, count: int, rate: float, source: Source) -> Tensor:
     """Return the numbers of the groups that stay; a graph breaks here, as how many they are is luck."""
     if torch.compiler.is_compiling():
-        return _uncompiled(_kept, input, count, rate, source)  # type: ignore[no-any-return]  # as the call
+        return uncompiled(kept_units, input, count, rate, source)  # type: ignore[no-any-return]  # as the call
     kept = ~below(input.new_empty(count), rate, "d -> d", **source)
     return _looked_at(lambda: kept.nonzero().squeeze(-1))
 
@@ -179,7 +179,7 @@ def _kept(input: Tensor, count: int, rate: float, source: Source) -> Tensor:
 def _start(units: int, source: Source) -> int:
     """Return where the units that stay begin; a graph breaks here likewise."""
     if torch.compiler.is_compiling():
-        return _uncompiled(_start, units, source)  # type: ignore[no-any-return]  # as the call
+        return uncompiled(_start, units, source)  # type: ignore[no-any-return]  # as the call
     # One number for all is drawn on the CPU, whose generator it takes where no key is given.
     return int(numbers(words(torch.empty(1), **source))[0]) * units >> 32
 
@@ -195,7 +195,8 @@ def _looked_at(read: Callable[[], T]) -> T:
 
 
 @_disable_dynamo
-def _uncompiled(function: Callable[..., Any], *arguments: Any) -> Any:
+def uncompiled(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function outside of any graph."""
     return function(*arguments)
 
 
@@ -215,10 +216,17 @@ class _Picked(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (kept,) = ctx.saved_tensors
-        return grad.new_zeros(ctx.shape).index_copy(ctx.axis, kept, grad), None, None
+        return _among_zeros(grad, ctx.shape, ctx.axis, kept), None, None
 
 
-def _pick(weight: Tensor, kept: Tensor, axis: int) -> Tensor:
+def _among_zeros(grad: Tensor, shape: torch.Size, axis: int, kept: Tensor) -> Tensor:
+    if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+        return grad.new_zeros(shape).index_copy(axis, kept, grad)
+    return grad.new_zeros(shape).index_copy_(axis, kept, grad)  # no second copy of the whole
+
+
+def pick(weight: Tensor, kept: Tensor, axis: int) -> Tensor:
+    """Return rows or columns of a weight, each of which is written once in backward."""
     if torch._C._are_functorch_transforms_active():
         return weight.index_select(axis, kept)
     return _Picked.apply(weight, kept, axis)  # type: ignore[no-any-return,no-untyped-call]  # apply is untyped
