@@ -9,13 +9,14 @@ within one run: at a rate of one half the products alone would take 0.5.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from benchmarks.cell import Case
 from benchmarks.turns import Work, ratios
-from dropkit.torch import Drop, SkipBranch, Thinned, ThinLSTM
+from dropkit.torch import Drop, SkipBranch, ThinLSTM, Thinned
 
 RATES = [0.1, 0.25, 0.5, 0.75]
 
@@ -43,8 +44,8 @@ def lstm(rate: float, turns: int = 5, batch: int = 32, steps: int = 50, width: i
     plain, thin = nn.LSTM(width, width, 2), ThinLSTM(width, width, 2, p=rate)
     masked = nn.LSTM(width, width, 2, dropout=rate)
     x = torch.randn(steps, batch, width, requires_grad=True)
-    first = {"masked": _First(masked), "thinned": _First(thin)}
-    return _against(_First(plain), first, x, turns)
+    others: dict[str, nn.Module] = {"masked": _First(masked), "thinned": _First(thin)}
+    return _against(_First(plain), others, x, turns)
 
 
 class _First(nn.Module):
@@ -68,7 +69,11 @@ def _against(plain: nn.Module, others: dict[str, nn.Module], x: torch.Tensor, tu
     return ratios(step(plain), {name: step(model) for name, model in others.items()}, turns)
 
 
-TASKS = {"feed-forward": feed_forward, "branch": branch, "LSTM": lstm}
+TASKS: dict[str, Callable[[float], dict[str, float]]] = {
+    "feed-forward": feed_forward,
+    "branch": branch,
+    "LSTM": lstm,
+}
 
 
 def cases() -> list[Case]:
