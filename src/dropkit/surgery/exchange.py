@@ -85,7 +85,8 @@ def use_dropkit(model: nn.Module, *, inplace: bool = False) -> Exchanged:
 
     Args:
         model: any module.
-        inplace: change the model itself and not a deep copy.
+        inplace: change the model itself and not a deep copy. A model that is one layer of a transformer
+            then keeps its class, and its parts change.
 
     Returns:
         the model, what was changed and what could not be; `undo()` puts all back.
@@ -111,7 +112,7 @@ def use_dropkit(model: nn.Module, *, inplace: bool = False) -> Exchanged:
             known, why = id(old) in made, _reason(old)
             if why:
                 kept.append(Kept(at, type(old).__name__, why))
-            elif _drops(old):
+            elif _drops(old) and not (inplace and parent is root and type(old) in _BLOCKS):
                 new = made.setdefault(id(old), _twin(old))
                 parent._modules[name] = new
                 back.append((parent, name, old))

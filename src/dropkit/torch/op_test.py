@@ -23,6 +23,7 @@ from dropkit.torch import (
     TargetedUnitDropout,
     TokenDropout,
     Zoneout,
+    draws,
     functional,
 )
 
@@ -297,6 +298,9 @@ def test_the_operators_keep_the_rules_of_torch() -> None:
         (torch.ops.dropkit.drop, (x, key, law, 0.5, None, None)),
         (torch.ops.dropkit.scale, (x, key, law, 0.5, None)),
         (torch.ops.dropkit.draw, (x,)),
+        (torch.ops.dropkit.now, (key,)),
+        (torch.ops.dropkit.words, (x, key, draws._text("b ... -> b"), False)),
+        (torch.ops.dropkit.fold, (key, "gate", 2)),
     ):
         torch.library.opcheck(operator.default, arguments, test_utils=checks)
     assert torch.Tag.nondeterministic_seeded in torch.ops.dropkit.draw.default.tags

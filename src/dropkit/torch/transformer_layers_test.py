@@ -238,6 +238,12 @@ def test_copies_keep_an_activation_that_is_a_module() -> None:
     assert torch.equal(call(use_dropkit(before).model), call(before))
 
 
+def test_in_place_a_layer_by_itself_stays_the_object_that_it_is() -> None:
+    layer: Any = nn.TransformerEncoderLayer(*SIZES)
+    assert use_dropkit(layer, inplace=True).model is layer
+    assert type(layer.dropout1) is Dropout
+
+
 def test_a_hooked_layer_keeps_its_class_and_its_parts_change() -> None:
     layer = nn.TransformerEncoderLayer(*SIZES)
     layer.register_forward_hook(lambda *_: None)
