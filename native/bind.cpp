@@ -64,11 +64,22 @@ void two_point(TwoPointLoop<T> loop, const T *x, T *out, const Layout &layout, c
     });
 }
 
+// Arrays are walked in their order: then every entry has a place of its own, inside of them.
+bool in_order(const Layout &layout) {
+    std::int64_t step = 1;
+    for (int k = layout.axes; k-- > 0; step *= layout.sizes[k])
+        if (layout.from[k] != step || layout.to[k] != step) return false;
+    return true;
+}
+
+constexpr const char *no_places = "layout: must be made without x and out: arrays are walked in their order";
+
 template <class T>
 void two_point_array(Array<const T> x, Array<T> out, const Layout &layout, nb::handle key, std::uint32_t call,
                      std::uint32_t stream, std::uint64_t threshold, double scale, double shift, double fill,
                      int threads) {
     const auto entries = static_cast<std::size_t>(layout.entries);
+    require(in_order(layout), no_places);
     require(x.size() == entries, "x: must have as many entries as the layout");
     require(out.size() == entries, "out: must have as many entries as the layout");
     two_point<T>(std::get<TwoPointLoop<T>>(loops->two_point), x.data(), out.data(), layout,
@@ -107,6 +118,7 @@ void offer(nb::module_ &module, const std::string &type) {
 
 void dropped(Array<bool> out, const Layout &layout, nb::handle key, std::uint32_t call, std::uint32_t stream,
              std::uint64_t threshold, int threads) {
+    require(in_order(layout), no_places);
     require(static_cast<std::int64_t>(out.size()) == layout.entries, "out: must have as many entries as the layout");
     const Coin coin = coin_of(key, call, stream, threshold);
     auto *bytes = reinterpret_cast<std::uint8_t *>(out.data());

@@ -209,6 +209,25 @@ def test_wrong_sizes_are_refused(x: NDArray[Any], out: NDArray[Any], message: st
         _native.two_point(x, out, ENTRIES, *CALL)
 
 
+@pytest.mark.parametrize(
+    ("x", "out"), [((2,), None), (None, (2,)), (None, (0,)), ((-1,), None), ((2**62,), None)]
+)
+def test_layouts_with_places_of_their_own_are_refused(
+    x: tuple[int, ...] | None, out: tuple[int, ...] | None
+) -> None:
+    layout = _native.Layout((8,), (1,), 0, x, out)
+    with pytest.raises(ValueError, match="layout: must be made without x and out"):
+        _native.two_point(FLOATS, FLOATS.copy(), layout, *CALL)
+    with pytest.raises(ValueError, match="layout: must be made without x and out"):
+        _native.dropped(np.zeros(8, np.bool_), layout, 0, 0, 0, HALF)
+
+
+def test_places_in_order_are_those_of_an_array() -> None:
+    layout, out = _native.Layout((2, 4), (4, 1), 0, (4, 1), (4, 1)), np.empty_like(FLOATS)
+    _native.two_point(FLOATS + 1, out, layout, *CALL)
+    np.testing.assert_array_equal(out == 0, dropped(Layout((8,), (1,)), HALF, Words(0, 0, 0)))
+
+
 def test_an_array_that_may_not_be_written_is_refused() -> None:
     frozen = FLOATS.copy()
     frozen.flags.writeable = False
