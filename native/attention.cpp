@@ -77,7 +77,26 @@ struct DropRow {
 #endif
 };
 
-// The same, of a copy and of a row of gradients.
+// Makes logits -infinity.
+struct HideRow {
+    float *logits;
+
+    inline void several(std::int64_t at, const Mask *dropped, int count) const {
+        float *to = logits + at;
+        const std::uint32_t hidden = dropkit::bits(minus_infinity);
+        DROPKIT_INDEPENDENT
+        for (int i = 0; i < count; ++i) to[i] = select(dropped[i], hidden, to[i]);
+    }
+
+#if defined(__AVX512F__)
+    inline void bits(std::int64_t at, const SixteenBits &dropped) const {
+        for (int i = 0; i < SixteenBits::count; ++i)
+            _mm512_mask_storeu_ps(logits + at + i * lanes, dropped.of[i], spread(minus_infinity));
+    }
+#endif
+};
+
+// The same as DropRow, of a copy and of a row of gradients.
 struct DropBoth {
     const float *p;
     float *kept_p, *grad, scale;
@@ -122,6 +141,19 @@ inline void drop_row(const Decider &decider, std::uint64_t group, std::int64_t c
     run(decider, group + static_cast<std::uint64_t>(at), at, count - at, sink);
 }
 
+// Hides the keys that a query loses.
+inline void hide_keys(const Attention &a, const Decider &decider, const Block2 &at, std::int64_t i, float *row) {
+    const std::int64_t query = (at.b * a.heads + at.h) * a.queries + at.q0 + i;
+    Coin coin = a.coin;
+    coin.threshold = static_cast<std::uint64_t>(a.thresholds[query]);
+    if (coin.threshold == 0) return;
+    // One of its own have the few queries that would lose every key.
+    if (coin.threshold == a.coin.threshold)
+        drop_row(decider, group_of(a, at, i), at.columns, HideRow{row});
+    else
+        drop_row(Decider(coin), group_of(a, at, i), at.columns, HideRow{row});
+}
+
 inline float row_largest(const float *row, std::int64_t end) {
     Vector most = load(row);
     for (std::int64_t j = lanes; j < end; j += lanes) most = larger(most, load(row + j));
@@ -157,6 +189,7 @@ inline void soften_row(const Attention &a, const Decider &decider, const Block2 
                        Softmax &state, std::int64_t line) {
     const std::int64_t end = padded(at.columns);
     finish_logits(a, at, i, row);
+    if (a.thresholds) hide_keys(a, decider, at, i, row);
     const float before = state.most[i], top = row_largest(row, end), now = before > top ? before : top;
     if (now == minus_infinity && !any_nan(row, end)) {  // nothing takes part so far
         std::memset(row, 0, static_cast<std::size_t>(end) * sizeof(float));
@@ -167,7 +200,7 @@ inline void soften_row(const Attention &a, const Decider &decider, const Block2 
     state.total[i] = state.total[i] * shrink + total;
     if (shrink != 1)
         for (std::int64_t j = 0; j < line; ++j) state.out[i * line + j] *= shrink;
-    if (a.coin.threshold) drop_row(decider, group_of(a, at, i), at.columns, DropRow{row});
+    if (a.coin.threshold && !a.thresholds) drop_row(decider, group_of(a, at, i), at.columns, DropRow{row});
 }
 
 void forward(const Attention &a, std::int64_t b, std::int64_t h, std::int64_t begin, std::int64_t end, float *out,
@@ -218,11 +251,12 @@ struct Backward {
         const std::int64_t end = padded(at.columns), start = i * key_block;
         float *probability = p.data() + start, *dropped = kept.data() + start, *through = grad.data() + start;
         finish_logits(a, at, i, probability);
+        if (a.thresholds) hide_keys(a, decider, at, i, probability);
         if (log_sums[i] == minus_infinity)
             std::memset(probability, 0, static_cast<std::size_t>(end) * sizeof(float));
         else
             exponentiate(probability, end, log_sums[i]);
-        if (a.coin.threshold)
+        if (a.coin.threshold && !a.thresholds)
             drop_row(decider, group_of(a, at, i), at.columns, DropBoth{probability, dropped, through, a.kept_scale});
         else
             std::memcpy(dropped, probability, static_cast<std::size_t>(end) * sizeof(float));

@@ -1,4 +1,5 @@
-// Attention with dropout on its probabilities: out = dropout(softmax(scale q k' + mask)) v, in float32.
+// Attention with dropout on its probabilities: out = dropout(softmax(scale q k' + mask)) v, in float32. Or with keys
+// dropped before the softmax: out = softmax(scale q k' + mask + hidden) v.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +31,8 @@ struct Attention {
     Coin coin;         // its groups are the entries (batch, head, query, key), in this order
     float kept_scale;  // of a probability that is kept
     Matrices q, k, v;
+    // Where keys are dropped: below which draw, for each (batch, head, query). Null where probabilities are.
+    const std::int64_t *thresholds;
 };
 
 struct AttentionGradients {

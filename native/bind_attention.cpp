@@ -26,11 +26,11 @@ const AttentionLoops *attention_loops = usable_attention().front();
 const float *floats(std::uintptr_t address) { return reinterpret_cast<const float *>(address); }
 
 // Sizes: batch, heads, key heads, queries, keys, depth, value depth. Strides, in floats: three each of q, k and v,
-// four of the mask. Addresses, as above: nothing can be checked here.
+// four of the mask. Addresses, as above and of the thresholds, or 0: nothing can be checked here.
 Attention attention_of(const std::vector<std::int64_t> &sizes, const std::vector<std::int64_t> &strides,
                        const std::vector<std::uintptr_t> &inputs, int mask, double scale, bool causal,
                        const Coin &coin, double kept_scale) {
-    require(sizes.size() == 7 && strides.size() == 13 && inputs.size() == 4, "sizes, strides, inputs: 7, 13 and 4");
+    require(sizes.size() == 7 && strides.size() == 13 && inputs.size() == 5, "sizes, strides, inputs: 7, 13 and 5");
     const auto matrices = [&](int i) {
         return Matrices{floats(inputs[static_cast<std::size_t>(i)]), strides[3 * i], strides[3 * i + 1],
                         strides[3 * i + 2]};
@@ -38,7 +38,8 @@ Attention attention_of(const std::vector<std::int64_t> &sizes, const std::vector
     return {sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], static_cast<float>(scale), causal,
             {static_cast<AttentionMask::Kind>(mask), reinterpret_cast<const void *>(inputs[3]), strides[9],
              strides[10], strides[11], strides[12]},
-            coin, static_cast<float>(kept_scale), matrices(0), matrices(1), matrices(2)};
+            coin, static_cast<float>(kept_scale), matrices(0), matrices(1), matrices(2),
+            reinterpret_cast<const std::int64_t *>(inputs[4])};
 }
 
 void attention(const std::vector<std::int64_t> &sizes, const std::vector<std::int64_t> &strides,

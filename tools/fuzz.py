@@ -217,7 +217,7 @@ def _attention(choose: Random) -> str | None:
     p, key, causal = choose.choice([0.1, 1.0, choose.random()]), choose.key(), choose.maybe(0.3)
     mask = torch.randn(choose.choice([(queries, keys), (batch, 1, 1, keys)]), generator=generator)
     mask = mask > -1 if choose.maybe(0.5) else mask
-    settings = Settings(depth**-0.5, causal, p)
+    settings = Settings(depth**-0.5, causal, p, choose.maybe(0.3))
     seen = None if causal or choose.maybe(0.4) else mask.expand(batch, shared * heads, queries, keys)
 
     def ours(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch.nn import functional as F
 
-from dropkit.core.check import RATE, DropkitError
+from dropkit.core.check import RATE, DropkitError, check_kind
 from dropkit.core.schedule import Schedule
 from dropkit.torch.attention_kernel import Settings, Shape, attended, plain, served
 from dropkit.torch.check import check_source, check_tensor
@@ -32,6 +32,7 @@ def scaled_dot_product_attention(
     enable_gqa: bool = False,
     *,
     training: bool = True,
+    drop_key: bool = False,
     source: Source | None = None,
 ) -> Tensor:
     """Return dropout(softmax(scale query key' + mask)) value.
@@ -52,6 +53,8 @@ def scaled_dot_product_attention(
         scale: of the products; by default 1 / sqrt(depth).
         enable_gqa: key and value have fewer heads, each of which serves several of the query.
         training: False leaves dropout out, whatever its rate: then this is torch's own call.
+        drop_key: drop keys before the softmax and not probabilities behind it: the law of
+            `dropkit.torch.DropKey` (Li et al. 2023), whose decisions these are under the same key.
         source: `key` or `generator` of the draws; see `dropkit.torch.functional.Source`.
 
     Raises:
@@ -62,6 +65,7 @@ def scaled_dot_product_attention(
     torch.Size([1, 2, 5, 8])
     """
     rate = RATE.check("dropout_p", dropout_p)
+    check_kind("drop_key", drop_key, bool, "write True or False")
     given: Source = {} if source is None else source
     check_source(**given)
     if attn_mask is not None and is_causal:
@@ -75,7 +79,7 @@ def scaled_dot_product_attention(
     shape = Shape.of(query, key, value, enable_gqa)
     whole = None if attn_mask is None else _spread(attn_mask, query, shape)
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    settings = Settings(float(scale), is_causal, rate)
+    settings = Settings(float(scale), is_causal, rate, drop_key)
     if not served(query, key, value, attn_mask):
         return plain(query, key, value, whole, settings, given)
     refuse_trace()
@@ -92,6 +96,7 @@ class Attention(Rated):
         is_causal: whether a query sees no later key.
         scale: of the products; by default 1 / sqrt(depth).
         enable_gqa: whether key and value have fewer heads than the query.
+        drop_key: drop keys before the softmax and not probabilities behind it.
 
     >>> Attention(0.1)
     Attention(p=0.1, is_causal=False)
@@ -104,9 +109,11 @@ class Attention(Rated):
         is_causal: bool = False,
         scale: float | None = None,
         enable_gqa: bool = False,
+        drop_key: bool = False,
     ) -> None:
         super().__init__(p)
         self.is_causal, self.scale, self.enable_gqa = is_causal, scale, enable_gqa
+        self.drop_key = check_kind("drop_key", drop_key, bool, "write True or False")
 
     def forward(
         self,
@@ -128,12 +135,13 @@ class Attention(Rated):
             self.scale,
             self.enable_gqa,
             training=self.drawing,
+            drop_key=self.drop_key,
             source=self.source({} if source is None else source),
         )
 
     def extra_repr(self) -> str:
         """Show the rate and the kind of mask."""
-        return f"p={self.p}, is_causal={self.is_causal}"
+        return f"p={self.p}, is_causal={self.is_causal}" + (", drop_key=True" if self.drop_key else "")
 
 
 def _spread(mask: Tensor, query: Tensor, shape: Shape) -> Tensor:

@@ -13,8 +13,10 @@ from dropkit.core.key import Key
 from dropkit.core.rate import threshold
 from dropkit.torch import functional, native
 from dropkit.torch.autograd import eager
+from dropkit.torch.draws import below_but_one
 from dropkit.torch.functional import Source
 from dropkit.torch.keys import AnyKey, draw_tensor, draw_words, key_tensor, key_words
+from dropkit.torch.query_thresholds import query_thresholds
 
 __all__ = ["Settings", "Shape", "attended", "plain", "served"]
 
@@ -52,11 +54,12 @@ class Shape(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What is no tensor."""
+    """What is no tensor; `keys` says that keys are dropped, not probabilities."""
 
     scale: float
     causal: bool
     rate: float
+    keys: bool = False
 
 
 def served(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None) -> bool:
@@ -118,9 +121,12 @@ def plain(
         mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
     if mask is not None:
         logits = logits.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else logits + mask
+    if settings.keys:
+        gone = below_but_one(logits, settings.rate, logits != -math.inf, **source)
+        logits = logits.masked_fill(gone, -math.inf)
     alone = (logits == -math.inf).all(-1, keepdim=True)
     p = torch.softmax(logits.masked_fill(alone, 0.0), -1).masked_fill(alone, 0.0)
-    return functional.dropout(p, settings.rate, **source) @ value
+    return (p if settings.keys else functional.dropout(p, settings.rate, **source)) @ value
 
 
 def _forward(
@@ -131,7 +137,8 @@ def _forward(
     sums = torch.empty(query.shape[:-1])
     ends = out.data_ptr(), sums.data_ptr(), torch.get_num_threads()
     rows = _rows(query), _rows(key), _rows(value)
-    native.attention(*_inputs(*rows, mask, address, Settings(*settings)), *ends)
+    inputs, _thresholds_alive = _inputs(*rows, mask, address, Settings(*settings))
+    native.attention(*inputs, *ends)
     return out, sums
 
 
@@ -152,7 +159,7 @@ def _backward(
     ends = list(grad.stride()[:3]), grad.data_ptr(), out.data_ptr(), sums.data_ptr()
     places = [tensor.data_ptr() for tensor in gradients]
     rows = _rows(query), _rows(key), _rows(value)
-    inputs = _inputs(*rows, mask, address, Settings(*settings))
+    inputs, _thresholds_alive = _inputs(*rows, mask, address, Settings(*settings))
     native.attention_backward(*inputs, *ends, places, torch.get_num_threads())
     return gradients
 
@@ -191,20 +198,39 @@ def _rows(x: Tensor) -> Tensor:
 def _inputs(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, address: AnyKey, settings: Settings
 ) -> tuple[Any, ...]:
-    scale, causal, rate = settings
     strides = [stride for tensor in (query, key, value) for stride in tensor.stride()[:3]]
     strides += mask.stride() if mask is not None else (0, 0, 0, 0)
-    places = [tensor.data_ptr() for tensor in (query, key, value)]
     kind = 0 if mask is None else 1 if mask.dtype == torch.bool else 2
-    at = 0 if mask is None else mask.data_ptr()
-    kept = 0.0 if rate == 1 else 1 / (1 - rate)
-    drops = *key_words(address), threshold(rate, torch), kept
-    return list(Shape.of(query, key, value, True)), strides, [*places, at], kind, scale, causal, *drops
+    kept = 0.0 if settings.rate == 1 else 1 / (1 - settings.rate)
+    drops = *key_words(address), threshold(settings.rate, torch), 1.0 if settings.keys else kept
+    shape = Shape.of(query, key, value, True)
+    thresholds = _thresholds(shape, mask, address, settings) if settings.keys else None
+    tensors = query, key, value, mask, thresholds
+    places = [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
+    # The thresholds go along, so that they live as long as their address is used.
+    return (list(shape), strides, places, kind, settings.scale, settings.causal, *drops), thresholds
+
+
+def _thresholds(shape: Shape, mask: Tensor | None, address: AnyKey, settings: Settings) -> Tensor:
+    """Return the threshold of each query's keys."""
+    sizes = shape.batch, shape.heads, shape.queries, shape.keys
+    heads, queries = shape.heads, shape.queries
+    able = mask if mask is None or mask.dtype == torch.bool else mask != -math.inf
+
+    def visible(row: Tensor) -> Tensor:
+        b, h, q = row // (heads * queries), row // queries % heads, row % queries
+        if settings.causal:
+            return torch.arange(shape.keys) <= q[:, None]
+        assert able is not None
+        return able[b, h, q]
+
+    sees = visible if settings.causal or able is not None else None
+    return query_thresholds(sizes, threshold(settings.rate, torch), key_words(address), sees)
 
 
 _LIBRARY: Any = Library("dropkit", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch.library is untyped
 _INPUTS = "Tensor query, Tensor key, Tensor value, Tensor? mask"
-_ASKED = "Tensor address, float scale, bool causal, float rate"
+_ASKED = "Tensor address, float scale, bool causal, float rate, bool keys"
 _KEPT = "Tensor out, Tensor sums"
 _LIBRARY.define(f"attention({_INPUTS}, {_ASKED}) -> (Tensor, Tensor)")
 _LIBRARY.define(f"attention_backward(Tensor grad, {_INPUTS}, {_KEPT}, {_ASKED}) -> (Tensor, Tensor, Tensor)")
@@ -229,7 +255,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 
 def _differentiate(ctx: Any, grad: Tensor, _: None) -> tuple[Tensor | None, ...]:
     gradients = torch.ops.dropkit.attention_backward(grad, *ctx.saved_tensors, *ctx.settings)
-    return (*gradients, *(None,) * 5)
+    return (*gradients, *(None,) * 6)
 
 
 register_fake("dropkit::attention", _fake, lib=_LIBRARY)

@@ -24,6 +24,8 @@ CASES: dict[str, dict[str, Any]] = {
     "bool mask": {"attn_mask": MASK},
     "added mask": {"attn_mask": MASK.float()},
     "scale": {"scale": 0.3},
+    "keys": {"drop_key": True},
+    "keys, causal": {"drop_key": True, "is_causal": True},
 }
 
 
@@ -97,7 +99,7 @@ def test_lengths_may_change_between_calls_of_one_graph() -> None:
 @pytest.mark.parametrize("mask", [None, MASK, MASK.float()])
 def test_the_operators_keep_torchs_rules(mask: Tensor | None) -> None:
     mask = None if mask is None else mask.expand(2, 4, 7, 9)
-    asked = torch.tensor(KEY), 0.3, False, 0.5
+    asked = torch.tensor(KEY), 0.3, False, 0.5, False
     opcheck(torch.ops.dropkit.attention.default, (*inputs(), mask, *asked))
     leaves = [leaf.detach() for leaf in inputs()]
     out, sums = torch.ops.dropkit.attention(*leaves, mask, *asked)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Unpack
+from typing import Unpack
 
 import torch
 
 from dropkit.core import address
-from dropkit.core.address import Words
 from dropkit.core.check import RATE, DropkitError, Whole
 from dropkit.core.rate import threshold
-from dropkit.torch import native
 from dropkit.torch.check import check_source
 from dropkit.torch.functional import Source
 from dropkit.torch.keys import draw_words, key_words
+from dropkit.torch.query_thresholds import Visible, query_thresholds
 
 __all__ = ["drop_key_score_mod"]
 
@@ -23,7 +22,6 @@ ScoreMod = Callable[..., Tensor]
 MaskMod = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 _AXES = "batch", "heads", "queries", "keys"
 _SIZE = Whole(1, "give (batch, heads, queries, keys) of the scores")
-_CHUNK = 2**22  # draws in memory at once
 
 
 def drop_key_score_mod(
@@ -66,7 +64,7 @@ def drop_key_score_mod(
     _, heads, queries, keys = shape
     given = source.get("key")
     words = draw_words(torch.empty(0), source.get("generator")) if given is None else key_words(given)
-    bound = _bounds(shape, threshold(p, torch), words, mask_mod).to(device)
+    bound = query_thresholds(shape, threshold(p, torch), words, _visible(shape, mask_mod)).to(device)
 
     def score_mod(score: Tensor, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         row = (b.to(torch.int64) * heads + h) * queries + q
@@ -76,20 +74,14 @@ def drop_key_score_mod(
     return score_mod
 
 
-def _bounds(
-    shape: tuple[int, int, int, int], word: int, words: Words[Any], mask_mod: MaskMod | None
-) -> Tensor:
-    """Return below which draw a key falls, for each query: the threshold, or its largest visible draw."""
-    batch, heads, queries, keys = shape
-    rows = batch * heads * queries
-    step = max(1, _CHUNK // keys)
-    tops = []
-    for start in range(0, rows, step):
-        row = torch.arange(start, min(start + step, rows))
-        u = native.drawn_in_order(words, start * keys, row.numel() * keys).view(-1, keys)
-        if mask_mod is not None:
-            b, h, q = (row // (heads * queries), row // queries % heads, row % queries)
-            k = torch.arange(keys)
-            u = torch.where(mask_mod(b[:, None], h[:, None], q[:, None], k[None]), u, -1)
-        tops.append(u.amax(-1))
-    return torch.cat(tops).clamp(max=word).view(shape[:3])
+def _visible(shape: tuple[int, ...], mask_mod: MaskMod | None) -> Visible | None:
+    """Return which keys some queries see, who are numbered through batch and heads."""
+    if mask_mod is None:
+        return None
+    _, heads, queries, keys = shape
+
+    def visible(row: Tensor) -> Tensor:
+        b, h, q = row // (heads * queries), row // queries % heads, row % queries
+        return mask_mod(b[:, None], h[:, None], q[:, None], torch.arange(keys)[None])
+
+    return visible

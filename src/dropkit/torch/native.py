@@ -180,6 +180,16 @@ def drawn_in_order(words: Words[int], start: int, count: int) -> torch.Tensor:
     return run(torch, words, start, count, torch.device("cpu"))
 
 
+def fallen_in_order(words: Words[int], start: int, count: int, number: int) -> torch.Tensor:
+    """Return which of the groups that follow one another have a draw below a number."""
+    if not AVAILABLE:
+        return drawn_in_order(words, start, count) < number
+    fallen = torch.empty(count, dtype=torch.bool, device="cpu")
+    layout = _native.Layout([count], [1], start)
+    _native.dropped(fallen.numpy(), layout, *words, number, torch.get_num_threads())
+    return fallen
+
+
 def _run(xp: Any, key: Words[int], start: int, count: int, device: Any, second: bool) -> torch.Tensor:
     """Draw for groups that follow one another: the native form of `address.uniform` and `address.second`."""
     drawn = torch.empty(count, dtype=torch.int64, device="cpu")
