@@ -64,7 +64,7 @@ struct Value {
 
 inline Value relu(Vector x) {
     const Vector zero{};
-    return {x < zero ? zero : x, x > zero ? spread(1.0f) : zero};
+    return {x < zero ? zero : x, x <= zero ? zero : spread(1.0f)};  // 1 for NaN, as PyTorch has it
 }
 
 inline Value silu(Vector x) {
@@ -230,7 +230,6 @@ void norm(const Rows &rows, float epsilon, const T *x, const T *residual, const 
         T *to = out + at;
         DROPKIT_INDEPENDENT
         for (std::int64_t i = 0; i < n; ++i) to[i] = narrow<T>(centred[i] * inverse * scales[i] + shifts[i]);
-        std::fill(h.begin() + n, h.end(), 0.0f);
         mean[row] = middle, deviation[row] = inverse;
     }
 }
@@ -286,7 +285,6 @@ void norm_backward(const Rows &rows, const T *grad, const T *grad_sum, const T *
             const auto k = static_cast<std::size_t>(i);
             g[k] = inverse * (scaled[k] - a - normed[k] * b) + (grad_sum ? widen(grad_sum[at + i]) : 0.0f);
         }
-        std::fill(normed.begin() + n, normed.end(), 0.0f);
         for (std::int64_t i = 0; i < n; ++i) grad_residual[at + i] = narrow<T>(g[static_cast<std::size_t>(i)]);
         each(rows, decider, row, Pass<T>{g.data(), grad_x + at, rows.scale});
     }

@@ -38,7 +38,7 @@ def forms(p: float) -> dict[str, tuple[Form, Form, list[tuple[int, ...]]]]:
             [x, vector],
         )
 
-    def normed(x: Tensor, r: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    def normed(x: Tensor, r: Tensor, w: Tensor | None, b: Tensor | None) -> tuple[Tensor, Tensor]:
         added = r + functional.dropout(x, p, **key)
         return F.layer_norm(added, added.shape[-1:], w, b), added
 
@@ -58,6 +58,11 @@ def forms(p: float) -> dict[str, tuple[Form, Form, list[tuple[int, ...]]]]:
             lambda x, r, w, b: fused.dropout_add_layer_norm(x, r, w, b, p, prenorm=True, **key),
             normed,
             [x, x, vector, vector],
+        ),
+        "bare norm": (
+            lambda x, r: fused.dropout_add_layer_norm(x, r, p=p, **key),
+            lambda x, r: normed(x, r, None, None)[0],
+            [x, x],
         ),
     }
 
@@ -162,6 +167,44 @@ def test_threads_change_no_bit_of_the_outputs() -> None:
         torch.set_num_threads(before)
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
+
+
+def at_threads(count: int, name: str) -> list[Tensor]:
+    """Outputs and gradients of enough rows for so many threads."""
+    ours, _, shapes = forms(0.3)[name]
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        return passes(ours, values([(1031, COLUMNS) if len(s) > 1 else s for s in shapes], torch.float32))
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_threads_change_gradients_by_the_last_bit_at_most(name: str) -> None:
+    # A sum of so many numbers below 100, in double and in another order, before it is rounded to float.
+    eps, sums = torch.finfo(torch.float32).eps, 1031**2 * 100 * torch.finfo(torch.float64).eps
+    for found, alone in zip(at_threads(3, name), at_threads(1, name), strict=True):
+        torch.testing.assert_close(found, alone, rtol=eps, atol=sums if found.ndim == 1 else 0)
+
+
+def test_rows_without_variance_are_those_of_plain_code() -> None:
+    x = torch.ones(3, 40).requires_grad_()
+    y = fused.dropout_add_layer_norm(x, x.detach(), p=0.0, eps=1e-3)
+    (grad,) = torch.autograd.grad(y, x, torch.linspace(-1, 1, 120).view(3, 40))
+    plain = F.layer_norm(2 * x, (40,), eps=1e-3)
+    (expected,) = torch.autograd.grad(plain, x, torch.linspace(-1, 1, 120).view(3, 40))
+    torch.testing.assert_close(y, plain)
+    torch.testing.assert_close(grad, expected / 2)
+
+
+@pytest.mark.parametrize("name", fused.ACTIVATIONS)
+def test_activations_of_zero_nan_and_large_numbers_are_those_of_torch(name: str) -> None:
+    x, function = torch.tensor([0.0, -0.0, torch.nan, 1e-30, -1e-30, 80.0, -80.0]), fused.ACTIVATIONS[name]
+    found = passes(lambda x: fused.bias_act_dropout(x, None, 0.0, name), [x])
+    for ours, plain in zip(found, passes(lambda x: function(x), [x]), strict=True):
+        torch.testing.assert_close(ours, plain, equal_nan=True)
+    assert fused.bias_act_dropout(torch.tensor([torch.inf]), None, 0.0, name) == torch.inf
 
 
 def test_checkpointing_draws_the_same_mask() -> None:

@@ -201,6 +201,13 @@ def test_factors_of_every_set_are_within_ulps_of_the_reference(
     assert (found - exact).abs().max() <= 32 * torch.finfo(torch.float64).eps
 
 
+@pytest.mark.parametrize("groups", ["...", "... ->"])
+@pytest.mark.parametrize("noise", ["bernoulli", "gaussian", "uniform"])
+def test_infinities_and_nan_do_not_survive_a_factor_of_0(engine: str, noise: str, groups: str) -> None:
+    x = torch.tensor([torch.nan, torch.inf, -torch.inf]).repeat(50)
+    assert torch.equal(functional.drop(x, dropkit.Drop(1.0, groups, noise), key=1), torch.zeros(150))
+
+
 @needs_native
 def test_entries_past_two_to_the_32_have_their_own_draws(instructions: str) -> None:
     for start in (2**32 - 70, 2**38 - 70, 2**62):
