@@ -75,6 +75,7 @@ def no_worse_than_plain(
         assert (mine.double() - true).abs().max() <= bound
 
 
+WAVES = torch.sin(torch.arange(2400.0))  # no row is another and a constant, which a softmax would not see
 CASES: dict[str, tuple[dict[str, Any], Any]] = {
     "square": ({"shape": (2, 3, 60, 16)}, None),
     "one query": ({"shape": (2, 2, 1, 8), "keys": 300}, None),
@@ -89,12 +90,17 @@ CASES: dict[str, tuple[dict[str, Any], Any]] = {
     "causal, fewer keys": ({"shape": (1, 2, 90, 8), "keys": 40}, "causal"),
     "padding": ({"shape": (2, 2, 20, 8), "keys": 70}, torch.arange(70) < torch.tensor([[[[40]]], [[[0]]]])),
     "pairs": ({"shape": (2, 2, 20, 8), "keys": 30}, torch.arange(600).reshape(20, 30) % 7 > 2),
-    "bias": ({"shape": (2, 2, 20, 8), "keys": 30}, torch.linspace(-2, 2, 600).reshape(20, 30)),
+    "bias": ({"shape": (2, 2, 20, 8), "keys": 30}, WAVES[:600].reshape(20, 30)),
+    "a bias for each head": ({"shape": (2, 4, 20, 8), "keys": 30, "heads": 2}, WAVES.reshape(1, 4, 20, 30)),
+    "pairs for each head, blocks of keys": (
+        {"shape": (1, 2, 4, 8), "keys": 300},
+        WAVES.reshape(1, 2, 4, 300) > -0.3,
+    ),
     "bias with infinities": (
         {"shape": (1, 2, 20, 8), "keys": 30},
         torch.where(torch.arange(600).reshape(1, 20, 30) % 3 > 0, 0.5, -math.inf),
     ),
-    "transposed bias": ({"shape": (1, 2, 20, 8)}, torch.linspace(-2, 2, 400).reshape(20, 20).mT),
+    "transposed bias": ({"shape": (1, 2, 20, 8)}, WAVES[:400].reshape(20, 20).mT),
 }
 
 

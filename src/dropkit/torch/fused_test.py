@@ -188,6 +188,21 @@ def test_threads_change_gradients_by_the_last_bit_at_most(name: str) -> None:
         torch.testing.assert_close(found, alone, rtol=eps, atol=sums if found.ndim == 1 else 0)
 
 
+def test_every_part_of_the_rows_sums_into_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[Tensor] = []
+    made = fused._lines
+
+    def noted(x: Tensor) -> Tensor:
+        lines.append(made(x))
+        return lines[-1]
+
+    monkeypatch.setattr(fused, "_lines", noted)
+    for name in ("relu", "norm"):
+        at_threads(3, name)
+    assert [len(line) for line in lines] == [3, 3, 3]
+    assert all((line != 0).any(1).all() for line in lines)
+
+
 def test_rows_without_variance_are_those_of_plain_code() -> None:
     x = torch.ones(3, 40).requires_grad_()
     y = fused.dropout_add_layer_norm(x, x.detach(), p=0.0, eps=1e-3)
