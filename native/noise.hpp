@@ -55,6 +55,8 @@ inline T select(Mask dropped, Bits lost, T kept) {
     return value;
 }
 
+constexpr int most_at_once = tiles_at_once * tile_size;  // decisions that a sink is given
+
 // The loops copy what they need into locals: a store to out might otherwise change a member, and nothing vectorises.
 // `dense` says that neighbours lie side by side, in x and in out.
 template <class T, bool shifted, bool dense>
@@ -83,6 +85,14 @@ struct Apply {
         T *to = out + at * on;
         const auto kept = affine;
         const auto lost = bits(fill);
+        if constexpr (dense && sizeof(T) == 2) {
+            float row[most_at_once];
+            widen_row(from, row, count);
+            DROPKIT_INDEPENDENT
+            for (int i = 0; i < count; ++i) row[i] = select(dropped[i], lost, kept(row[i]));
+            narrow_row(row, to, count);
+            return;
+        }
         DROPKIT_INDEPENDENT
         for (int i = 0; i < count; ++i) to[i * on] = narrow<T>(select(dropped[i], lost, kept(widen(from[i * in]))));
     }
@@ -93,6 +103,17 @@ struct Apply {
         T *to = out + at * on;
         const auto kept = affine;
         const Real lost = fill;
+        if constexpr (dense && sizeof(T) == 2) {
+            float row[most_at_once];
+            for (std::int64_t done = 0; done < count; done += most_at_once) {
+                const int part = static_cast<int>(count - done < most_at_once ? count - done : most_at_once);
+                widen_row(from + done, row, part);
+                DROPKIT_INDEPENDENT
+                for (int i = 0; i < part; ++i) row[i] = dropped ? lost : kept(row[i]);
+                narrow_row(row, to + done, part);
+            }
+            return;
+        }
         DROPKIT_INDEPENDENT
         for (std::int64_t i = 0; i < count; ++i) to[i * on] = narrow<T>(dropped ? lost : kept(widen(from[i * in])));
     }

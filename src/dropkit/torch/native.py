@@ -44,6 +44,7 @@ _NEEDED = (
     *(f"_{loop}_{name}_at" for loop in ("two_point", "continuous") for name in _TYPES.values()),
     *(f"_{form}_{name}" for form in _FUSED for name in _TYPES.values() if name != "float64"),
 )
+_CACHED = 1 << 20  # bytes that the second cache holds of most processors
 _NOTICEABLE = 1 << 16  # entries: from here on a call of the twin takes a millisecond
 
 
@@ -127,22 +128,25 @@ def plan(
     if not AVAILABLE or not isinstance(drop.groups, Pattern) or not isinstance(rate, float | int):
         return None
     shape = tuple(shape)  # type: ignore[assignment]  # the core knows shapes as tuples
-    if isinstance(drop.noise, TwoPoint):
-        affine = drop.noise.affine(rate, drop.scale)
-        shift, fill = (0.0, 0.0) if linear else (affine.shift, affine.fill)
-        layout = _laid(walk(drop.groups, window, shape, steps, strides))
-        run = getattr(_native, f"_two_point_{_TYPES[dtype]}_at")
-        return Loop(run, layout, (threshold(rate, torch), affine.scale, shift, fill))
-    kind = _KINDS.get(type(drop.noise))
+    kind = 0 if isinstance(drop.noise, TwoPoint) else _KINDS.get(type(drop.noise))
     if kind is None:
         return None
     way = walk(drop.groups, window, shape, steps, strides)
     if way.groups and way.groups[-1] > 1:
-        # One draw takes a whole tile of them, so they had better be asked for in their order.
-        way = walk(drop.groups, window, shape, steps, strides, logical=True)
+        # One draw takes a whole tile of them: they had better be asked for in their order. A mere decision,
+        # which is cheaper, only where a row of them lies in the cache.
+        ordered = walk(drop.groups, window, shape, steps, strides, logical=True)
+        reach = ordered.sizes[-1] * max(ordered.steps[-1], ordered.strides[-1]) * dtype.itemsize
+        way = ordered if kind or reach <= _CACHED else way
+    layout = _laid(way)
+    if isinstance(drop.noise, TwoPoint):
+        affine = drop.noise.affine(rate, drop.scale)
+        shift, fill = (0.0, 0.0) if linear else (affine.shift, affine.fill)
+        run = getattr(_native, f"_two_point_{_TYPES[dtype]}_at")
+        return Loop(run, layout, (threshold(rate, torch), affine.scale, shift, fill))
     moments = drop.noise.moments(rate)
     numbers = kind, moments.mean, moments.variance**0.5
-    return Loop(getattr(_native, f"_continuous_{_TYPES[dtype]}_at"), _laid(way), numbers)
+    return Loop(getattr(_native, f"_continuous_{_TYPES[dtype]}_at"), layout, numbers)
 
 
 def _laid(way: Walk) -> Any:
