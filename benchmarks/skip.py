@@ -22,14 +22,17 @@ RATES = [0.1, 0.25, 0.5, 0.75]
 
 
 def feed_forward(rate: float, turns: int = 5, batch: int = 512, width: int = 1024) -> dict[str, float]:
-    """A block width - 4 width - width, forward and backward."""
+    """A block width - 4 width - width, forward and backward; the floor is a block of the kept size."""
     first, second = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
     x = torch.randn(batch, width, requires_grad=True)
     plain = nn.Sequential(first, nn.ReLU(), second)
     masked = nn.Sequential(first, nn.ReLU(), Drop(rate, "b d -> d"), second)
     thin = Thinned(first, second, rate, nn.ReLU())
     sliced = Thinned(first, second, rate, nn.ReLU(), contiguous=True)
-    return _against(plain, {"masked": masked, "thinned": thin, "sliced": sliced}, x, turns)
+    left = round(4 * width * (1 - rate))
+    smaller = nn.Sequential(nn.Linear(width, left), nn.ReLU(), nn.Linear(left, width))
+    others = {"masked": masked, "thinned": thin, "sliced": sliced, "smaller": smaller}
+    return _against(plain, others, x, turns)
 
 
 def branch(rate: float, turns: int = 5, batch: int = 512, width: int = 512) -> dict[str, float]:

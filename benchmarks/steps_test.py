@@ -11,7 +11,7 @@ def test_attention_is_compared_with_both_of_torchs() -> None:
 
 
 def test_skipped_steps_are_compared_with_whole_ones() -> None:
-    assert set(skip.feed_forward(0.5, 1, 4, 8)) == {"masked", "thinned", "sliced"}
+    assert set(skip.feed_forward(0.5, 1, 4, 8)) == {"masked", "thinned", "sliced", "smaller"}
     assert set(skip.branch(0.5, 1, 4, 8)) == {"skipped"}
     assert set(skip.lstm(0.5, 1, 2, 3, 8)) == {"masked", "thinned"}
 

@@ -13,6 +13,7 @@ from dropkit.torch import PatchDropout
 
 X = torch.arange(3 * 11 * 2, dtype=torch.float64).reshape(3, 11, 2)
 FREE = np.broadcast_to(np.arange(11) > 0, (3, 11))
+KEY = 5
 
 
 @pytest.mark.parametrize(("p", "count"), [(0.0, 11), (0.25, 9), (0.5, 6), (0.9, 2), (1.0, 2)])
@@ -93,3 +94,25 @@ def test_copies_draw_alike() -> None:
 def test_what_is_wrong_is_said(call: Any, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         call()
+
+
+def test_removed_patches_are_as_if_no_other_could_see_them() -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True).double()
+    patches = PatchDropout(0.5)
+    found = []
+    for removed in (True, False):
+        x = torch.randn(3, 11, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        x.requires_grad_()
+        places = patches.places(x, key=KEY)
+        assert places is not None
+        if removed:
+            y = layer(patches(x, key=KEY))
+        else:
+            gone = torch.ones(3, 11, dtype=torch.bool).scatter(1, places, False)
+            y = layer(x, src_key_padding_mask=gone)
+            y = y.gather(1, places[..., None].expand(-1, -1, 8))
+        found.append([y, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])])
+    for one, other in zip(*found, strict=True):
+        # Rounding of float64 in sums of a few hundred terms of order 1.
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
