@@ -175,7 +175,7 @@ def every_half(dtype: torch.dtype) -> Tensor:
 @needs_native
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("noise", ["bernoulli", "alpha"])
-@pytest.mark.parametrize("rate", [0.1, 0.75, 0.999, 1.0])
+@pytest.mark.parametrize("rate", [2.0**-32, 0.1, 1 / 3, 0.75, 0.999, 1.0])  # all are kept; ties at 3 / 2
 def test_every_half_is_rounded_as_torch_rounds_it(
     instructions: str, dtype: torch.dtype, noise: str, rate: float
 ) -> None:
