@@ -60,7 +60,7 @@ def _part(name: str, cells: list[Cell]) -> str:
             [case, str(threads), *(_figure(found.get((case, threads, peer))) for peer in peers)]
             for case, threads in sorted(lines, key=lambda line: line[1])
         ]
-        text.append(f"### {task.capitalize()}\n\n{_table(['', 'threads', *peers], rows)}\n")
+        text.append(f"### {task[:1].upper() + task[1:]}\n\n{_table(['', 'threads', *peers], rows)}\n")
     return "\n".join(text)
 
 
