@@ -13,6 +13,10 @@ from benchmarks.parts import PARTS
 
 __all__ = ["markdown", "picture"]
 
+PEERS = (
+    *("F.dropout", "torch.compile", "JAX", "TensorFlow", "clone", "F.relu"),
+    *("with dropout", "without dropout", "masked", "thinned", "sliced"),
+)
 HEAD = """# Speed and memory
 
 Written by `make bench`. Nobody edits this page. Seconds drift, so a figure is a ratio of times taken in
@@ -100,9 +104,12 @@ def picture(sheet: Sheet) -> str:
 
 def _curves(panel: Any, cells: Iterable[Cell], x: Any) -> None:
     by_peer = sorted(cells, key=lambda cell: cell.peer)
-    for number, (peer, cells_of_peer) in enumerate(itertools.groupby(by_peer, key=lambda cell: cell.peer)):
+    for peer, cells_of_peer in itertools.groupby(by_peer, key=lambda cell: cell.peer):
         points = sorted((x(cell), cell.figure) for cell in cells_of_peer)
-        panel.plot(*zip(*points, strict=True), marker="osv^Dx*P"[number % 8], markersize=4, label=peer)
+        # A peer looks the same in every panel.
+        number = PEERS.index(peer) if peer in PEERS else len(PEERS)
+        marker, colour = "osv^Dx*P"[number % 8], f"C{number % 10}"
+        panel.plot(*zip(*points, strict=True), marker=marker, color=colour, markersize=4, label=peer)
 
 
 def _sizes(panel: Any, sheet: Sheet, task: str, title: str) -> None:
@@ -126,6 +133,10 @@ def _lengths(panel: Any, sheet: Sheet) -> None:
     panel.set(
         xscale="log", yscale="log", xlabel="length", ylabel="time of PyTorch / time of dropkit", title=title
     )
+    lengths = sorted({int(cell.case.split("x")[2]) for cell in cells})
+    panel.set_xticks(lengths, [str(length) for length in lengths])
+    panel.set_yticks([1, 2, 4], ["1", "2", "4"])
+    panel.minorticks_off()
 
 
 def _rates(panel: Any, sheet: Sheet) -> None:
