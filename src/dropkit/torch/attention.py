@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from dropkit.core.check import RATE, DropkitError, check_kind
 from dropkit.core.schedule import Schedule
 from dropkit.torch.attention_kernel import Settings, Shape, attended, plain, served
-from dropkit.torch.check import check_source, check_tensor
+from dropkit.torch.check import TensorError, check_source, check_tensor
 from dropkit.torch.functional import Source
 from dropkit.torch.keys import refuse_trace
 from dropkit.torch.rated import Rated
@@ -58,7 +58,7 @@ def scaled_dot_product_attention(
         source: `key` or `generator` of the draws; see `dropkit.torch.functional.Source`.
 
     Raises:
-        DropkitError: dropout_p lies outside [0, 1], or both masks are given.
+        DropkitError: dropout_p lies outside [0, 1], both masks are given, or the tensors do not fit.
 
     >>> q, k, v = torch.randn(3, 1, 2, 5, 8).unbind(0)
     >>> scaled_dot_product_attention(q, k, v, dropout_p=0.1, source={"key": 7}).shape
@@ -76,6 +76,14 @@ def scaled_dot_product_attention(
         return _torchs_own(query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa)
     for name, tensor in (("query", query), ("key", key), ("value", value)):
         check_tensor(tensor, name)
+    kind = query.device.type
+    if torch.is_autocast_enabled(kind):  # as torch's own does
+        low = torch.get_autocast_dtype(kind)
+        query, key, value = (_lowered(tensor, low) for tensor in (query, key, value))
+        attn_mask = None if attn_mask is None else _lowered(attn_mask, low)
+    for name, tensor in (("key", key), ("value", value)):
+        if tensor.dtype != query.dtype:
+            raise TensorError(name, f"has the type of query, {query.dtype}", tensor.dtype, "convert it")
     shape = Shape.of(query, key, value, enable_gqa)
     whole = None if attn_mask is None else _spread(attn_mask, query, shape)
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
@@ -151,3 +159,8 @@ def _spread(mask: Tensor, query: Tensor, shape: Shape) -> Tensor:
     except RuntimeError as error:
         rule = f"broadcasts to {wanted}"
         raise DropkitError("attn_mask", rule, tuple(mask.shape), "give an entry for each pair") from error
+
+
+def _lowered(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return what autocast makes of a tensor: float64, and what is no float, stays."""
+    return tensor.to(dtype) if tensor.is_floating_point() and tensor.dtype != torch.float64 else tensor

@@ -389,3 +389,23 @@ def test_the_layer_of_attention_may_drop_keys() -> None:
     assert repr(layer) == "Attention(p=0.3, is_causal=False, drop_key=True)"
     with pytest.raises(DropkitError, match="drop_key"):
         Attention(RATE, drop_key=1)  # type: ignore[arg-type]  # that is the point
+
+
+def test_types_that_differ_are_refused() -> None:
+    q, k, v, _ = tensors(1, 2, 5, 8)
+    with pytest.raises(DropkitError, match=r"key has the type of query, torch\.float32"):
+        attention(q, k.half(), v, dropout_p=RATE)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_autocast_lowers_as_torch_does(mixed: bool) -> None:
+    q, k, v, _ = tensors(1, 2, 130, 8)
+    k = k.bfloat16() if mixed else k
+    bias = torch.linspace(-1, 1, 130).expand(130, 130)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = attention(q, k, v, bias, RATE, source={"key": KEY})
+        theirs = attention(q, k, v, bias, RATE, training=False)
+    assert found.dtype == theirs.dtype == torch.bfloat16
+    low = [x.bfloat16() for x in (q, k, v)]
+    expected = attention(*low, bias.bfloat16(), RATE, source={"key": KEY})
+    assert torch.equal(found, expected)

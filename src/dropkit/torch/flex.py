@@ -14,6 +14,7 @@ from dropkit.torch.check import check_source
 from dropkit.torch.functional import Source
 from dropkit.torch.keys import draw_words, key_words
 from dropkit.torch.query_thresholds import Visible, query_thresholds
+from dropkit.torch.subsets import check_prefix
 
 __all__ = ["drop_key_score_mod"]
 
@@ -56,7 +57,9 @@ def drop_key_score_mod(
     [-inf, 0.0, 0.0, 0.0]
     """
     check_source(**source)
-    p = RATE.check("p", p)
+    p, prefix = RATE.check("p", p), check_prefix(prefix)
+    if mask_mod is not None and not callable(mask_mod):
+        raise DropkitError("mask_mod", "is a function of b, h, q, k", mask_mod, "give FlexAttention's own")
     if len(shape) != len(_AXES):
         raise DropkitError("shape", "is (batch, heads, queries, keys)", shape, "give four whole numbers")
     for name, size in zip(_AXES, shape, strict=True):

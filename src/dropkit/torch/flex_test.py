@@ -80,6 +80,8 @@ def test_seeding_repeats_the_draws() -> None:
         (lambda: drop_key_score_mod((1, 2, 3), 0.5), "shape"),  # type: ignore[arg-type]  # that is the point
         (lambda: drop_key_score_mod((1, 2, 3, 0), 0.5), "keys"),
         (lambda: drop_key_score_mod(SHAPE, 1.5), "p must"),
+        (lambda: drop_key_score_mod(SHAPE, 0.5, prefix=-1), "prefix"),
+        (lambda: drop_key_score_mod(SHAPE, 0.5, mask_mod=3), "mask_mod"),  # type: ignore[arg-type]  # that is the point
         (lambda: drop_key_score_mod(SHAPE, 0.5, key=0.5), "key"),  # type: ignore[arg-type]  # that is the point
     ],
 )

@@ -19,7 +19,7 @@ from dropkit.core.key import Key
 from dropkit.core.rate import threshold
 from dropkit.torch import functional, native
 from dropkit.torch.autograd import eager
-from dropkit.torch.check import check_alike, check_source, check_tensor
+from dropkit.torch.check import TensorError, check_alike, check_source, check_tensor
 from dropkit.torch.functional import Source
 from dropkit.torch.keys import draw_words, key_words
 
@@ -164,6 +164,8 @@ def dropout_add_layer_norm(
     p = RATE.check("p", p)
     _check(input, source)
     check_alike("input", input, "residual", residual)
+    if not input.ndim:
+        raise TensorError("input", "has an axis of features", (), "add one with unsqueeze(0)")
     for name, vector in (("weight", weight), ("bias", bias)):
         if vector is not None and (not input.ndim or vector.shape != input.shape[-1:]):
             rule = f"has one entry for each of the features of input, {tuple(input.shape)}"

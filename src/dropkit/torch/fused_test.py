@@ -283,6 +283,7 @@ X = torch.ones(2, 3)
         (lambda: fused.dropout_add(X, X, p=-1), "p must"),
         (lambda: fused.dropout_add_layer_norm(X, X, torch.ones(2)), "weight has one entry for each"),
         (lambda: fused.dropout_add_layer_norm(X, X, bias=torch.ones(4)), "bias has one entry for each"),
+        (lambda: fused.dropout_add_layer_norm(torch.ones(()), torch.ones(())), "axis of features"),
         (lambda: fused.dropout_add(X, X, key=0.5), "key"),  # type: ignore[arg-type]  # that is the point
     ],
 )

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from dropkit.core.check import RATE, DropkitError
 from dropkit.core.schedule import Schedule
-from dropkit.torch.check import check_source, check_tensor
+from dropkit.torch.check import TensorError, check_source, check_tensor
 from dropkit.torch.draws import fold
 from dropkit.torch.functional import Source
 from dropkit.torch.rated import Rated
@@ -46,7 +46,7 @@ class ThinLSTM(Rated, nn.LSTM):
 
     Raises:
         DropkitError: p lies outside [0, 1], or `dropout` or `proj_size` is given; in a call that draws, if
-            the input is packed.
+            the input is packed or has other axes.
 
     >>> out, (h, c) = ThinLSTM(4, 8, p=0.5)(torch.ones(6, 3, 4), key=1)
     >>> out.shape, int((h != 0).sum())
@@ -91,6 +91,9 @@ class ThinLSTM(Rated, nn.LSTM):
             mend = "pad it, or use dropkit.torch.DropLSTM, which masks"
             raise DropkitError("input", "is a tensor where units are left out", "a packed sequence", mend)
         check_tensor(input)
+        if input.dim() not in (2, 3) or input.shape[-1] != self.input_size:
+            rule = f"has axes (steps, batch, {self.input_size}) or (steps, {self.input_size})"
+            raise TensorError("input", rule, tuple(input.shape), "the last axis holds the features of a step")
         check_source(**source)
         own = self.source(source)
         # How many units stay is luck, for which no graph has a place.

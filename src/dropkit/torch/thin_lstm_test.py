@@ -124,6 +124,8 @@ def test_autocast_and_a_compiled_call_are_the_same_network() -> None:
         (lambda: ThinLSTM(4, 8, proj_size=2), "proj_size"),
         (lambda: ThinLSTM(4, 8)(pack_sequence([X[:, 0]])), "packed"),
         (lambda: ThinLSTM(4, 8)(X.long()), "floating type"),
+        (lambda: ThinLSTM(4, 8)(torch.ones(4)), "has axes"),
+        (lambda: ThinLSTM(4, 8)(torch.ones(2, 3, 5)), "has axes"),
         (lambda: ThinLSTM(4, 8)(X, (torch.ones(1, 2, 8), torch.ones(1, 2, 8))), "hx"),
     ],
 )

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dropkit.core.check import RATE
+from dropkit.core.check import RATE, DropkitError, Whole
 from dropkit.torch import fused
 from dropkit.torch.layers import Dropout
 from dropkit.torch.multihead import MultiheadAttention
@@ -58,7 +58,7 @@ class TransformerEncoderLayer(nn.TransformerEncoderLayer):
         As torch's: (batch, tokens, features) with `batch_first=True`, else (tokens, batch, features).
 
     Raises:
-        DropkitError: a rate lies outside [0, 1].
+        DropkitError: the rate lies outside [0, 1], or the features do not part into the heads.
 
     >>> layer = TransformerEncoderLayer(8, 2, 16, dropout=0.1, batch_first=True)
     >>> layer(torch.randn(3, 5, 8)).shape
@@ -74,7 +74,7 @@ class TransformerEncoderLayer(nn.TransformerEncoderLayer):
         *arguments: Any,
         **settings: Any,
     ) -> None:
-        RATE.check("dropout", dropout)
+        _check(d_model, nhead, dropout)
         super().__init__(d_model, nhead, dim_feedforward, dropout, *arguments, **settings)
         _adopt(self, ["self_attn"], ["dropout", "dropout1", "dropout2"])
 
@@ -111,7 +111,7 @@ class TransformerDecoderLayer(nn.TransformerDecoderLayer):
         As torch's: (batch, tokens, features) with `batch_first=True`, else (tokens, batch, features).
 
     Raises:
-        DropkitError: a rate lies outside [0, 1].
+        DropkitError: the rate lies outside [0, 1], or the features do not part into the heads.
 
     >>> layer = TransformerDecoderLayer(8, 2, 16, dropout=0.1, batch_first=True)
     >>> layer(torch.randn(3, 5, 8), torch.randn(3, 7, 8)).shape
@@ -127,7 +127,7 @@ class TransformerDecoderLayer(nn.TransformerDecoderLayer):
         *arguments: Any,
         **settings: Any,
     ) -> None:
-        RATE.check("dropout", dropout)
+        _check(d_model, nhead, dropout)
         super().__init__(d_model, nhead, dim_feedforward, dropout, *arguments, **settings)
         _adopt(self, ["self_attn", "multihead_attn"], ["dropout", "dropout1", "dropout2", "dropout3"])
 
@@ -166,6 +166,14 @@ class TransformerDecoderLayer(nn.TransformerDecoderLayer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Stay as it is in a copy, where torch's own would take ReLU for an activation that is a module."""
         nn.Module.__setstate__(self, state)  # type: ignore[no-untyped-call]  # it is untyped
+
+
+def _check(d_model: int, nhead: int, dropout: float) -> None:
+    RATE.check("dropout", dropout)
+    heads = Whole(1, "give e.g. d_model=64, nhead=8")
+    if heads.check("d_model", d_model) % heads.check("nhead", nhead):
+        mend = "give e.g. d_model=64, nhead=8"
+        raise DropkitError("nhead", f"divides d_model, {d_model}", nhead, mend)
 
 
 def _adopt(layer: nn.Module, attentions: Sequence[str], dropouts: Sequence[str]) -> None:

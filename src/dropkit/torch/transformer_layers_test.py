@@ -256,6 +256,10 @@ def test_a_hooked_layer_keeps_its_class_and_its_parts_change() -> None:
 def test_a_rate_out_of_range_is_refused(kind: str) -> None:
     with pytest.raises(DropkitError, match=r"dropout.*1\.5"):
         KINDS[kind][1](*SIZES, dropout=1.5)
+    with pytest.raises(DropkitError, match=r"nhead.*divides"):
+        KINDS[kind][1](10, 3)
+    with pytest.raises(DropkitError, match="nhead"):
+        KINDS[kind][1](10, 0)
 
 
 @pytest.mark.skipif(not native.AVAILABLE, reason="needs the native loops")
