@@ -86,7 +86,7 @@ def scaled_dot_product_attention(
             raise TensorError(name, f"has the type of query, {query.dtype}", tensor.dtype, "convert it")
     shape = Shape.of(query, key, value, enable_gqa)
     whole = None if attn_mask is None else _spread(attn_mask, query, shape)
-    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else scale
     settings = Settings(float(scale), is_causal, rate, drop_key)
     if not served(query, key, value, attn_mask):
         return plain(query, key, value, whole, settings, given)
@@ -153,12 +153,15 @@ class Attention(Rated):
 
 
 def _spread(mask: Tensor, query: Tensor, shape: Shape) -> Tensor:
+    if mask.dtype != torch.bool and not mask.is_floating_point():
+        rule = "is bool or has a real floating type"
+        raise TensorError("attn_mask", rule, mask.dtype, "write attn_mask.bool() where true takes part")
     wanted = (*query.shape[:-1], shape.keys)
     try:
         return mask.expand(wanted)
     except RuntimeError as error:
         rule = f"broadcasts to {wanted}"
-        raise DropkitError("attn_mask", rule, tuple(mask.shape), "give an entry for each pair") from error
+        raise TensorError("attn_mask", rule, tuple(mask.shape), "give an entry for each pair") from error
 
 
 def _lowered(tensor: Tensor, dtype: torch.dtype) -> Tensor:

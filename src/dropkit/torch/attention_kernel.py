@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import torch
 from torch.library import Library, register_autograd, register_fake
 
-from dropkit.core.check import DropkitError
 from dropkit.core.key import Key
 from dropkit.core.rate import threshold
 from dropkit.torch import functional, native
 from dropkit.torch.autograd import eager
+from dropkit.torch.check import TensorError
 from dropkit.torch.draws import below_but_one
 from dropkit.torch.functional import Source
 from dropkit.torch.keys import AnyKey, draw_tensor, draw_words, key_tensor, key_words
@@ -42,14 +42,14 @@ class Shape(NamedTuple):
         for name, tensor in (("query", query), ("key", key), ("value", value)):
             if tensor.dim() < 3:
                 rule = "has at least three axes: (heads, length, depth)"
-                raise DropkitError(name, rule, tuple(tensor.shape), "add axes of size 1 with unsqueeze")
+                raise TensorError(name, rule, tuple(tensor.shape), "add axes of size 1 with unsqueeze")
         *batch, heads, queries, depth = query.shape
         rest = (*key.shape[:-3], *key.shape[-1:])
         fits = (*batch, depth) == rest and key.shape[:-1] == value.shape[:-1]
         shared = key.shape[-3] == heads or (grouped and key.shape[-3] > 0 and heads % key.shape[-3] == 0)
         if not fits or not shared:
             shapes = tuple(tuple(tensor.shape) for tensor in (query, key, value))
-            raise DropkitError("query, key and value", "fit one another", shapes, "see the docstring")
+            raise TensorError("query, key and value", "fit one another", shapes, "see the docstring")
         return cls(math.prod(batch), heads, key.shape[-3], queries, key.shape[-2], depth, value.shape[-1])
 
 
@@ -73,7 +73,7 @@ def served(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None) 
         and (
             attn_mask is None
             or (
-                attn_mask.dtype in (torch.bool, query.dtype)
+                attn_mask.dtype in (torch.bool, torch.float32, query.dtype)
                 and attn_mask.is_cpu
                 and not attn_mask.requires_grad
             )
@@ -126,7 +126,8 @@ def plain(
         logits = logits.masked_fill(gone, -math.inf)
     alone = (logits == -math.inf).all(-1, keepdim=True)
     p = torch.softmax(logits.masked_fill(alone, 0.0), -1).masked_fill(alone, 0.0)
-    return (p if settings.keys else functional.dropout(p, settings.rate, **source)) @ value
+    p = p if settings.keys else functional.dropout(p, settings.rate, **source)
+    return p.to(value.dtype) @ value  # of a mask that is wider
 
 
 def _forward(
@@ -215,16 +216,16 @@ def _thresholds(shape: Shape, mask: Tensor | None, address: AnyKey, settings: Se
     """Return the threshold of each query's keys."""
     sizes = shape.batch, shape.heads, shape.queries, shape.keys
     heads, queries = shape.heads, shape.queries
-    able = mask if mask is None or mask.dtype == torch.bool else mask != -math.inf
 
     def visible(row: Tensor) -> Tensor:
         b, h, q = row // (heads * queries), row // queries % heads, row % queries
         if settings.causal:
             return torch.arange(shape.keys) <= q[:, None]
-        assert able is not None
-        return able[b, h, q]
+        assert mask is not None
+        own = mask[b, h, q]  # of these rows alone: a mask that is expanded is never whole
+        return own if own.dtype == torch.bool else own != -math.inf
 
-    sees = visible if settings.causal or able is not None else None
+    sees = visible if settings.causal or mask is not None else None
     return query_thresholds(sizes, threshold(settings.rate, torch), key_words(address), sees)
 
 

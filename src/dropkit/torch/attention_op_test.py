@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.library import opcheck
 from torch.utils.checkpoint import checkpoint
 
+import dropkit
 from dropkit.torch import Attention, attention_kernel, native, scaled_dot_product_attention
 
 pytestmark = pytest.mark.skipif(not native.AVAILABLE, reason="needs the native kernel")
@@ -119,15 +120,49 @@ def test_function_transforms_take_plain_operations() -> None:
     assert tangent.isfinite().all()
 
 
+@pytest.mark.parametrize("kernel", [False, True])
+@pytest.mark.parametrize("drop_key", [False, True])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_mask_may_be_in_float32_as_torchs_may(
+    dtype: torch.dtype, drop_key: bool, kernel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice rounded logits of up to 6 move a weight and the sum by 12 units each, weight and output by 2."""
+    monkeypatch.setattr(native, "AVAILABLE", kernel)
+    q, k, v = (leaf.detach().to(dtype) for leaf in inputs())
+    mask = torch.randn(7, 9).to(torch.bfloat16).to(torch.float16)  # each of the types holds it exactly
+    found, same = (
+        scaled_dot_product_attention(q, k, v, m, 0.3, drop_key=drop_key, source={"key": KEY})
+        for m in (mask.float(), mask.to(dtype))
+    )
+    assert found.dtype == dtype
+    rounding = 26 * float(v.abs().max()) / 0.7 * torch.finfo(dtype).eps / 2
+    torch.testing.assert_close(found, same, rtol=0, atol=rounding)
+
+
+def test_heads_of_no_depth_weigh_all_alike() -> None:
+    q, k, v = torch.ones(1, 2, 7, 0), torch.ones(1, 2, 9, 0), torch.randn(1, 2, 9, 4)
+    p = dropkit.drop(torch.full((1, 2, 7, 9), 1 / 9), 0.3, key=KEY)
+    torch.testing.assert_close(
+        scaled_dot_product_attention(q, k, v, dropout_p=0.3, source={"key": KEY}), p @ v
+    )
+
+
+def test_a_shape_is_refused_with_torchs_type() -> None:
+    q, k, v = (leaf.detach() for leaf in inputs())
+    with pytest.raises(RuntimeError, match="fit one another"):
+        scaled_dot_product_attention(q, k, v[:, :, :5], dropout_p=0.3)
+
+
 PEAK = """
 import resource, sys, torch
 from dropkit.torch import scaled_dot_product_attention
 torch.set_num_threads(1)
 def step(n):
     q, k, v = (torch.randn(1, 1, n, 16, requires_grad=True) for _ in range(3))
-    scaled_dot_product_attention(q, k, v, dropout_p=0.1, is_causal=True).sum().backward()
+    mask = torch.zeros(1, n)
+    scaled_dot_product_attention(q, k, v, dropout_p=0.1, SETTINGS).sum().backward()
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-step(512)
+step(2048)
 before = peak()
 step(int(sys.argv[1]))
 print(peak() - before)
@@ -135,7 +170,9 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the highest memory is told in other units")
-def test_memory_grows_with_the_length_alone() -> None:
+@pytest.mark.parametrize("settings", ["is_causal=True", "attn_mask=mask, drop_key=True"])
+def test_memory_grows_with_the_length_alone(settings: str) -> None:
     """The probabilities of 8,192 tokens alone would take 256 MiB, four times those of 4,096."""
-    done = subprocess.run([sys.executable, "-c", PEAK, "8192"], capture_output=True, text=True, check=True)
+    code = PEAK.replace("SETTINGS", settings)
+    done = subprocess.run([sys.executable, "-c", code, "8192"], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 32 * 1024

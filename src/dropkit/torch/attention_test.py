@@ -300,6 +300,7 @@ class TestLayer:
         ({"dropout_p": 1.5}, r"dropout_p must be a number in \[0, 1\]"),
         ({"attn_mask": torch.ones(9, 9).bool(), "is_causal": True}, "attn_mask is left out"),
         ({"attn_mask": torch.ones(7, 9).bool()}, "attn_mask broadcasts to"),
+        ({"attn_mask": torch.ones(9, 9).long()}, "attn_mask is bool or has a real floating type"),
         ({"key": torch.ones(1, 2, 9, 7)}, "query, key and value fit one another"),
         ({"key": torch.ones(1, 1, 9, 8), "value": torch.ones(1, 1, 9, 8)}, "fit one another"),
         ({"query": torch.ones(9, 8)}, "query has at least three axes"),
