@@ -72,6 +72,7 @@ def scaled_dot_product_attention(
         raise DropkitError(
             "attn_mask", "is left out where is_causal is True", "a mask", "give one of the two"
         )
+    _check_lengths(key, value)
     if not training or rate == 0:
         return _torchs_own(query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa)
     for name, tensor in (("query", query), ("key", key), ("value", value)):
@@ -150,6 +151,14 @@ class Attention(Rated):
     def extra_repr(self) -> str:
         """Show the rate and the kind of mask."""
         return f"p={self.p}, is_causal={self.is_causal}" + (", drop_key=True" if self.drop_key else "")
+
+
+def _check_lengths(key: Tensor, value: Tensor) -> None:
+    """Refuse what torch's own call would read past its end."""
+    plain = isinstance(key, Tensor) and isinstance(value, Tensor) and not (key.is_nested or value.is_nested)
+    if plain and key.dim() > 1 and value.dim() > 1 and key.shape[-2] != value.shape[-2]:
+        rule = f"has a row for each of key's, {key.shape[-2]}"
+        raise TensorError("value", rule, tuple(value.shape), "give keys and values of one length")
 
 
 def _spread(mask: Tensor, query: Tensor, shape: Shape) -> Tensor:

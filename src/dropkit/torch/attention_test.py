@@ -410,3 +410,10 @@ def test_autocast_lowers_as_torch_does(mixed: bool) -> None:
     low = [x.bfloat16() for x in (q, k, v)]
     expected = attention(*low, bias.bfloat16(), RATE, source={"key": KEY})
     assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_keys_without_values_are_refused_before_torch_reads_past_them(training: bool) -> None:
+    q, k, v, _ = tensors(1, 2, 9, 8)
+    with pytest.raises(DropkitError, match="value has a row for each of key's, 9"):
+        attention(q, k, v[:, :, :5], dropout_p=RATE, training=training)
