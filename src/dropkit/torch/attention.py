@@ -86,10 +86,13 @@ def scaled_dot_product_attention(
         if tensor.dtype != query.dtype:
             raise TensorError(name, f"has the type of query, {query.dtype}", tensor.dtype, "convert it")
     shape = Shape.of(query, key, value, enable_gqa)
+    native = served(query, key, value, attn_mask)
+    if native and attn_mask is not None and attn_mask.dtype != torch.bool:
+        attn_mask = attn_mask.float()  # before it is spread: then a copy would be whole
     whole = None if attn_mask is None else _spread(attn_mask, query, shape)
     scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else scale
     settings = Settings(float(scale), is_causal, rate, drop_key)
-    if not served(query, key, value, attn_mask):
+    if not native:
         return plain(query, key, value, whole, settings, given)
     refuse_trace()
     mask = None if whole is None else whole.reshape(shape.batch, *whole.shape[-3:])

@@ -93,8 +93,6 @@ def attended(
 ) -> Tensor:
     """Return what the native kernel makes of (batch, heads, length, depth); half types are rounded once."""
     if query.dtype != torch.float32:
-        if mask is not None and mask.dtype != torch.bool:
-            mask = mask.float()
         out = attended(query.float(), key.float(), value.float(), mask, settings, source)
         return out.to(query.dtype)
     given = source.get("key")
@@ -131,16 +129,17 @@ def plain(
 
 
 def _forward(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, address: AnyKey, *settings: Any
-) -> tuple[Tensor, Tensor]:
-    """Return the values, and the logarithm of each row's sum, which backward needs."""
-    out = torch.empty(*query.shape[:-1], value.shape[-1])
-    sums = torch.empty(query.shape[:-1])
-    ends = out.data_ptr(), sums.data_ptr(), torch.get_num_threads()
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, address: AnyKey, *asked: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the values and what backward needs: the logarithm of each row's sum, and a threshold a query."""
+    settings = Settings(*asked)
+    thresholds = _thresholds(Shape.of(query, key, value, True), mask, address, settings)
+    out = query.new_empty(*query.shape[:-1], value.shape[-1])
+    sums = query.new_empty(query.shape[:-1])
     rows = _rows(query), _rows(key), _rows(value)
-    inputs, _thresholds_alive = _inputs(*rows, mask, address, Settings(*settings))
-    native.attention(*inputs, *ends)
-    return out, sums
+    inputs = _inputs(*rows, mask, thresholds, address, settings)
+    native.attention(*inputs, out.data_ptr(), sums.data_ptr(), torch.get_num_threads())
+    return out, sums, thresholds
 
 
 def _backward(
@@ -151,16 +150,17 @@ def _backward(
     mask: Tensor | None,
     out: Tensor,
     sums: Tensor,
+    thresholds: Tensor,
     address: AnyKey,
-    *settings: Any,
+    *asked: Any,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients for query, key and value."""
     grad = _rows(grad)
-    gradients = torch.empty(query.shape), torch.empty(key.shape), torch.empty(value.shape)
+    gradients = query.new_empty(query.shape), key.new_empty(key.shape), value.new_empty(value.shape)
     ends = list(grad.stride()[:3]), grad.data_ptr(), out.data_ptr(), sums.data_ptr()
     places = [tensor.data_ptr() for tensor in gradients]
     rows = _rows(query), _rows(key), _rows(value)
-    inputs, _thresholds_alive = _inputs(*rows, mask, address, Settings(*settings))
+    inputs = _inputs(*rows, mask, thresholds, address, Settings(*asked))
     native.attention_backward(*inputs, *ends, places, torch.get_num_threads())
     return gradients
 
@@ -176,8 +176,8 @@ class _Eager(torch.autograd.Function):
         address: Key,
         settings: Settings,
     ) -> Tensor:
-        out, sums = _forward(query, key, value, mask, address, *settings)
-        ctx.save_for_backward(query, key, value, mask, out, sums)
+        out, *kept = _forward(query, key, value, mask, address, *settings)
+        ctx.save_for_backward(query, key, value, mask, out, *kept)
         ctx.address, ctx.settings = address, settings
         return out
 
@@ -197,34 +197,38 @@ def _rows(x: Tensor) -> Tensor:
 
 
 def _inputs(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, address: AnyKey, settings: Settings
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    thresholds: Tensor,
+    address: AnyKey,
+    settings: Settings,
 ) -> tuple[Any, ...]:
     strides = [stride for tensor in (query, key, value) for stride in tensor.stride()[:3]]
     strides += mask.stride() if mask is not None else (0, 0, 0, 0)
+    tensors = query, key, value, mask, thresholds
+    places = [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
     kind = 0 if mask is None else 1 if mask.dtype == torch.bool else 2
     kept = 0.0 if settings.rate == 1 else 1 / (1 - settings.rate)
     drops = *key_words(address), threshold(settings.rate, torch), 1.0 if settings.keys else kept
-    shape = Shape.of(query, key, value, True)
-    thresholds = _thresholds(shape, mask, address, settings) if settings.keys else None
-    tensors = query, key, value, mask, thresholds
-    places = [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
-    # The thresholds go along, so that they live as long as their address is used.
-    return (list(shape), strides, places, kind, settings.scale, settings.causal, *drops), thresholds
+    shape = list(Shape.of(query, key, value, True))
+    return shape, strides, places, kind, settings.scale, settings.causal, *drops
 
 
 def _thresholds(shape: Shape, mask: Tensor | None, address: AnyKey, settings: Settings) -> Tensor:
-    """Return the threshold of each query's keys."""
-    sizes = shape.batch, shape.heads, shape.queries, shape.keys
-    heads, queries = shape.heads, shape.queries
+    """Return the threshold of each query's keys where keys are dropped, else nothing."""
+    if not settings.keys:
+        return torch.empty(0, dtype=torch.int64, device="cpu")
 
-    def visible(row: Tensor) -> Tensor:
-        b, h, q = row // (heads * queries), row // queries % heads, row % queries
+    def visible(b: Tensor, h: Tensor, q: Tensor) -> Tensor:
         if settings.causal:
-            return torch.arange(shape.keys) <= q[:, None]
+            return torch.arange(shape.keys, device="cpu") <= q[:, None]
         assert mask is not None
         own = mask[b, h, q]  # of these rows alone: a mask that is expanded is never whole
         return own if own.dtype == torch.bool else own != -math.inf
 
+    sizes = shape.batch, shape.heads, shape.queries, shape.keys
     sees = visible if settings.causal or mask is not None else None
     return query_thresholds(sizes, threshold(settings.rate, torch), key_words(address), sees)
 
@@ -232,29 +236,31 @@ def _thresholds(shape: Shape, mask: Tensor | None, address: AnyKey, settings: Se
 _LIBRARY: Any = Library("dropkit", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch.library is untyped
 _INPUTS = "Tensor query, Tensor key, Tensor value, Tensor? mask"
 _ASKED = "Tensor address, float scale, bool causal, float rate, bool keys"
-_KEPT = "Tensor out, Tensor sums"
-_LIBRARY.define(f"attention({_INPUTS}, {_ASKED}) -> (Tensor, Tensor)")
+_KEPT = "Tensor out, Tensor sums, Tensor thresholds"
+_LIBRARY.define(f"attention({_INPUTS}, {_ASKED}) -> (Tensor, Tensor, Tensor)")
 _LIBRARY.define(f"attention_backward(Tensor grad, {_INPUTS}, {_KEPT}, {_ASKED}) -> (Tensor, Tensor, Tensor)")
 _LIBRARY.impl("attention", _forward, "CPU")
 _LIBRARY.impl("attention_backward", _backward, "CPU")
 
 
-def _fake(query: Tensor, key: Tensor, value: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
-    return query.new_empty(*query.shape[:-1], value.shape[-1]), query.new_empty(query.shape[:-1])
+def _fake(query: Tensor, key: Tensor, value: Tensor, *rest: Any) -> tuple[Tensor, ...]:
+    rows = query.shape[:-1]
+    thresholds = query.new_empty(rows if rest[-1] else (0,), dtype=torch.int64)
+    return query.new_empty(*rows, value.shape[-1]), query.new_empty(rows), thresholds
 
 
 def _fake_backward(grad: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
     return tuple(tensor.new_empty(tensor.shape) for tensor in inputs[:3])
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     query, key, value, mask, address, *ctx.settings = inputs
     ctx.save_for_backward(query, key, value, mask, *output, address)
-    ctx.mark_non_differentiable(output[1])
+    ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)
 
 
-def _differentiate(ctx: Any, grad: Tensor, _: None) -> tuple[Tensor | None, ...]:
+def _differentiate(ctx: Any, grad: Tensor, *_: None) -> tuple[Tensor | None, ...]:
     gradients = torch.ops.dropkit.attention_backward(grad, *ctx.saved_tensors, *ctx.settings)
     return (*gradients, *(None,) * 6)
 

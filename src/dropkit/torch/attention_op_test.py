@@ -57,6 +57,45 @@ def test_a_compiled_graph_takes_the_kernel_and_the_same_mask(
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_types_take_the_kernel_in_a_graph_too(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bias = torch.linspace(-1, 1, 9).to(dtype)
+
+    def call(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return scaled_dot_product_attention(q, k, v, bias, 0.3, source={"key": KEY})
+
+    leaves = [leaf.detach().to(dtype).requires_grad_() for leaf in inputs()]
+    expected = passes(call, leaves)
+    monkeypatch.setattr(attention_kernel, "plain", None)  # the plain road would fail
+    torch._dynamo.reset()
+    for one, other in zip(
+        passes(torch.compile(call, fullgraph=True, backend="aot_eager"), leaves), expected, strict=True
+    ):
+        assert one.dtype == dtype
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("keys", [False, True])
+@pytest.mark.parametrize("default", [torch.float64, torch.bfloat16])
+def test_the_default_type_and_device_change_nothing(default: torch.dtype, keys: bool) -> None:
+    def call(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        source: Any = {"key": KEY}
+        return scaled_dot_product_attention(q, k, v, MASK, 0.3, drop_key=keys, source=source)
+
+    leaves = inputs()
+    expected = passes(call, leaves)
+    torch.set_default_dtype(default)
+    try:
+        with torch.device("meta"):
+            found = passes(call, leaves)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
+
+
 def test_seeding_gives_compiled_and_eager_the_same_masks() -> None:
     layer = Attention(0.3, enable_gqa=True)
     leaves = inputs(heads=2)
@@ -103,8 +142,8 @@ def test_the_operators_keep_torchs_rules(mask: Tensor | None) -> None:
     asked = torch.tensor(KEY), 0.3, False, 0.5, False
     opcheck(torch.ops.dropkit.attention.default, (*inputs(), mask, *asked))
     leaves = [leaf.detach() for leaf in inputs()]
-    out, sums = torch.ops.dropkit.attention(*leaves, mask, *asked)
-    arguments = (torch.randn(out.shape), *leaves, mask, out, sums, *asked)
+    out, *kept = torch.ops.dropkit.attention(*leaves, mask, *asked)
+    arguments = (torch.randn(out.shape), *leaves, mask, out, *kept, *asked)
     opcheck(torch.ops.dropkit.attention_backward.default, arguments)
 
 
@@ -158,8 +197,8 @@ import resource, sys, torch
 from dropkit.torch import scaled_dot_product_attention
 torch.set_num_threads(1)
 def step(n):
-    q, k, v = (torch.randn(1, 1, n, 16, requires_grad=True) for _ in range(3))
-    mask = torch.zeros(1, n)
+    q, k, v = (torch.randn(1, 1, n, 16, dtype=torch.DTYPE, requires_grad=True) for _ in range(3))
+    mask = torch.zeros(1, n, dtype=torch.DTYPE)
     scaled_dot_product_attention(q, k, v, dropout_p=0.1, SETTINGS).sum().backward()
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 step(2048)
@@ -170,9 +209,16 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the highest memory is told in other units")
-@pytest.mark.parametrize("settings", ["is_causal=True", "attn_mask=mask, drop_key=True"])
-def test_memory_grows_with_the_length_alone(settings: str) -> None:
+@pytest.mark.parametrize(
+    ("settings", "dtype"),
+    [
+        ("is_causal=True", "float32"),
+        ("attn_mask=mask, drop_key=True", "float32"),
+        ("attn_mask=mask", "bfloat16"),
+    ],
+)
+def test_memory_grows_with_the_length_alone(settings: str, dtype: str) -> None:
     """The probabilities of 8,192 tokens alone would take 256 MiB, four times those of 4,096."""
-    code = PEAK.replace("SETTINGS", settings)
+    code = PEAK.replace("SETTINGS", settings).replace("DTYPE", dtype)
     done = subprocess.run([sys.executable, "-c", code, "8192"], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 32 * 1024

@@ -13,7 +13,7 @@ from dropkit.core.rate import threshold
 from dropkit.torch.check import check_source
 from dropkit.torch.functional import Source
 from dropkit.torch.keys import draw_words, key_words
-from dropkit.torch.query_thresholds import Visible, query_thresholds
+from dropkit.torch.query_thresholds import query_thresholds
 from dropkit.torch.subsets import check_prefix
 
 __all__ = ["drop_key_score_mod"]
@@ -66,8 +66,15 @@ def drop_key_score_mod(
         _SIZE.check(name, size)
     _, heads, queries, keys = shape
     given = source.get("key")
-    words = draw_words(torch.empty(0), source.get("generator")) if given is None else key_words(given)
-    bound = query_thresholds(shape, threshold(p, torch), words, _visible(shape, mask_mod)).to(device)
+    here = torch.empty(0, device="cpu")
+    words = draw_words(here, source.get("generator")) if given is None else key_words(given)
+
+    def visible(b: Tensor, h: Tensor, q: Tensor) -> Tensor:
+        assert mask_mod is not None
+        return mask_mod(b[:, None], h[:, None], q[:, None], torch.arange(keys, device="cpu")[None])
+
+    sees = None if mask_mod is None else visible
+    bound = query_thresholds(shape, threshold(p, torch), words, sees).to(device)
 
     def score_mod(score: Tensor, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         row = (b.to(torch.int64) * heads + h) * queries + q
@@ -75,16 +82,3 @@ def drop_key_score_mod(
         return torch.where((u < bound[b, h, q]) & (k >= prefix), -torch.inf, score)
 
     return score_mod
-
-
-def _visible(shape: tuple[int, ...], mask_mod: MaskMod | None) -> Visible | None:
-    """Return which keys some queries see, who are numbered through batch and heads."""
-    if mask_mod is None:
-        return None
-    _, heads, queries, keys = shape
-
-    def visible(row: Tensor) -> Tensor:
-        b, h, q = row // (heads * queries), row // queries % heads, row % queries
-        return mask_mod(b[:, None], h[:, None], q[:, None], torch.arange(keys)[None])
-
-    return visible

@@ -222,7 +222,7 @@ def _run(name: str, x: Tensor, call: _Call, *arguments: Any) -> None:
 
 def _lines(x: Tensor) -> Tensor:
     """A line of sums for each thread."""
-    return torch.zeros(torch.get_num_threads(), x.shape[-1], dtype=torch.float64)
+    return torch.zeros(torch.get_num_threads(), x.shape[-1], dtype=torch.float64, device=x.device)
 
 
 def _activated(input: Tensor, bias: Tensor | None, activation: str) -> Tensor:
@@ -291,7 +291,7 @@ class _Normed(torch.autograd.Function):
         call: _Call,
     ) -> tuple[Tensor, Tensor]:
         added, out = torch.empty_like(x), torch.empty_like(x)
-        mean, deviation = torch.empty(2, math.prod(x.shape[:-1]))
+        mean, deviation = x.new_empty(2, math.prod(x.shape[:-1]), dtype=torch.float32)
         _run("norm", x, call, eps, x, residual, weight, bias, added, out, mean, deviation)
         ctx.save_for_backward(added, weight, bias, mean, deviation)
         ctx.eps, ctx.call = eps, call

@@ -222,6 +222,26 @@ def test_activations_of_zero_nan_and_large_numbers_are_those_of_torch(name: str)
     assert fused.bias_act_dropout(torch.tensor([torch.inf]), None, 0.0, name) == torch.inf
 
 
+@pytest.mark.parametrize("default", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("name", FORMS)
+def test_the_default_type_and_device_change_nothing(name: str, default: torch.dtype) -> None:
+    ours, _, shapes = forms(0.3)[name]
+    inputs = values(shapes, torch.float32)
+    right = passes(ours, inputs)
+    torch.set_default_dtype(default)
+    try:
+        leaves = [tensor.clone().requires_grad_() for tensor in inputs]
+        with torch.device("meta"):
+            outputs = ours(*leaves)
+            found = list(outputs) if isinstance(outputs, tuple) else [outputs]
+            torch.autograd.backward([y.sum() for y in found])
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for one, other in zip(found, right, strict=False):
+        assert torch.equal(one, other)
+    assert all(leaf.grad is not None and leaf.grad.isfinite().all() for leaf in leaves)
+
+
 def test_checkpointing_draws_the_same_mask() -> None:
     x = torch.randn(64, 32, requires_grad=True)
     y = checkpoint(lambda x: fused.dropout_add(x, torch.zeros_like(x), 0.5), x, use_reentrant=False)

@@ -159,38 +159,42 @@ class NativeDraws(Draws):
     @functools.cached_property
     def u(self) -> Any:
         """The u of every group, int64 below 2**32."""
-        run = functools.partial(_run, second=False) if AVAILABLE else address.uniform
-        return self.layout.draw(torch, self.words, self.device, run, address.uniform_at)
+        return self.layout.draw(torch, self.words, self.device, _drawer(second=False), address.uniform_at)
 
     def second(self) -> Any:
         """Return the second uniform of every group, int64 below 2**32."""
-        run = functools.partial(_run, second=True) if AVAILABLE else address.second
-        return self.layout.draw(torch, self.words, self.device, run, address.second_at)
+        return self.layout.draw(torch, self.words, self.device, _drawer(second=True), address.second_at)
 
     def below(self, rate: Any) -> Any:
         """Return which groups fall at this rate."""
         if not AVAILABLE or not isinstance(rate, float | int):
             return super().below(rate)
         layout = Layout(self.layout.shape, self.layout.strides, self.layout.base)
-        fallen = torch.empty(layout.sizes, dtype=torch.bool, device="cpu")
-        number = threshold(rate, torch)
-        _native.dropped(fallen.numpy(), _native_layout(layout), *self.words, number, torch.get_num_threads())
-        return fallen
+        return _fallen(layout, self.words, threshold(rate, torch))
 
 
 def drawn_in_order(words: Words[int], start: int, count: int) -> torch.Tensor:
     """Return the u of groups that follow one another, int64 below 2**32."""
-    run = functools.partial(_run, second=False) if AVAILABLE else address.uniform
-    return run(torch, words, start, count, torch.device("cpu"))
+    drawn: torch.Tensor = _drawer(second=False)(torch, words, start, count, torch.device("cpu"))
+    return drawn
 
 
 def fallen_in_order(words: Words[int], start: int, count: int, number: int) -> torch.Tensor:
     """Return which of the groups that follow one another have a draw below a number."""
     if not AVAILABLE:
         return drawn_in_order(words, start, count) < number
-    fallen = torch.empty(count, dtype=torch.bool, device="cpu")
-    layout = _native.Layout([count], [1], start)
-    _native.dropped(fallen.numpy(), layout, *words, number, torch.get_num_threads())
+    return _fallen(Layout((count,), (1,), start), words, number)
+
+
+def _drawer(second: bool) -> Any:
+    if AVAILABLE:
+        return functools.partial(_run, second=second)
+    return address.second if second else address.uniform
+
+
+def _fallen(layout: Layout, words: Words[int], number: int) -> torch.Tensor:
+    fallen = torch.empty(layout.sizes, dtype=torch.bool, device="cpu")
+    _native.dropped(fallen.numpy(), _native_layout(layout), *words, number, torch.get_num_threads())
     return fallen
 
 

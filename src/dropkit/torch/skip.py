@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, Unpack
 
@@ -181,7 +182,7 @@ def _start(units: int, source: Source) -> int:
     if torch.compiler.is_compiling():
         return uncompiled(_start, units, source)  # type: ignore[no-any-return]  # as the call
     # One number for all is drawn on the CPU, whose generator it takes where no key is given.
-    return int(numbers(words(torch.empty(1), **source))[0]) * units >> 32
+    return int(numbers(words(torch.empty(1, device="cpu"), **source))[0]) * units >> 32
 
 
 def _looked_at(read: Callable[[], T]) -> T:
@@ -194,10 +195,17 @@ def _looked_at(read: Callable[[], T]) -> T:
         raise TensorError("input", rule, "one under vmap or on the device meta", mend) from error
 
 
-@_disable_dynamo
 def uncompiled(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function outside of any graph."""
+    """Call a function outside of any graph; nothing can compile before somebody has loaded the compiler."""
+    run = _disabled if "torch._dynamo" in sys.modules else _called
+    return run(function, *arguments)
+
+
+def _called(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
+
+
+_disabled = _disable_dynamo(_called)
 
 
 class _Picked(torch.autograd.Function):

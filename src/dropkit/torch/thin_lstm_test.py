@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -104,6 +106,12 @@ def test_the_mode_the_key_and_the_schedule_rule() -> None:
     with dropkit.mode(layer.eval(), "mc"):
         torch.manual_seed(2)
         assert not torch.equal(layer(X)[0], layer(X)[0])
+
+
+def test_an_eager_call_does_not_load_the_compiler() -> None:
+    code = "import sys, torch; from dropkit.torch import ThinLSTM; ThinLSTM(4, 8)(torch.ones(2, 3, 4)); "
+    code += "sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_autocast_and_a_compiled_call_are_the_same_network() -> None:
