@@ -11,17 +11,16 @@
 namespace dropkit {
 namespace {
 
-constexpr int most = tiles_at_once * tile_size;  // entries that one call of a sink may bring
-constexpr Mask none[most] = {};
+constexpr Mask none[most_at_once] = {};
 
 // As many floats as a call brings, whole vectors of them.
 struct alignas(64) Some {
-    float at[most];
+    float at[most_at_once];
 };
 
 template <class T>
 inline void read(const T *from, int count, Some &to) {
-    for (int i = 0; i < count; ++i) to.at[i] = widen(from[i]);
+    widen_row(from, to.at, count);
     for (int i = count; i % lanes; ++i) to.at[i] = 0.0f;
 }
 
@@ -32,8 +31,8 @@ inline void each(const Rows &rows, const Decider &decider, std::int64_t row, con
         run(decider, static_cast<std::uint64_t>(row * rows.columns), 0, rows.columns, sink);
         return;
     }
-    for (std::int64_t at = 0; at < rows.columns; at += most)
-        sink.several(at, none, static_cast<int>(std::min<std::int64_t>(most, rows.columns - at)));
+    for (std::int64_t at = 0; at < rows.columns; at += most_at_once)
+        sink.several(at, none, static_cast<int>(std::min<std::int64_t>(most_at_once, rows.columns - at)));
 }
 
 inline Vector absolute(Vector x) { return x < Vector{} ? -x : x; }
@@ -99,8 +98,8 @@ struct Activate {
             const Vector before = bias ? load(v.at + i) + load(b.at + i) : load(v.at + i);
             store(v.at + i, activation(before).y * spread(scale));
         }
-        T *to = out + at;
-        for (int i = 0; i < count; ++i) to[i] = narrow<T>(select(dropped[i], std::uint32_t{0}, v.at[i]));
+        for (int i = 0; i < count; ++i) v.at[i] = select(dropped[i], std::uint32_t{0}, v.at[i]);
+        narrow_row(v.at, out + at, count);
     }
 };
 
@@ -120,9 +119,8 @@ struct ActivateBackward {
             const Vector before = bias ? load(v.at + i) + load(b.at + i) : load(v.at + i);
             store(g.at + i, activation(before).slope * spread(scale) * load(g.at + i));
         }
-        T *to = grad_x + at;
         for (int i = 0; i < count; ++i) g.at[i] = select(dropped[i], std::uint32_t{0}, g.at[i]);
-        for (int i = 0; i < count; ++i) to[i] = narrow<T>(g.at[i]);
+        narrow_row(g.at, grad_x + at, count);
         if (grad_bias)
             for (int i = 0; i < count; ++i) grad_bias[at + i] += static_cast<double>(g.at[i]);
     }
@@ -198,12 +196,6 @@ void add(const Rows &rows, const T *x, const T *residual, T *out, std::int64_t b
     }
 }
 
-// A row in float, whole vectors of it.
-template <class T>
-inline void read_row(const T *from, std::int64_t count, float *to) {
-    for (std::int64_t i = 0; i < count; ++i) to[i] = widen(from[i]);
-}
-
 inline std::int64_t padded(std::int64_t count) { return (count + lanes - 1) / lanes * lanes; }
 
 template <class T>
@@ -213,12 +205,12 @@ void norm(const Rows &rows, float epsilon, const T *x, const T *residual, const 
     const std::int64_t n = rows.columns;
     const auto wide = static_cast<std::size_t>(padded(n));
     std::vector<float> h(wide), w(wide, 1.0f), b(wide);
-    if (weight) read_row(weight, n, w.data());
-    if (bias) read_row(bias, n, b.data());
+    if (weight) widen_row(weight, w.data(), n);
+    if (bias) widen_row(bias, b.data(), n);
     for (std::int64_t row = begin; row < end; ++row) {
         const std::int64_t at = row * n;
         each(rows, decider, row, Add<T>{x + at, residual + at, sums + at, rows.scale});
-        read_row(sums + at, n, h.data());
+        widen_row(sums + at, h.data(), n);
         Vector total{};
         for (std::int64_t i = 0; i < n; i += lanes) total += load(h.data() + i);
         const float middle = sum(total) / static_cast<float>(n);
@@ -247,7 +239,7 @@ struct Pass {
         const float factor = scale;
         DROPKIT_INDEPENDENT
         for (int i = 0; i < count; ++i)
-            to[i] = narrow<T>(select(dropped[i], std::uint32_t{0}, widen(from[i]) * factor));
+            to[i] = narrow<T>(select(dropped[i], std::uint32_t{0}, from[i] * factor));
     }
 };
 
@@ -259,12 +251,12 @@ void norm_backward(const Rows &rows, const T *grad, const T *grad_sum, const T *
     const std::int64_t n = rows.columns;
     const auto wide = static_cast<std::size_t>(padded(n));
     std::vector<float> normed(wide), scaled(wide), w(wide, 1.0f), g(wide);
-    if (weight) read_row(weight, n, w.data());
+    if (weight) widen_row(weight, w.data(), n);
     for (std::int64_t row = begin; row < end; ++row) {
         const std::int64_t at = row * n;
         const float middle = mean[row], inverse = deviation[row];
-        read_row(grad + at, n, g.data());
-        read_row(sums + at, n, normed.data());
+        widen_row(grad + at, g.data(), n);
+        widen_row(sums + at, normed.data(), n);
         for (std::int64_t i = 0; i < n; ++i) {
             const auto k = static_cast<std::size_t>(i);
             normed[k] = (normed[k] - middle) * inverse;
@@ -285,7 +277,7 @@ void norm_backward(const Rows &rows, const T *grad, const T *grad_sum, const T *
             const auto k = static_cast<std::size_t>(i);
             g[k] = inverse * (scaled[k] - a - normed[k] * b) + (grad_sum ? widen(grad_sum[at + i]) : 0.0f);
         }
-        for (std::int64_t i = 0; i < n; ++i) grad_residual[at + i] = narrow<T>(g[static_cast<std::size_t>(i)]);
+        narrow_row(g.data(), grad_residual + at, n);
         each(rows, decider, row, Pass<T>{g.data(), grad_x + at, rows.scale});
     }
 }

@@ -84,25 +84,25 @@ inline Half narrow<Half>(float x) {
 
 // Rows of neighbours: conversions in a pass of their own become vectors, between other work they do not.
 template <class T>
-inline void widen_row(const T *from, float *to, int count) {
-    for (int i = 0; i < count; ++i) to[i] = widen(from[i]);
+inline void widen_row(const T *from, float *to, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) to[i] = widen(from[i]);
 }
 
 template <class T>
-inline void narrow_row(const float *from, T *to, int count) {
-    for (int i = 0; i < count; ++i) to[i] = narrow<T>(from[i]);
+inline void narrow_row(const float *from, T *to, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) to[i] = narrow<T>(from[i]);
 }
 
 #if defined(__F16C__)
-inline void widen_row(const Half *from, float *to, int count) {
-    int i = 0;
+inline void widen_row(const Half *from, float *to, std::int64_t count) {
+    std::int64_t i = 0;
     for (; i + 8 <= count; i += 8)
         _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(from + i))));
     for (; i < count; ++i) to[i] = widen(from[i]);
 }
 
-inline void narrow_row(const float *from, Half *to, int count) {
-    int i = 0;
+inline void narrow_row(const float *from, Half *to, std::int64_t count) {
+    std::int64_t i = 0;
     for (; i + 8 <= count; i += 8)
         _mm_storeu_si128(reinterpret_cast<__m128i *>(to + i),
                          _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));

@@ -106,10 +106,10 @@ struct Apply {
         if constexpr (dense && sizeof(T) == 2) {
             float row[most_at_once];
             for (std::int64_t done = 0; done < count; done += most_at_once) {
-                const int part = static_cast<int>(count - done < most_at_once ? count - done : most_at_once);
+                const std::int64_t part = count - done < most_at_once ? count - done : most_at_once;
                 widen_row(from + done, row, part);
                 DROPKIT_INDEPENDENT
-                for (int i = 0; i < part; ++i) row[i] = dropped ? lost : kept(row[i]);
+                for (std::int64_t i = 0; i < part; ++i) row[i] = dropped ? lost : kept(row[i]);
                 narrow_row(row, to + done, part);
             }
             return;
