@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,9 @@ _ACTIVATIONS: dict[Any, str] = {
     nn.SiLU: "silu",
 }
 
+_SIZES = "give e.g. d_model=64, nhead=8"
+_SIZE = Whole(1, _SIZES)
+
 
 class _Block(NamedTuple):
     """A branch of the layer, the dropout at its end and the norm that belongs to it."""
@@ -40,7 +43,48 @@ class _Block(NamedTuple):
     norm: Any
 
 
-class TransformerEncoderLayer(nn.TransformerEncoderLayer):
+class _Layer(nn.Module):
+    """What both have in common: which parts drop, and whether the fused forms may take their place."""
+
+    attentions: ClassVar[tuple[str, ...]]
+    dropouts: ClassVar[tuple[str, ...]]
+    norms: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self,
+        d_model: int,
+        nhead: int,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        *arguments: Any,
+        **settings: Any,
+    ) -> None:
+        RATE.check("dropout", dropout)
+        if _SIZE.check("d_model", d_model) % _SIZE.check("nhead", nhead):
+            raise DropkitError("nhead", f"divides d_model, {d_model}", nhead, _SIZES)
+        super().__init__(d_model, nhead, dim_feedforward, dropout, *arguments, **settings)
+        for name in self.attentions:
+            attention = taken_over(getattr(self, name), MultiheadAttention)
+            attention.adopt()
+            setattr(self, name, attention)
+        for name in ("dropout", *self.dropouts):
+            setattr(self, name, Dropout(getattr(self, name).p))
+
+    def _fusable(self) -> bool:
+        """Whether every part is what the fused forms compute, and nobody listens at it."""
+        dropouts: list[Any] = [getattr(self, name) for name in ("dropout", *self.dropouts)]
+        norms: list[Any] = [getattr(self, name) for name in self.norms]
+        return (
+            all(_bare(each, Dropout) and each.drawing for each in dropouts)
+            and all(each.description.scale == "train" for each in dropouts)
+            and not (torch.compiler.is_compiling() and any(each.scheduled for each in dropouts))
+            and all(_bare(each, nn.LayerNorm) and len(each.normalized_shape) == 1 for each in norms)
+            and _bare(self.linear1, nn.Linear)
+            and _activation(self) is not None
+        )
+
+
+class TransformerEncoderLayer(_Layer, nn.TransformerEncoderLayer):
     """`torch.nn.TransformerEncoderLayer`, its dropouts fused to what stands beside them.
 
     In training, bias + activation + dropout and dropout + residual + norm are one pass over memory each, and
@@ -65,18 +109,9 @@ class TransformerEncoderLayer(nn.TransformerEncoderLayer):
     torch.Size([3, 5, 8])
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        *arguments: Any,
-        **settings: Any,
-    ) -> None:
-        _check(d_model, nhead, dropout)
-        super().__init__(d_model, nhead, dim_feedforward, dropout, *arguments, **settings)
-        _adopt(self, ["self_attn"], ["dropout", "dropout1", "dropout2"])
+    attentions = ("self_attn",)
+    dropouts = "dropout1", "dropout2"
+    norms = "norm1", "norm2"
 
     def forward(
         self,
@@ -86,7 +121,7 @@ class TransformerEncoderLayer(nn.TransformerEncoderLayer):
         is_causal: bool = False,
     ) -> Tensor:
         """Return the layer's output: arguments as in torch."""
-        if not _fusable(self, [self.dropout1, self.dropout2], [self.norm1, self.norm2]):
+        if not self._fusable():
             return super().forward(src, src_mask, src_key_padding_mask, is_causal)
 
         def attend(x: Tensor) -> Tensor:
@@ -97,7 +132,7 @@ class TransformerEncoderLayer(nn.TransformerEncoderLayer):
         return _stacked(src, [attention, forward], self.norm_first)
 
 
-class TransformerDecoderLayer(nn.TransformerDecoderLayer):
+class TransformerDecoderLayer(_Layer, nn.TransformerDecoderLayer):
     """`torch.nn.TransformerDecoderLayer`, its dropouts fused as in `TransformerEncoderLayer`.
 
     Args:
@@ -118,18 +153,9 @@ class TransformerDecoderLayer(nn.TransformerDecoderLayer):
     torch.Size([3, 5, 8])
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        *arguments: Any,
-        **settings: Any,
-    ) -> None:
-        _check(d_model, nhead, dropout)
-        super().__init__(d_model, nhead, dim_feedforward, dropout, *arguments, **settings)
-        _adopt(self, ["self_attn", "multihead_attn"], ["dropout", "dropout1", "dropout2", "dropout3"])
+    attentions = "self_attn", "multihead_attn"
+    dropouts = "dropout1", "dropout2", "dropout3"
+    norms = "norm1", "norm2", "norm3"
 
     def forward(
         self,
@@ -144,8 +170,7 @@ class TransformerDecoderLayer(nn.TransformerDecoderLayer):
     ) -> Tensor:
         """Return the layer's output: arguments as in torch."""
         masks = tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask
-        dropouts = [self.dropout1, self.dropout2, self.dropout3]
-        if not _fusable(self, dropouts, [self.norm1, self.norm2, self.norm3]):
+        if not self._fusable():
             return super().forward(tgt, memory, *masks, tgt_is_causal, memory_is_causal)
 
         def attend(x: Tensor) -> Tensor:
@@ -166,35 +191,6 @@ class TransformerDecoderLayer(nn.TransformerDecoderLayer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Stay as it is in a copy, where torch's own would take ReLU for an activation that is a module."""
         nn.Module.__setstate__(self, state)  # type: ignore[no-untyped-call]  # it is untyped
-
-
-def _check(d_model: int, nhead: int, dropout: float) -> None:
-    RATE.check("dropout", dropout)
-    heads = Whole(1, "give e.g. d_model=64, nhead=8")
-    if heads.check("d_model", d_model) % heads.check("nhead", nhead):
-        mend = "give e.g. d_model=64, nhead=8"
-        raise DropkitError("nhead", f"divides d_model, {d_model}", nhead, mend)
-
-
-def _adopt(layer: nn.Module, attentions: Sequence[str], dropouts: Sequence[str]) -> None:
-    for name in attentions:
-        attention = taken_over(getattr(layer, name), MultiheadAttention)
-        attention.adopt()
-        setattr(layer, name, attention)
-    for name in dropouts:
-        setattr(layer, name, Dropout(getattr(layer, name).p))
-
-
-def _fusable(layer: Any, dropouts: Sequence[Any], norms: Sequence[Any]) -> bool:
-    """Whether every part is what the fused forms compute, and nobody listens at it."""
-    dropouts = [layer.dropout, *dropouts]
-    return (
-        all(_bare(each, Dropout) and each.drawing and each.description.scale == "train" for each in dropouts)
-        and not (torch.compiler.is_compiling() and any(each.scheduled for each in dropouts))
-        and all(_bare(each, nn.LayerNorm) and len(each.normalized_shape) == 1 for each in norms)
-        and _bare(layer.linear1, nn.Linear)
-        and _activation(layer) is not None
-    )
 
 
 def _bare(module: Any, kind: type[nn.Module]) -> bool:
