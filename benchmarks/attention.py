@@ -27,7 +27,7 @@ Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 def forward(shape: tuple[int, ...], rate: float, turns: int = 5) -> dict[str, float]:
     """Compare fresh outputs."""
     q, k, v = (torch.randn(shape) for _ in range(3))
-    peers: dict[str, Work] = {name: lambda f=f: f(q, k, v) for name, f in _peers(rate).items()}  # type: ignore[misc]  # a default binds it
+    peers: dict[str, Work] = {name: functools.partial(f, q, k, v) for name, f in _peers(rate).items()}
     return ratios(lambda: scaled_dot_product_attention(q, k, v, dropout_p=rate), peers, turns)
 
 

@@ -60,7 +60,8 @@ class _First(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return them."""
-        return self.layer(x)[0]  # type: ignore[no-any-return]  # modules are untyped
+        out: torch.Tensor = self.layer(x)[0]
+        return out
 
 
 def _against(plain: nn.Module, others: dict[str, nn.Module], x: torch.Tensor, turns: int) -> dict[str, float]:

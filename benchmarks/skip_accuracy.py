@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import nn
 
+from dropkit.experiments.dataset import ImageInputs
 from dropkit.experiments.images import fashion_mnist
 from dropkit.torch import Dropout, Thinned
 
@@ -107,7 +108,7 @@ def train(kind: str, seed: int, data: tuple[Tensor, ...], epochs: int, least: fl
         order, start = torch.randperm(len(x)), time.process_time()
         for batch in torch.split(order, BATCH):
             optimizer.zero_grad()
-            F.cross_entropy(model(x[batch]), y[batch]).backward()  # type: ignore[no-untyped-call]  # it is untyped
+            torch.autograd.backward(F.cross_entropy(model(x[batch]), y[batch]))
             optimizer.step()
         spent += time.process_time() - start
         model.eval()
@@ -122,7 +123,9 @@ def train(kind: str, seed: int, data: tuple[Tensor, ...], epochs: int, least: fl
 def compare(seeds: int, epochs: int, images: int) -> list[Run]:
     """Train every kind with every seed, in turns."""
     dataset = fashion_mnist()
-    pixels = torch.from_numpy(dataset.inputs.pixels.reshape(len(dataset.y), -1)).float() / 255  # type: ignore[attr-defined]  # images
+    images_of = dataset.inputs
+    assert isinstance(images_of, ImageInputs)
+    pixels = torch.from_numpy(images_of.pixels).flatten(1).float() / images_of.scale
     labels = torch.from_numpy(dataset.y)
     data = pixels[:images], labels[:images], pixels[60_000:], labels[60_000:]
     runs: list[Run] = []
