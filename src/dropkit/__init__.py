@@ -27,6 +27,7 @@ from dropkit.core.schedule import (
 
 if TYPE_CHECKING:
     from dropkit import methods as methods
+    from dropkit import migrate as migrate
     from dropkit import surgery as surgery
     from dropkit import testing as testing
     from dropkit import torch as torch
@@ -66,7 +67,7 @@ __all__ = [
 
 
 _FUNCTIONS = {"bake_scale": "surgery", "convert_scale": "surgery", "study": "experiments"}
-_LATER = ("methods", "surgery", "testing", "torch")
+_LATER = ("methods", "migrate", "surgery", "testing", "torch")
 
 
 def __getattr__(name: str) -> Any:

@@ -26,6 +26,7 @@ RUNS: Mapping[str, int] = {
     "contract.schedule": 800,
     "contract.key": 800,
     "mathematics": 20,
+    "migrate": 40,
     "torch": 60,
     "study": 40,
     "prove.rate": 60,

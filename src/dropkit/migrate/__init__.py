@@ -1,0 +1,13 @@
+"""The way over from other frameworks and their conventions."""
+
+from dropkit.migrate.conventions import (
+    Convention,
+    drop_from,
+    fold_scale,
+    pattern_from,
+    rate_from,
+    scale_from,
+)
+from dropkit.migrate.table import CONVENTIONS
+
+__all__ = ["CONVENTIONS", "Convention", "drop_from", "fold_scale", "pattern_from", "rate_from", "scale_from"]
