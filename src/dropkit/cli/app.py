@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from dropkit import __version__
 from dropkit.cli.cite import cite
 from dropkit.cli.methods import methods
+from dropkit.cli.migrate import migrate
 from dropkit.cli.report import report
 from dropkit.cli.show import show
 from dropkit.cli.study import study
@@ -61,6 +62,7 @@ def dropkit(
       dropkit methods --site head   which methods drop attention heads
       dropkit show drop_block       formula, paper, code and a picture of one
       dropkit cite drop_block       its BibTeX entry
+      dropkit migrate check FILE    dropouts of other frameworks, and what they become
 
     \b
     Exit codes:
@@ -72,3 +74,4 @@ def dropkit(
 
 for _command in (study, report, methods, show, cite):
     app.command()(_command)
+app.add_typer(migrate)

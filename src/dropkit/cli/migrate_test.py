@@ -1,0 +1,89 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from dropkit.cli.app import app
+
+OLD = "import tensorflow as tf\ny = tf.nn.dropout(x, keep_prob=0.9)\n"
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["migrate", *arguments])
+
+
+def test_a_call_is_told_with_what_it_becomes(tmp_path: Path) -> None:
+    (tmp_path / "old.py").write_text(OLD)
+    done = run("check", str(tmp_path / "old.py"))
+    assert (done.exit_code, done.stderr) == (1, "")
+    assert done.stdout.splitlines() == [
+        f"{tmp_path}/old.py:2:5  tensorflow.nn.dropout  keep_prob=0.9",
+        "  becomes  dropkit.torch.Dropout(0.1)",
+        "  draws    at every call",
+        "  mind     the same call means the opposite in TensorFlow 2: there the second argument is dropped",
+    ]
+
+
+def test_nothing_found_is_exit_code_0(tmp_path: Path) -> None:
+    (tmp_path / "empty.py").write_text("")
+    done = run("check", str(tmp_path))
+    assert (done.exit_code, done.stdout) == (0, "No dropout of another framework found.\n")
+
+
+def test_what_is_refused_does_not_keep_the_rest_from_being_checked(tmp_path: Path) -> None:
+    for name, text in [("a.py", OLD), ("b.py", "print 'old'"), ("c.py", OLD), ("d.py", "\0")]:
+        (tmp_path / name).write_text(text)
+    done = run("check", str(tmp_path), str(tmp_path / "a.py"), str(tmp_path / "none.py"))
+    assert done.exit_code == 2
+    assert [line.split(":")[0] for line in done.stdout.splitlines() if line[0] != " "] == [
+        f"{tmp_path}/a.py",
+        f"{tmp_path}/c.py",
+    ]
+    assert [line[:7] for line in done.stderr.splitlines()] == ["error: "] * 3
+    told = run("check", str(tmp_path), "--json")
+    data = json.loads(told.stdout)
+    assert told.exit_code == 2
+    assert [found["rate"] for found in data["found"]] == [0.1, 0.1]
+    assert [Path(each["path"]).name for each in data["refused"]] == ["b.py", "d.py"]
+
+
+def test_json_carries_all_that_is_known(tmp_path: Path) -> None:
+    (tmp_path / "old.py").write_text("from paddle import nn\nnn.Dropout(p, mode='downscale_in_infer')")
+    done = run("check", str(tmp_path), "--json")
+    (found,) = json.loads(done.stdout)["found"]
+    assert done.exit_code == 1
+    assert (found["line"], found["column"], found["written"], found["rate"]) == (2, 1, "p", None)
+    assert found["becomes"] == 'dropkit.torch.Dropout(p, scale="eval")'
+    assert "fold_scale" in found["trap"]
+
+
+def test_a_pipe_gets_no_colours_and_no_framework_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "old.py").write_text(OLD)
+    code = (
+        "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules, file=sys.stderr));"
+        "from dropkit.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "migrate", "check", str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+    )
+    assert (done.returncode, done.stderr) == (1, "False\n")
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [("check", "--help"), ("check",), ()])
+def test_help_and_usage(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.exit_code == (0 if "--help" in arguments else 2)
+    assert "check" in done.output
+    if "--help" in arguments:
+        assert "Examples:" in done.stdout
+        assert "Exit codes:" in done.stdout

@@ -1,0 +1,136 @@
+"""Which function a call in Python source means, told from the imports, without importing anything."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+__all__ = ["Scope", "calls", "dotted"]
+
+# Bounds for source that was written to waste time: of meanings of one name, and of steps to resolve it.
+_MEANINGS, _STEPS = 8, 32
+
+# Places inside of packages under which the same thing is offered again.
+_HIDDEN = re.compile(
+    r"(?<=^torch\.nn)\.modules(\.dropout)?(?=\.)"
+    r"|(?<=^tensorflow)\.(compat\.v2|(compat\.v1|python|_api\.v2)(?=\.keras))(?=\.)"
+    r"|(?<=keras)\.(api|src)(?=\.)"
+    r"|(?<=keras\.layers)\.(core|regularization)(\.\w+)?(?=\.)"
+)
+
+
+@dataclass
+class Scope:
+    """The names of a module, class or function, each with what it may mean.
+
+    A meaning is the full name of something imported, or, behind a "=", a name to be looked up in turn; a name
+    without a meaning is something else, whatever it means outside.
+    """
+
+    outer: Scope | None = None
+    meanings: dict[str, list[str]] = field(default_factory=dict)
+    stars: list[str] = field(default_factory=list)
+
+    def bind(self, name: str, *meaning: str) -> None:
+        """Add a meaning to a name, or take away those from outside."""
+        known = self.meanings.setdefault(name, [])
+        if len(known) < _MEANINGS:
+            known.extend(meaning)
+
+    def resolve(self, name: str) -> list[str]:
+        """Return the full names that a dotted name may mean, first those bound first.
+
+        >>> scope = Scope(meanings={"tf": ["tensorflow.compat.v1"], "nn": ["=tf.nn"]})
+        >>> scope.resolve("nn.dropout")
+        ['tensorflow.compat.v1.nn.dropout']
+        """
+        waiting, seen, found = [name], {name}, dict[str, None]()
+        for _ in range(_STEPS):
+            if not waiting:
+                break
+            for meaning in self._step(waiting.pop(0)):
+                if not meaning.startswith("="):
+                    found[_HIDDEN.sub("", meaning)] = None
+                elif meaning[1:] not in seen:
+                    seen.add(meaning[1:])
+                    waiting.append(meaning[1:])
+        return list(found)
+
+    def _step(self, name: str) -> Iterator[str]:
+        head, dot, rest = name.partition(".")
+        scope: Scope | None = self
+        while scope is not None:
+            if head in scope.meanings:
+                yield from (meaning + dot + rest for meaning in scope.meanings[head])
+                return
+            yield from (f"{module}.{name}" for module in scope.stars[:_MEANINGS])
+            scope = scope.outer
+
+
+def dotted(node: ast.expr) -> str:
+    """Return the name that an expression writes, or nothing if it is more than names and dots."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
+
+
+def calls(tree: ast.Module) -> list[tuple[ast.Call, list[str]]]:
+    """Return every call of a name, in the order of the source, with the full names that it may have."""
+    found: list[tuple[ast.Call, Scope]] = []
+    # No recursion: source may be as deep as the parser lets it be.
+    waiting: list[tuple[ast.AST, Scope]] = [(tree, Scope())]
+    while waiting:
+        node, scope = waiting.pop()
+        if isinstance(node, ast.Call):
+            found.append((node, scope))
+        inner = _bind(node, scope)
+        # The first in the source is the next: what is bound first is the first meaning.
+        waiting.extend((child, inner) for child in reversed([*ast.iter_child_nodes(node)]))
+    found.sort(key=lambda pair: (pair[0].lineno, pair[0].col_offset))
+    named = ((call, scope, dotted(call.func)) for call, scope in found)
+    return [(call, scope.resolve(name)) for call, scope, name in named if name]
+
+
+def _bind(node: ast.AST, scope: Scope) -> Scope:
+    """Put what a node binds into its scope, and return the scope of what it contains."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            root = alias.name.partition(".")[0]
+            scope.bind(alias.asname or root, alias.name if alias.asname else root)
+    elif isinstance(node, ast.ImportFrom):
+        _bind_from(node, scope)
+    elif isinstance(node, ast.Assign):
+        name = dotted(node.value)
+        for target in node.targets:
+            if name and isinstance(target, ast.Name):
+                scope.bind(target.id, f"={name}")
+    elif isinstance(node, ast.ClassDef):
+        scope.bind(node.name)
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        if not isinstance(node, ast.Lambda):
+            scope.bind(node.name)
+        return _function(node.args, scope)
+    return scope
+
+
+def _bind_from(node: ast.ImportFrom, scope: Scope) -> None:
+    for alias in node.names:
+        # What comes from the checked package itself is unknown.
+        meaning = [] if node.level or not node.module else [f"{node.module}.{alias.name}"]
+        if alias.name != "*":
+            scope.bind(alias.asname or alias.name, *meaning)
+        elif meaning and node.module:
+            scope.stars.append(node.module)
+
+
+def _function(arguments: ast.arguments, scope: Scope) -> Scope:
+    inner = Scope(outer=scope)
+    several = [arguments.vararg, arguments.kwarg]
+    for each in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *several]:
+        if each is not None:
+            inner.bind(each.arg)
+    return inner
