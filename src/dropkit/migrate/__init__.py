@@ -1,5 +1,6 @@
 """The way over from other frameworks and their conventions."""
 
+from dropkit.migrate.caffe import CaffeDropout, CaffeLayer, CaffeNet, read_caffe
 from dropkit.migrate.conventions import (
     Convention,
     drop_from,
@@ -10,4 +11,16 @@ from dropkit.migrate.conventions import (
 )
 from dropkit.migrate.table import CONVENTIONS
 
-__all__ = ["CONVENTIONS", "Convention", "drop_from", "fold_scale", "pattern_from", "rate_from", "scale_from"]
+__all__ = [
+    "CONVENTIONS",
+    "CaffeDropout",
+    "CaffeLayer",
+    "CaffeNet",
+    "Convention",
+    "drop_from",
+    "fold_scale",
+    "pattern_from",
+    "rate_from",
+    "read_caffe",
+    "scale_from",
+]
