@@ -151,7 +151,10 @@ def test_every_convention_of_python_is_found() -> None:
         "import torch.nn as nn",
         "import torch.nn as nn; nn.Linear(1, 2)",
         "from dropkit.torch import Dropout; Dropout(0.5)",
-        "from .nn import Dropout; Dropout(0.5)",
+        "from .torch.nn import Dropout; Dropout(0.5)",
+        "from .torch.nn import *; Dropout(0.5)",
+        "from . import torch; torch.nn.Dropout(0.5)",
+        r"s = '\d'; 1 is 1",
         "from torch.nn import Dropout\ndef f(Dropout): return Dropout(0.5)",
         "from torch.nn import Dropout\nf = lambda Dropout: Dropout(0.5)",
         "def f():\n    from torch.nn import Dropout\nDropout(0.5)",
@@ -227,9 +230,9 @@ def test_the_suggestions_run_and_do_what_the_call_said() -> None:
 
 
 def test_lines_and_columns_count_characters() -> None:
-    text = "import torch\r\ns = 'ü\u2028\x0c'; d = (torch.nn.Dropout(0.1), 'ö', torch.nn.Dropout(0.2))\rx = 1"
-    assert [(f.line, f.column) for f in check_source(text)] == [(2, 17), (2, 45)]
-    line = text.replace("\r\n", "\n").split("\n")[1]
+    text = "import torch\r\nx = 1\rs = 'ü\u2028\x0c'; d = (torch.nn.Dropout(0.1), 'ö', torch.nn.Dropout(0.2))"
+    assert [(f.line, f.column) for f in check_source(text)] == [(3, 17), (3, 45)]
+    line = text.split("\r")[2]
     assert [match.start() + 1 for match in re.finditer("torch.nn", line)] == [17, 45]
 
 
@@ -248,6 +251,7 @@ DEEP = 100_000
         ("def f(:", "source is Python 3, got '<source>:1: "),
         ("print 'a'", "2to3 turns Python 2"),
         ("x = '\0'", "source is Python 3"),
+        ("x = '\ud800'", "source is Python 3"),
         ("x = " + "9" * 5000, "source is Python 3"),
         ("(" * DEEP + ")" * DEEP, "too many nested parentheses"),
         ("-" * DEEP + "1", "source is nested as Python allows"),
@@ -262,6 +266,7 @@ DEEP = 100_000
         "no code",
         "Python 2",
         "zero",
+        "surrogate",
         "digits",
         "brackets",
         "signs",
@@ -319,9 +324,10 @@ def test_files_are_read_in_their_encoding(tmp_path: Path) -> None:
     path.write_bytes(b"s = '\xfc'")
     with pytest.raises(DropkitError, match="path is text in the encoding that it declares"):
         check_path(path)
-    path.write_bytes(b"# coding: martian\n")
-    with pytest.raises(DropkitError, match="path is text in the encoding that it declares"):
-        check_path(path)
+    for encoding in (b"martian", b"rot13"):
+        path.write_bytes(b"# coding: " + encoding)
+        with pytest.raises(DropkitError, match="path is text in the encoding that it declares"):
+            check_path(path)
 
 
 def test_files_that_are_none_are_refused(tmp_path: Path) -> None:

@@ -46,16 +46,15 @@ class Scope:
         >>> scope.resolve("nn.dropout")
         ['tensorflow.compat.v1.nn.dropout']
         """
-        waiting, seen, found = [name], {name}, dict[str, None]()
+        waiting, found = [name], dict[str, None]()
         for _ in range(_STEPS):
             if not waiting:
                 break
             for meaning in self._step(waiting.pop(0)):
-                if not meaning.startswith("="):
-                    found[_HIDDEN.sub("", meaning)] = None
-                elif meaning[1:] not in seen:
-                    seen.add(meaning[1:])
+                if meaning.startswith("="):
                     waiting.append(meaning[1:])
+                else:
+                    found[_HIDDEN.sub("", meaning)] = None
         return list(found)
 
     def _step(self, name: str) -> Iterator[str]:
