@@ -20,6 +20,12 @@ def _numpy() -> Any:
     return reference
 
 
+def _jax() -> Any:
+    from dropkit.arrays import jax
+
+    return jax
+
+
 def _torch() -> Any:
     from dropkit.torch import backend
 
@@ -29,6 +35,7 @@ def _torch() -> Any:
 _ARRAYS: Kinds = {
     "numpy": (lambda numpy: numpy.ndarray, _numpy),
     "torch": (lambda torch: torch.Tensor, _torch),
+    "jax": (lambda jax: jax.Array, _jax),
 }
 _MODELS: Kinds = {"torch": (lambda torch: torch.nn.Module, _torch)}
 
@@ -44,7 +51,7 @@ def backend(argument: str, x: object) -> Any:
     'dropkit.core.reference'
     """
     mend = "convert it, e.g. numpy.asarray(x, dtype='float32')"
-    return _find(argument, x, _ARRAYS, "is a NumPy array or a torch tensor", mend)
+    return _find(argument, x, _ARRAYS, "is a NumPy array, a torch tensor or a JAX array", mend)
 
 
 def model_backend(argument: str, model: object) -> Any:

@@ -8,7 +8,6 @@ from typing import Any
 
 from dropkit._dispatch import backend, model_backend
 from dropkit.core.bind import WHOLE, Window
-from dropkit.core.key import Key
 from dropkit.core.mode import MODE, Mode, Scale
 from dropkit.core.noise import Noise
 
@@ -23,22 +22,23 @@ def drop(
     noise: str | Noise = "bernoulli",
     scale: Scale = "train",
     mode: Mode = "train",
-    key: int | Key | None = None,
+    key: Any = None,
     window: Window = WHOLE,
     **sizes: int,
 ) -> Any:
     """Drop entries of an array or tensor: y = m(u) x + b(u), one draw u for each group of entries.
 
     Args:
-        x: a NumPy array or a torch tensor, of a real floating type.
+        x: a NumPy array, a torch tensor or a JAX array, of a real floating type.
         rate: the probability that an entry is dropped, in [0, 1]; or a `PerAxis`.
         pattern: which entries share a draw, e.g. `"b c h w -> b c"`; or `Blocks`, `KofN`.
         noise: `"bernoulli"`, `"alpha"`, `"gaussian"` or `"uniform"`.
         scale: where the factor 1 / (1 - rate) goes: `"train"`, `"eval"` or `"none"`.
         mode: `"train"` and `"mc"` draw, `"eval"` applies the noise's eval map: for scale "train" it
             returns x itself.
-        key: the address of the draws; the same key gives the same mask on every framework. Without one,
-            tensors take one number from torch's generator and arrays take fresh entropy.
+        key: the address of the draws: an int or a `dropkit.Key`, which give the same mask on every framework,
+            an int64 tensor of torch, or one of JAX's own keys. Without one, tensors take one number from
+            torch's generator and arrays take fresh entropy; under a transformation of JAX it must be given.
         window: the place of x inside a larger array.
         **sizes: sizes of axes that the pattern leaves open, by name.
 

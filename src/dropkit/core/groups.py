@@ -6,7 +6,7 @@ import functools
 import math
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -48,8 +48,12 @@ class Draws:
         return self.layout.second(self.xp, self.words, self.device)
 
     def below(self, rate: Any) -> Any:
-        """Return which groups fall at this rate: u < threshold."""
-        return self.u < rates.threshold(rate, self.xp)
+        """Return which groups fall at this rate."""
+        return self.falls(self.u, rate)
+
+    def falls(self, word: Any, rate: Any) -> Any:
+        """Return which draws lie below the threshold of a rate."""
+        return word < rates.threshold(rate, self.xp)
 
 
 class Groups(ABC):
@@ -80,7 +84,7 @@ class Groups(ABC):
         """Return the probability that an entry is dropped."""
         return rate
 
-    def happened(self, gone: Any, rate: Any) -> Any:
+    def happened(self, gone: Any, rate: Any, number: Callable[[Any], Any] = float) -> Any:
         """Return the rate that the factor of kept entries follows: the one written, whatever fell."""
         return rate
 
@@ -200,9 +204,9 @@ class Blocks(Groups):
             hit = functools.reduce(operator.or_, (hit[_cut(axis, i, i + size)] for i in range(side)))
         return hit
 
-    def happened(self, gone: Any, rate: Any) -> Any:
+    def happened(self, gone: Any, rate: Any, number: Callable[[Any], Any] = float) -> Any:
         """Return the rate that the factor of kept entries follows: as published, the share that fell."""
-        return float(gone.sum()) / max(math.prod(gone.shape), 1) if self.published else rate
+        return number(gone.sum()) / max(math.prod(gone.shape), 1) if self.published else rate
 
     def to_json(self) -> dict[str, Any]:
         """Return the rule as plain data."""
@@ -220,8 +224,9 @@ class Blocks(Groups):
             gamma *= entries[axis] / (side * (entries[axis] - side + 1))
         hit = draws.below(min(gamma, 1.0))
         for axis, side in places.items():
-            hit[_cut(axis, 0, side - 1)] = False
-            hit[_cut(axis, entries[axis], None)] = False
+            place = draws.xp.arange(hit.shape[axis], device=draws.device)
+            fits = (place >= side - 1) & (place < entries[axis])
+            hit = hit & fits.reshape((-1,) + (1,) * (hit.ndim - axis - 1))
         return hit
 
     def _refuse_published(self, shape: Shape, window: Window) -> None:
@@ -278,9 +283,8 @@ class KofN(Groups):
         """Return which entries are dropped."""
         axis = _place(self, self.over, draws.u.ndim)
         n = draws.u.shape[axis]
-        tail = (-1,) + (1,) * (draws.u.ndim - axis - 1)
-        unique = draws.u * n + draws.xp.arange(n, device=draws.u.device).reshape(tail)
-        rank = draws.xp.argsort(draws.xp.argsort(unique, axis), axis)
+        # Equal draws keep the order of their places.
+        rank = draws.xp.argsort(draws.xp.argsort(draws.u, axis=axis, stable=True), axis=axis)
         return rank < (self.k if self.k is not None else self._rounded(draws, float(rate) * n, axis))
 
     def rate(self, rate: Any, shape: Shape) -> Any:
@@ -303,7 +307,7 @@ class KofN(Groups):
     def _rounded(self, draws: Draws, expected: float, axis: int) -> Any:
         whole = math.floor(expected)
         coin = draws.second()[_cut(axis, 0, 1)]
-        return whole + (coin < rates.threshold(expected - whole, draws.xp))
+        return whole + draws.falls(coin, expected - whole)
 
 
 _KINDS: dict[str, type[Groups]] = {cls.kind: cls for cls in (Pattern, Blocks, KofN)}

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
+
 from dropkit.core.check import DropkitError, OneOf
 from dropkit.core.mode import Scale
 
@@ -33,6 +35,7 @@ ALPHA = -1.7580993408473766
 """Where SELU saturates: -lambda alpha of Klambauer et al. 2017."""
 
 _WORD = 2.0**32
+_HALF = np.uint32(2**31)
 
 
 class Affine(NamedTuple):
@@ -165,6 +168,8 @@ class Gaussian(Continuous):
 
     def standard(self, xp: Any, u: Any, second: Callable[[], Any]) -> Any:
         """Return draws of mean 0 and variance 1."""
+        if _narrow(u):
+            return xp.sqrt(-2 * _log_unit(xp, u)) * xp.cos(2 * math.pi / _WORD * _signed(xp, second()))
         return xp.sqrt(-2 * xp.log(_unit(xp, u) + 0.5 / _WORD)) * xp.cos(2 * math.pi * _unit(xp, second()))
 
 
@@ -182,6 +187,8 @@ class Uniform(Continuous):
 
     def standard(self, xp: Any, u: Any, second: Callable[[], Any]) -> Any:
         """Return draws of mean 0 and variance 1."""
+        if _narrow(u):
+            return 2 * math.sqrt(3) / _WORD * (_signed(xp, u ^ _HALF) + 0.5)
         return math.sqrt(3) * (2 * (_unit(xp, u) + 0.5 / _WORD) - 1)
 
 
@@ -203,6 +210,23 @@ def get(noise: str | Noise) -> Noise:
 def _unit(xp: Any, word: Any) -> Any:
     """Return word / 2**32 in float64, whatever type the framework would have chosen."""
     return xp.asarray(word, dtype=xp.float64, device=word.device) / _WORD
+
+
+def _narrow(word: Any) -> bool:
+    """Whether draws are words of 32 bits: they come from a framework without float64."""
+    return str(word.dtype).endswith("uint32")
+
+
+def _log_unit(xp: Any, u: Any) -> Any:
+    """Return log((u + 1/2) / 2**32) with a relative error of a few 2**-24 at both ends of the range."""
+    low = xp.log(u.astype(xp.float32) + 0.5) - 32 * math.log(2)
+    high = xp.log1p(-((~u).astype(xp.float32) + 0.5) / _WORD)
+    return xp.where(u < _HALF, low, high)
+
+
+def _signed(xp: Any, word: Any) -> Any:
+    """Return a word, less 2**32 in its upper half, in float32: what is near to 0 keeps its digits."""
+    return word.astype(xp.int32).astype(xp.float32)
 
 
 def _safe(denominator: Any) -> Any:

@@ -6,7 +6,7 @@ kernel, `torch`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,11 +44,12 @@ _EXTENT = Whole(0, "give the size of each axis, e.g. (2, 3)")
 
 
 class Arrays(NamedTuple):
-    """How arrays are made: the module (numpy or torch), the device, and what draws for it."""
+    """How arrays are made: the module, the device, what draws for it, and how a sum becomes a number."""
 
     xp: Any = np
     device: Any = None
     draws: type[Draws] = Draws
+    number: Callable[[Any], Any] = float
 
 
 _NUMPY = Arrays()
@@ -110,7 +111,7 @@ def multiplier(
         return _join(noise.factor(xp, draws.u, draws.second, rate), drop, shape, arrays)
     gone = dropped(drop, shape, words, rate, window, arrays)
     nothing = xp.zeros((), dtype=xp.float64, device=arrays.device)
-    affine = noise.affine(drop.groups.happened(gone, rate), drop.scale)
+    affine = noise.affine(drop.groups.happened(gone, rate, arrays.number), drop.scale)
     scale = _join_rate(affine.scale, drop, shape, arrays)
     return xp.where(gone, nothing, nothing + scale)
 
@@ -240,7 +241,7 @@ def transform(
         return arrays.xp.where(m == 0, 0.0, x) * m
     assert isinstance(noise, TwoPoint)
     gone = dropped(drop, shape, words, rate, window, arrays)
-    affine = noise.affine(drop.groups.happened(gone, rate), drop.scale)
+    affine = noise.affine(drop.groups.happened(gone, rate, arrays.number), drop.scale)
     scale, shift, floor = (_join_rate(part, drop, shape, arrays) for part in affine)
     if linear:
         return arrays.xp.where(gone, 0.0, x * scale)

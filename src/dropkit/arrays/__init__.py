@@ -1,0 +1,1 @@
+"""Dropout for the arrays of plain JAX: `dropkit.drop` finds it from the type of the array."""
