@@ -80,7 +80,7 @@ def test_what_cannot_draw_is_not_named(model: nn.Module) -> None:
         (Calls(0.3), ("training",)),
         (Calls(0.3, always=True), ("training", "eval")),
         (Calls(0.0), ()),
-        (nn.Sequential(nn.Linear(3, 4), nn.RReLU()), ("training",)),
+        (nn.Sequential(nn.LayerNorm(3), nn.RReLU()), ("training",)),  # some input is below 0
         (nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8)), ()),
         (nn.Sequential(Doubles(), nn.Linear(3, 8)), ()),
     ],
