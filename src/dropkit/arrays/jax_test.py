@@ -1,6 +1,8 @@
 """JAX against the NumPy reference: decisions bit for bit, continuous factors to float32's rounding."""
 
+import doctest
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -182,6 +184,13 @@ def test_float64_is_served_where_it_is_enabled() -> None:
         np.testing.assert_allclose(
             found, dropkit.drop(np.asarray(x), 0.3, "b c ... -> b c", key=3), rtol=1e-15
         )
+
+
+def test_the_page_says_what_happens() -> None:
+    page = Path(__file__).parents[3] / "docs" / "jax.md"
+    failed, tried = doctest.testfile(str(page), module_relative=False)
+    assert tried > 5
+    assert failed == 0
 
 
 def test_evaluation_returns_the_very_array() -> None:
