@@ -14,7 +14,7 @@ from dropkit.core.check import DropkitError
 if TYPE_CHECKING:
     from dropkit.migrate.check import Found
 
-__all__ = ["check", "migrate"]
+__all__ = ["caffe", "check", "migrate"]
 
 _FOUND, _REFUSED = 1, 2
 
@@ -24,11 +24,6 @@ migrate = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-
-@migrate.callback()
-def _group() -> None:
-    """Keep the group a group while it has one command."""
 
 
 @migrate.command()
@@ -73,6 +68,61 @@ def check(
         typer.echo("No dropout of another framework found.")
     if found or refused:
         raise typer.Exit(_REFUSED if refused else _FOUND)
+
+
+@migrate.command()
+def caffe(
+    paths: Annotated[list[str], typer.Argument(metavar="FILE...", help="Caffe's .prototxt files.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the nets and their dropout as JSON.")
+    ] = False,
+) -> None:
+    """List the dropout layers of Caffe's networks, where each stands and what it becomes.
+
+    Caffe is not needed. Files of all its generations are read.
+
+    \b
+    Examples:
+      dropkit migrate caffe train_val.prototxt
+      dropkit migrate caffe *.prototxt --json
+
+    \b
+    Exit codes:
+      0  every file was read
+      2  a file was refused; the others were read all the same
+    """
+    from dropkit.migrate.caffe import read_caffe
+
+    nets: list[dict[str, Any]] = []
+    refused: list[dict[str, Any]] = []
+    for path in dict.fromkeys(paths):
+        try:
+            net = read_caffe(path)
+            dropouts = [asdict(each) | {"becomes": each.becomes} for each in net.dropouts()]
+        except DropkitError as error:
+            refused.append({"path": path, "why": str(error)})
+            typer.echo(f"error: {error}", err=True)
+            continue
+        nets.append({"path": path, "name": net.name, "layers": len(net.layers), "dropouts": dropouts})
+        if not as_json:
+            _print_net(nets[-1])
+    if as_json:
+        typer.echo(json.dumps({"nets": nets, "refused": refused}, indent=2))
+    if refused:
+        raise typer.Exit(_REFUSED)
+
+
+def _print_net(net: dict[str, Any]) -> None:
+    out, dropouts = console(), net["dropouts"]
+    out.print(net["path"], style="bold", end="", soft_wrap=True)
+    out.print(f"  {net['name'] or 'a net without a name'}, layers: {net['layers']}", soft_wrap=True)
+    if not dropouts:
+        out.print("  no dropout", soft_wrap=True)
+    for each in dropouts:
+        before = ", ".join(each["before"]) or "the output"
+        place = f"between {each['after'] or 'the input'} and {before}"
+        out.print(f"  {each['name']}  drops {each['ratio']}, {place}", soft_wrap=True)
+        out.print(f"    becomes  {each['becomes']}", style="green", soft_wrap=True)
 
 
 def _print(found: list[Found]) -> None:

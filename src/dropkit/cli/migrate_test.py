@@ -87,3 +87,43 @@ def test_help_and_usage(arguments: tuple[str, ...]) -> None:
     if "--help" in arguments:
         assert "Examples:" in done.stdout
         assert "Exit codes:" in done.stdout
+
+
+NET = """name: "Small"  input: "data"
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 3 } }
+layer { name: "drop" type: "Dropout" bottom: "fc" top: "fc" dropout_param { dropout_ratio: 0.7 } }
+layer { name: "old" type: "Dropout" bottom: "fc" top: "end" dropout_param { scale_train: false } }
+"""
+
+
+def test_a_caffe_nets_dropout_is_listed_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text(NET)
+    (tmp_path / "none.prototxt").write_text("layer { name: 'x' type: 'ReLU' bottom: 'a' top: 'b' }")
+    done = run("caffe", str(tmp_path / "net.prototxt"), str(tmp_path / "none.prototxt"))
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        f"{tmp_path}/net.prototxt  Small, layers: 3",
+        "  drop  drops 0.7, between fc and old",
+        "    becomes  dropkit.torch.Dropout(0.7)",
+        "  old  drops 0.5, between drop and the output",
+        '    becomes  dropkit.torch.Dropout(0.5, scale="eval")',
+        f"{tmp_path}/none.prototxt  a net without a name, layers: 1",
+        "  no dropout",
+    ]
+
+
+def test_a_caffe_file_that_is_refused_does_not_keep_the_rest_from_being_read(tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text(NET)
+    (tmp_path / "bad.prototxt").write_text("layer {")
+    (tmp_path / "rate.prototxt").write_text(NET.replace("0.7", "1.7"))
+    files = [str(tmp_path / f"{name}.prototxt") for name in ("bad", "missing", "rate", "net")]
+    done = run("caffe", *files, "--json")
+    data = json.loads(done.stdout)
+    assert done.exit_code == 2
+    assert [each["path"] for each in data["refused"]] == files[:3]
+    assert [line[:7] for line in done.stderr.splitlines() if line.startswith("error")] == ["error: "] * 3
+    (net,) = data["nets"]
+    assert [each["becomes"] for each in net["dropouts"]] == [
+        "dropkit.torch.Dropout(0.7)",
+        'dropkit.torch.Dropout(0.5, scale="eval")',
+    ]

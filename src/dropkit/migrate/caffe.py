@@ -51,6 +51,12 @@ class CaffeDropout:
     """The layers that take its result."""
     phases: tuple[Phase, ...]
 
+    @property
+    def becomes(self) -> str:
+        """The layer that does the same in PyTorch."""
+        scale = "" if self.scale_train else ', scale="eval"'
+        return f"dropkit.torch.Dropout({self.ratio}{scale})"
+
 
 @dataclass(frozen=True)
 class CaffeNet:
