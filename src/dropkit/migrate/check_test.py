@@ -363,8 +363,8 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(os, "scandir", refuse)
     closed, readable = python_files(tmp_path)
-    assert readable == tmp_path / "open.py"
-    with pytest.raises(DropkitError, match=r"path is a file.*closed"):
+    assert (closed, readable) == (tmp_path / "closed", tmp_path / "open.py")
+    with pytest.raises(DropkitError, match=r"path is a file, got"):
         check_path(closed)
 
 
