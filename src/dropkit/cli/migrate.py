@@ -34,7 +34,8 @@ def check(
     """Find the dropouts of other frameworks in Python source, and say what they become.
 
     Nothing is imported or executed. TensorFlow 1 and 2, Keras, PyTorch, MindSpore, Paddle, Caffe, MXNet,
-    Flax, Haiku, Equinox, Lasagne and Chainer are known, under any name they are imported as.
+    Flax, Haiku, Equinox, Lasagne and Chainer are known, under any name they are imported as. Calls of Keras
+    become layers of dropkit.keras, those on arrays of TensorFlow and JAX dropkit.drop, all others PyTorch.
 
     \b
     Examples:
@@ -128,7 +129,8 @@ def _print_net(net: dict[str, Any]) -> None:
 def _print(found: list[Found]) -> None:
     out = console()
     for each in found:
-        value = f"{each.argument}={each.written}" if each.written else f"{each.argument} by default"
+        unwritten = "not written" if each.rate is None else "by default"
+        value = f"{each.argument}={each.written}" if each.written else f"{each.argument} {unwritten}"
         out.print(f"{each.path}:{each.line}:{each.column}", style="bold", end="", soft_wrap=True)
         out.print(f"  {each.call}  {value}", soft_wrap=True)
         out.print(f"  becomes  {each.becomes}", style="green", soft_wrap=True)

@@ -23,9 +23,22 @@ def test_a_call_is_told_with_what_it_becomes(tmp_path: Path) -> None:
     assert (done.exit_code, done.stderr) == (1, "")
     assert done.stdout.splitlines() == [
         f"{tmp_path}/old.py:2:5  tensorflow.nn.dropout  keep_prob=0.9",
-        "  becomes  dropkit.torch.Dropout(0.1)",
+        "  becomes  dropkit.drop(x, 0.1)",
         "  draws    at every call",
         "  mind     the same call means the opposite in TensorFlow 2: there the second argument is dropped",
+    ]
+
+
+def test_a_class_that_is_passed_on_is_told_with_what_to_decide(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text("from torch import nn\nBlock(norm_layer=nn.Dropout)\n")
+    done = run("check", str(tmp_path / "net.py"))
+    assert done.exit_code == 1
+    assert done.stdout.splitlines() == [
+        f"{tmp_path}/net.py:2:18  torch.nn.Dropout  p not written",
+        "  becomes  dropkit.torch.Dropout",
+        "  draws    in training mode, which is the default",
+        "  mind     model.train() must not be left on: nothing else turns it off",
+        "  decide   it is passed on, and called elsewhere: look there for its arguments",
     ]
 
 

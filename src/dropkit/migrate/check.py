@@ -13,15 +13,14 @@ from pathlib import Path
 
 from dropkit.core.check import DropkitError
 from dropkit.migrate.conventions import Convention, rate_from
-from dropkit.migrate.names import calls
+from dropkit.migrate.names import Use, uses
+from dropkit.migrate.rewrite import Source, argument_of, rewrite
 from dropkit.migrate.table import CONVENTIONS
 
 __all__ = ["LIMIT", "Found", "check_path", "check_source", "python_files"]
 
 LIMIT = 1_000_000
 """The most bytes of a file that is checked: the parser takes up to 900 times as many."""
-
-_SHOWN = 60
 
 # Keywords that may carry the probability: **kwargs, and a whole message of Caffe's.
 _HIDING = (None, "dropout_param")
@@ -35,7 +34,7 @@ _TF1 = tuple(
 
 @dataclass(frozen=True)
 class Found:
-    """One call of a foreign dropout.
+    """One foreign dropout: a call, or a class or function that is passed on.
 
     Args:
         path, line, column: where it stands, counted from 1.
@@ -44,7 +43,8 @@ class Found:
         argument: the argument that carries the probability.
         written: what is written there, "" for the default.
         rate: the probability that an entry is dropped, None where it is no literal.
-        becomes: the line of PyTorch that does the same.
+        becomes: what does the same in dropkit, in the framework of the call where dropkit serves it, else in
+            PyTorch.
         active: when the framework draws.
         trap: what goes wrong in translation.
         doubt: what has to be decided by hand, "" where nothing has.
@@ -65,10 +65,10 @@ class Found:
 
 
 def check_source(text: str, path: str = "<source>") -> list[Found]:
-    """Return the calls of foreign dropouts in Python source, in its order. Nothing is imported or executed.
+    """Return the foreign dropouts in Python source, in its order. Nothing is imported or executed.
 
     Imports, also renamed ones, and assignments of one name to another are followed; what a variable holds at
-    run time is not.
+    run time is not. A class that is passed on without a call is found too; what is called with it is not.
 
     Args:
         text: Python source of at most `LIMIT` bytes.
@@ -79,15 +79,15 @@ def check_source(text: str, path: str = "<source>") -> list[Found]:
 
     >>> [found] = check_source("import tensorflow as tf; y = tf.nn.dropout(x, keep_prob=0.9)")
     >>> found.becomes, found.rate, found.column
-    ('dropkit.torch.Dropout(0.1)', 0.1, 30)
+    ('dropkit.drop(x, 0.1)', 0.1, 30)
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     size = len(text.encode("utf-8", "replace"))
     if size > LIMIT:
         raise DropkitError("source", f"has at most {LIMIT:,} bytes", f"{path}: {size:,}", "split the file")
-    named = calls(_parse(text, path))
-    old = any(name.startswith(_TF1) for _, names in named for name in names)
-    return list(_findings(named, _Source(text), path, old))
+    named = uses(_parse(text, path))
+    old = any(name.startswith(_TF1) for use in named for name in use.names)
+    return list(_findings(named, Source(text), path, old))
 
 
 def check_path(path: str | os.PathLike[str]) -> list[Found]:
@@ -147,89 +147,63 @@ def _parse(text: str, path: str) -> ast.Module:
         raise DropkitError("source", "is Python 3", f"{path}: {error}", "mend it first") from None
 
 
-class _Source:
-    """The text, by positions of the parser: lines from 1, columns in bytes of UTF-8 from 0."""
-
-    def __init__(self, text: str) -> None:
-        self.lines = [line.encode("utf-8", "replace") for line in text.split("\n")]
-        self.last = (0, 0, 1)
-
-    def column(self, node: ast.expr) -> int:
-        """Return the column in characters from 1, of nodes in the order of the source."""
-        # One line may hold very many calls: each counts on from the last.
-        line, byte, count = self.last
-        if line != node.lineno:
-            byte, count = 0, 1
-        count += len(self.lines[node.lineno - 1][byte : node.col_offset].decode("utf-8", "replace"))
-        self.last = (node.lineno, node.col_offset, count)
-        return count
-
-    def text(self, node: ast.expr) -> str:
-        """Return what is written, or "..." where that is long."""
-        if node.lineno != node.end_lineno or node.end_col_offset is None:
-            return "..."
-        if node.end_col_offset - node.col_offset > _SHOWN:
-            return "..."
-        line = self.lines[node.lineno - 1]
-        return line[node.col_offset : node.end_col_offset].decode("utf-8", "replace")
+def _findings(named: Iterable[Use], source: Source, path: str, old: bool) -> Iterator[Found]:
+    for use in named:
+        name = next((name for name in use.names if name in _CALLS), None)
+        if name is None:
+            continue
+        for known, doubt in _readings(use, name, old):
+            found = _found(use, name, known, doubt, source, path)
+            # What drops only when told to is passed on, and called, for the most part without dropout.
+            if not known.optional or (use.call is not None and found.rate != 0):
+                yield found
 
 
-def _findings(
-    named: Iterable[tuple[ast.Call, list[str]]], source: _Source, path: str, old: bool
-) -> Iterator[Found]:
-    for call, names in named:
-        name = next((name for name in names if name in _CALLS), None)
-        if name is not None:
-            yield _found(call, name, source, path, old)
-
-
-def _found(call: ast.Call, name: str, source: _Source, path: str, old: bool) -> Found:
-    known, doubt = _reading(call, name, old)
-    value = _argument(call, known.argument, known.position)
+def _found(use: Use, name: str, known: Convention, doubt: str, source: Source, path: str) -> Found:
+    call = use.call or ast.Call(use.node, [], [])
+    value = argument_of(call, known.argument, known.position)
     rate, wrong = _rate(call, known, value)
-    switch = _argument(call, known.switch, None)
+    if use.passed:
+        doubt = _PASSED
+        # More arguments may come with the call.
+        rate, wrong = (None, "") if value is None else (rate, wrong)
+    switch = argument_of(call, known.switch, known.switch_position)
     moved = known.scales.get(switch.value) if isinstance(switch, ast.Constant) else None  # type: ignore[arg-type]  # a value that is no key is no key
     if switch is not None and moved is None:
         doubt = doubt or f"where the factor goes depends on {known.switch}"
     scale = moved or known.scale
     written = "" if value is None else source.text(value)
+    bare = f"dropkit.{known.calls[name]}"
     return Found(
         path=path,
-        line=call.lineno,
-        column=source.column(call),
+        line=use.node.lineno,
+        column=source.column(use.node),
         call=name,
         convention=known.name,
         argument=known.argument,
         written=written,
         rate=rate,
-        becomes=_code(call, known, name, _shown(known, rate, written), scale, source),
+        becomes=bare
+        if use.call is None
+        else rewrite(call, known, name, _shown(known, rate, written), scale, source),
         active=known.active,
         trap=_FOLD if scale == "eval" else known.trap,
         doubt=wrong or doubt,
     )
 
 
-def _reading(call: ast.Call, name: str, old: bool) -> tuple[Convention, str]:
-    """Return the convention of a call, and the doubt where there are two."""
+def _readings(use: Use, name: str, old: bool) -> list[tuple[Convention, str]]:
+    """Return the conventions of a call, each with its doubt: several where several of its arguments drop."""
     readings = _CALLS[name]
-    given = {keyword.arg for keyword in call.keywords}
+    if readings[0].optional:
+        return [(known, "") for known in readings]
+    given = {keyword.arg for keyword in use.call.keywords} if use.call else set()
     for known in readings:
         if known.argument in given:
-            return known, ""
+            return [(known, "")]
     if name == "tensorflow.nn.dropout" and not old:
-        return readings[1], "under TensorFlow 1 this is the share that is kept: name the argument"
-    return readings[0], ""
-
-
-def _argument(call: ast.Call, name: str, position: int | None) -> ast.expr | None:
-    """Return what is given for an argument, by its name or its place."""
-    for keyword in call.keywords:
-        if name and keyword.arg == name:
-            return keyword.value
-    before = call.args if position is None else call.args[: position + 1]
-    if position is None or len(before) <= position or any(isinstance(each, ast.Starred) for each in before):
-        return None
-    return before[position]
+        return [(readings[1], "under TensorFlow 1 this is the share that is kept: name the argument")]
+    return [(readings[0], "")]
 
 
 def _rate(call: ast.Call, known: Convention, value: ast.expr | None) -> tuple[float | None, str]:
@@ -259,22 +233,8 @@ def _shown(known: Convention, rate: float | None, written: str) -> str:
     return f"1 - {written}" if written.replace(".", "").isidentifier() else f"1 - ({written})"
 
 
-def _code(call: ast.Call, known: Convention, name: str, rate: str, scale: str, source: _Source) -> str:
-    target = known.calls[name]
-    if target.startswith("functional."):
-        x, training = (_argument(call, *place) for place in (("input", 0), ("training", 2)))
-        told = ["x" if x is None else source.text(x), rate]
-        told.append(f"training={'self.training' if training is None else source.text(training)}")
-        return f"dropkit.torch.{target}({', '.join(told)})"
-    end = "" if scale == "train" else f', scale="{scale}"'
-    axes = _argument(call, known.axes, None)
-    if axes is None or (isinstance(axes, ast.Constant) and axes.value is None):
-        return f"dropkit.torch.{target}({rate}{end})"
-    pattern = f'dropkit.migrate.pattern_from("{known.name}", {source.text(axes)}, x.ndim)'
-    return f"dropkit.torch.Drop({rate}, {pattern}{end})"
-
-
 _FOLD = "evaluation carried the factor: keep scale, or fold the next weight (dropkit.migrate.fold_scale)"
+_PASSED = "it is passed on, and called elsewhere: look there for its arguments"
 
 
 def _by_call() -> dict[str, list[Convention]]:

@@ -31,8 +31,8 @@ class Convention:
         name: by which it is asked for, e.g. "paddle".
         argument: the argument that carries the probability.
         means: whether that is the probability to `"drop"` or to `"keep"` an entry.
-        calls: full names of the calls in Python, each with the class or function of `dropkit.torch` that it
-            becomes; empty where models are not written in Python.
+        calls: full names of the calls in Python, each with what it becomes below `dropkit`, e.g.
+            "torch.Dropout"; empty where models are not written in Python.
         position: of the argument among those without a name; None where it must be named.
         default: of the argument; None where it must be given.
         active: when it draws unless told otherwise.
@@ -44,6 +44,10 @@ class Convention:
         axes: the argument that names axes, if there is one.
         axes_are: whether these axes are `"shared"` by one coin, have coins of their `"own"`, or are given as
             the `"shape"` of the mask, in which 1 is shared.
+        switch_position, axes_position: of these two, as `position`.
+        others: name and position of further arguments of the call, by what they are here: `"x"`, `"key"`
+            (without a name where ours needs one and the foreign call has none), `"training"`,
+            `"evaluation"` (its opposite), `"recurrent"` (whether all steps share a mask).
     """
 
     name: str
@@ -60,6 +64,14 @@ class Convention:
     scales: Mapping[str | bool, Scale] = field(default_factory=dict)
     axes: str = ""
     axes_are: Literal["", "shared", "own", "shape"] = ""
+    switch_position: int | None = None
+    axes_position: int | None = None
+    others: Mapping[str, tuple[str, int | None]] = field(default_factory=dict)
+
+    @property
+    def optional(self) -> bool:
+        """Whether the call drops nothing unless it is told to."""
+        return self.default == (0 if self.means == "drop" else 1)
 
 
 def rate_from(convention: str, value: float | None = None) -> float:

@@ -40,7 +40,9 @@ def test_every_record_is_complete(name: str) -> None:
 def test_every_call_becomes_something_that_exists(name: str) -> None:
     pytest.importorskip("torch", reason="PyTorch is an optional package")
     for target in CONVENTIONS[name].calls.values():
-        found: Any = dropkit.torch
+        if target.startswith("keras."):  # tried where Keras has a process of its own
+            continue
+        found: Any = dropkit
         for part in target.split("."):
             found = getattr(found, part)
         assert callable(found)

@@ -1,4 +1,4 @@
-"""Which function a call in Python source means, told from the imports, without importing anything."""
+"""Which function a name in Python source means, told from the imports, without importing anything."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-__all__ = ["Scope", "calls", "dotted"]
+__all__ = ["Scope", "Use", "dotted", "uses"]
 
 # Bounds for source that was written to waste time: of meanings of one name, and of steps to resolve it.
 _MEANINGS, _STEPS = 8, 32
@@ -77,21 +77,100 @@ def dotted(node: ast.expr) -> str:
     return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
 
 
-def calls(tree: ast.Module) -> list[tuple[ast.Call, list[str]]]:
-    """Return every call of a name, in the order of the source, with the full names that it may have."""
-    found: list[tuple[ast.Call, Scope]] = []
+@dataclass(frozen=True)
+class Use:
+    """A place where a name is used: called, or passed on as it is or by `functools.partial`."""
+
+    node: ast.expr
+    """Where it stands: the call, or the name that is passed on."""
+    names: list[str]
+    """The full names that it may have, first those bound first."""
+    call: ast.Call | None
+    """The call with its arguments; for `functools.partial` those that it holds, else None."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is not called here."""
+        return self.node is not self.call
+
+
+def uses(tree: ast.Module) -> list[Use]:
+    """Return every call of a name and every name that is passed on, in the order of the source.
+
+    Passed on is what stands where any value could. A base class, annotation, comparison, `isinstance` and a
+    plain assignment, which is followed instead, pass nothing on.
+    """
+    found: list[tuple[ast.expr, ast.expr, ast.Call | None, Scope]] = []
+    asked: set[ast.AST] = set()
     # No recursion: source may be as deep as the parser lets it be.
     waiting: list[tuple[ast.AST, Scope]] = [(tree, Scope())]
     while waiting:
         node, scope = waiting.pop()
         if isinstance(node, ast.Call):
-            found.append((node, scope))
+            found.append((node, node.func, node, scope))
         inner = _bind(node, scope)
+        asked.update(_asked(node))
+        if node not in asked:
+            found.extend((each, each, None, inner) for each in _passed(node))
         # The first in the source is the next: what is bound first is the first meaning.
         waiting.extend((child, inner) for child in reversed([*ast.iter_child_nodes(node)]))
-    found.sort(key=lambda pair: (pair[0].lineno, pair[0].col_offset))
-    named = ((call, scope, dotted(call.func)) for call, scope in found)
-    return [(call, scope.resolve(name)) for call, scope, name in named if name]
+    found.sort(key=lambda use: (use[0].lineno, use[0].col_offset))
+    return _resolved(found)
+
+
+def _resolved(found: list[tuple[ast.expr, ast.expr, ast.Call | None, Scope]]) -> list[Use]:
+    known: dict[tuple[int, str], list[str]] = {}
+    partial: dict[ast.expr, ast.Call] = {}
+    result = []
+    for node, named, call, scope in found:
+        name = dotted(named)
+        if not name:
+            continue
+        place = id(scope), name
+        if place not in known:
+            known[place] = scope.resolve(name)
+        names = known[place]
+        if call is not None and "functools.partial" in names and any(map(_is_name, call.args[:1])):
+            partial[call.args[0]] = ast.Call(call.args[0], call.args[1:], call.keywords)
+        result.append(Use(node, names, partial.get(node, call)))
+    return result
+
+
+def _asked(node: ast.AST) -> list[ast.AST]:
+    """Return what a node asks about, or names as types, and does not pass on."""
+    if isinstance(node, ast.Compare):
+        return [node.left, *node.comparators]
+    if isinstance(node, ast.Subscript):
+        return [node.slice]
+    if isinstance(node, ast.Call) and dotted(node.func) in ("isinstance", "issubclass"):
+        return [node, *node.args]
+    return []
+
+
+def _passed(node: ast.AST) -> list[ast.expr]:
+    """Return the names that a node passes on."""
+    values: list[ast.expr | None] = []
+    if isinstance(node, ast.Call):
+        values = [*node.args, *(keyword.value for keyword in node.keywords)]
+    elif isinstance(node, ast.List | ast.Tuple | ast.Set):
+        values = [*node.elts]
+    elif isinstance(node, ast.Dict | ast.BoolOp):
+        values = [*node.values]
+    elif isinstance(node, ast.arguments):
+        values = [*node.defaults, *node.kw_defaults]
+    elif isinstance(node, ast.IfExp):
+        values = [node.body, node.orelse]
+    elif isinstance(node, ast.Lambda):
+        values = [node.body]
+    elif isinstance(node, ast.Return | ast.Starred | ast.NamedExpr | ast.AnnAssign) or (
+        isinstance(node, ast.Assign) and not all(isinstance(each, ast.Name) for each in node.targets)
+    ):
+        values = [node.value]
+    return [each for each in values if each is not None and _is_name(each)]
+
+
+def _is_name(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name | ast.Attribute)
 
 
 def _bind(node: ast.AST, scope: Scope) -> Scope:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dropkit.migrate.conventions import Convention
+from dropkit.migrate.table_tensorflow import TENSORFLOW
 
 __all__ = ["CONVENTIONS"]
 
@@ -12,18 +13,14 @@ _LAYER_MODE = "in training mode, which is the default"
 _ALWAYS = "at every call"
 _FEATURES = ("Dropout1d", "Dropout2d", "Dropout3d")
 _FUNCTIONS = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
-_KERAS = {
-    "Dropout": "Dropout",
-    "SpatialDropout1D": "SpatialDropout",
-    "SpatialDropout2D": "SpatialDropout",
-    "SpatialDropout3D": "SpatialDropout",
-    "AlphaDropout": "AlphaDropout",
-    "GaussianDropout": "GaussianDropout",
-}
 
 
 def _plain(*calls: str) -> dict[str, str]:
-    return dict.fromkeys(calls, "Dropout")
+    return dict.fromkeys(calls, "torch.Dropout")
+
+
+def _arrays(*calls: str) -> dict[str, str]:
+    return dict.fromkeys(calls, "drop")
 
 
 _TABLE = (
@@ -31,7 +28,10 @@ _TABLE = (
         "torch",
         "p",
         "drop",
-        {f"torch.nn.{name}": name for name in ("Dropout", *_FEATURES, "AlphaDropout", "FeatureAlphaDropout")},
+        {
+            f"torch.nn.{name}": f"torch.{name}"
+            for name in ("Dropout", *_FEATURES, "AlphaDropout", "FeatureAlphaDropout")
+        },
         0,
         0.5,
         active=_LAYER_MODE,
@@ -42,7 +42,7 @@ _TABLE = (
         "torch function",
         "p",
         "drop",
-        {f"torch.nn.functional.{name}": f"functional.{name}" for name in _FUNCTIONS},
+        {f"torch.nn.functional.{name}": f"torch.functional.{name}" for name in _FUNCTIONS},
         1,
         0.5,
         active="at every call unless training=False (the alpha kinds: only with training=True)",
@@ -50,96 +50,19 @@ _TABLE = (
         source="https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.dropout.html",
     ),
     Convention(
-        "tensorflow 1",
-        "keep_prob",
-        "keep",
-        _plain("tensorflow.nn.dropout", "tensorflow.compat.v1.nn.dropout"),
-        1,
-        None,
-        active=_ALWAYS,
-        trap="the same call means the opposite in TensorFlow 2: there the second argument is dropped",
-        source="https://www.tensorflow.org/versions/r1.15/api_docs/python/tf/nn/dropout",
-        axes="noise_shape",
-        axes_are="shape",
-    ),
-    Convention(
-        "tensorflow 2",
-        "rate",
-        "drop",
-        _plain(
-            "tensorflow.nn.dropout",
-            "tensorflow.compat.v1.nn.dropout",
-            "tensorflow.nn.experimental.stateless_dropout",
-        ),
-        1,
-        None,
-        active=_ALWAYS,
-        trap="it has no training argument: the caller leaves it out in evaluation",
-        source="https://www.tensorflow.org/api_docs/python/tf/nn/dropout",
-        axes="noise_shape",
-        axes_are="shape",
-    ),
-    Convention(
-        "tensorflow 1 layers",
-        "rate",
-        "drop",
-        _plain("tensorflow.layers.dropout", "tensorflow.compat.v1.layers.dropout"),
-        1,
-        0.5,
-        active="never, unless training=True is given",
-        trap="without training=True it did nothing: the model was trained without dropout",
-        source="https://www.tensorflow.org/versions/r1.15/api_docs/python/tf/layers/dropout",
-        axes="noise_shape",
-        axes_are="shape",
-    ),
-    Convention(
-        "slim",
-        "keep_prob",
-        "keep",
-        _plain(
-            "tf_slim.dropout",
-            "tf_slim.layers.dropout",
-            "tensorflow.contrib.slim.dropout",
-            "tensorflow.contrib.layers.dropout",
-        ),
-        1,
-        0.5,
-        active="at every call unless is_training=False",
-        trap="keep_prob is the share that is kept",
-        source="https://github.com/google-research/tf-slim/blob/master/tf_slim/layers/layers.py",
-        axes="noise_shape",
-        axes_are="shape",
-    ),
-    Convention(
-        "tflearn",
-        "keep_prob",
-        "keep",
-        _plain("tflearn.dropout", "tflearn.layers.core.dropout"),
-        1,
-        None,
-        active="in training mode (tflearn.is_training)",
-        trap="keep_prob is the share that is kept",
-        source="https://github.com/tflearn/tflearn/blob/master/tflearn/layers/core.py",
-        axes="noise_shape",
-        axes_are="shape",
-    ),
-    Convention(
-        "keras",
-        "rate",
+        "torch attention",
+        "dropout_p",
         "drop",
         {
-            f"{home}.layers.{name}": here
-            for home in ("keras", "tensorflow.keras", "tf_keras")
-            for name, here in _KERAS.items()
+            "torch.nn.functional.scaled_dot_product_attention": "torch.scaled_dot_product_attention",
         },
-        0,
-        None,
-        active="with training=True: in fit, not in predict",
-        trap="training=True for Monte Carlo also moves BatchNorm: use dropkit.mode(model, 'mc')",
-        source="https://keras.io/api/layers/regularization_layers/dropout/",
-        axes="noise_shape",
-        axes_are="shape",
+        4,
+        0.0,
+        active=_ALWAYS,
+        trap="model.eval() does not reach it: give training=self.training, which ours takes",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html",
     ),
+    *TENSORFLOW,
     Convention(
         "mindspore keep_prob",
         "keep_prob",
@@ -156,8 +79,8 @@ _TABLE = (
         "p",
         "drop",
         {
-            "mindspore.nn.Dropout": "Dropout",
-            **{f"mindspore.nn.{name}": name for name in _FEATURES},
+            "mindspore.nn.Dropout": "torch.Dropout",
+            **{f"mindspore.nn.{name}": f"torch.{name}" for name in _FEATURES},
         },
         0,
         0.5,
@@ -166,13 +89,27 @@ _TABLE = (
         source="https://www.mindspore.cn/docs/zh-CN/r2.11.0/api_python/nn/mindspore.nn.Dropout.html",
     ),
     Convention(
+        "mindspore function",
+        "p",
+        "drop",
+        {
+            "mindspore.ops.dropout": "torch.Dropout",
+            **{f"mindspore.ops.{name.lower()}": f"torch.{name}" for name in _FEATURES},
+        },
+        1,
+        0.5,
+        active="at every call unless training=False",
+        trap="set_train(False) does not reach it; p drops, where ops.Dropout keeps",
+        source="https://www.mindspore.cn/docs/zh-CN/br_base/api_python/ops/mindspore.ops.dropout.html",
+    ),
+    Convention(
         "paddle",
         "p",
         "drop",
         {
-            "paddle.nn.Dropout": "Dropout",
-            "paddle.nn.Dropout2D": "Dropout2d",
-            "paddle.nn.Dropout3D": "Dropout3d",
+            "paddle.nn.Dropout": "torch.Dropout",
+            "paddle.nn.Dropout2D": "torch.Dropout2d",
+            "paddle.nn.Dropout3D": "torch.Dropout3d",
         },
         0,
         0.5,
@@ -183,15 +120,17 @@ _TABLE = (
         scales={"upscale_in_train": "train", "downscale_in_infer": "eval"},
         axes="axis",
         axes_are="own",
+        switch_position=2,
+        axes_position=1,
     ),
     Convention(
         "paddle function",
         "p",
         "drop",
         {
-            "paddle.nn.functional.dropout": "Dropout",
-            "paddle.nn.functional.dropout2d": "Dropout2d",
-            "paddle.nn.functional.dropout3d": "Dropout3d",
+            "paddle.nn.functional.dropout": "torch.Dropout",
+            "paddle.nn.functional.dropout2d": "torch.Dropout2d",
+            "paddle.nn.functional.dropout3d": "torch.Dropout3d",
         },
         1,
         0.5,
@@ -202,6 +141,8 @@ _TABLE = (
         scales={"upscale_in_train": "train", "downscale_in_infer": "eval"},
         axes="axis",
         axes_are="own",
+        switch_position=4,
+        axes_position=2,
     ),
     Convention(
         "paddle 1",
@@ -216,6 +157,7 @@ _TABLE = (
         scale="eval",
         switch="dropout_implementation",
         scales={"upscale_in_train": "train", "downgrade_in_infer": "eval"},
+        switch_position=5,
     ),
     Convention(
         "paddle 1 layer",
@@ -230,6 +172,7 @@ _TABLE = (
         scale="eval",
         switch="dropout_implementation",
         scales={"upscale_in_train": "train", "downgrade_in_infer": "eval"},
+        switch_position=2,
     ),
     Convention(
         "caffe",
@@ -269,6 +212,7 @@ _TABLE = (
         source="https://github.com/apache/mxnet/blob/master/src/operator/nn/dropout.cc",
         axes="axes",
         axes_are="shared",
+        axes_position=3,
     ),
     Convention(
         "gluon",
@@ -282,12 +226,13 @@ _TABLE = (
         source="https://github.com/apache/mxnet/blob/master/python/mxnet/gluon/nn/basic_layers.py",
         axes="axes",
         axes_are="shared",
+        axes_position=1,
     ),
     Convention(
         "flax",
         "rate",
         "drop",
-        _plain("flax.linen.Dropout", "flax.nnx.Dropout"),
+        _arrays("flax.linen.Dropout", "flax.nnx.Dropout"),
         0,
         None,
         active="unless deterministic=True (linen has no default for it; nnx draws)",
@@ -295,12 +240,14 @@ _TABLE = (
         source="https://flax.readthedocs.io/en/latest/api_reference/flax.nnx/nn/stochastic.html",
         axes="broadcast_dims",
         axes_are="shared",
+        axes_position=1,
+        others={"key": ("", None), "evaluation": ("deterministic", 2)},
     ),
     Convention(
         "haiku",
         "rate",
         "drop",
-        _plain("haiku.dropout"),
+        _arrays("haiku.dropout"),
         1,
         None,
         active=_ALWAYS,
@@ -308,17 +255,20 @@ _TABLE = (
         source="https://github.com/google-deepmind/dm-haiku/blob/main/haiku/_src/basic.py",
         axes="broadcast_dims",
         axes_are="shared",
+        axes_position=3,
+        others={"key": ("rng", 0), "x": ("x", 2)},
     ),
     Convention(
         "equinox",
         "p",
         "drop",
-        _plain("equinox.nn.Dropout"),
+        _arrays("equinox.nn.Dropout"),
         0,
         0.5,
         active="unless inference=True",
         trap="p is a leaf of the model: optimisers see it",
         source="https://github.com/patrick-kidger/equinox/blob/main/equinox/nn/_dropout.py",
+        others={"key": ("", None), "evaluation": ("inference", 1)},
     ),
     Convention(
         "lasagne",
@@ -334,6 +284,8 @@ _TABLE = (
         scales={True: "train", False: "none"},
         axes="shared_axes",
         axes_are="shared",
+        switch_position=2,
+        axes_position=3,
     ),
     Convention(
         "chainer",
