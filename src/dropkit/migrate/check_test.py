@@ -117,6 +117,7 @@ def test_a_wrapper_of_cells_tells_each_share_that_it_drops() -> None:
         ("[A, nn.Dropout2d]", "dropkit.torch.Dropout2d", None),
         ("KINDS = {'drop': nn.Dropout}", "dropkit.torch.Dropout", None),
         ("self.drop = nn.Dropout", "dropkit.torch.Dropout", None),
+        ("class Net:\n    drop = nn.Dropout", "dropkit.torch.Dropout", None),
         ("drop: type = nn.Dropout", "dropkit.torch.Dropout", None),
         ("def f(drop=nn.Dropout): pass", "dropkit.torch.Dropout", None),
         ("def f(*, drop=nn.Dropout): return drop(0.5)", "dropkit.torch.Dropout", None),
@@ -146,7 +147,7 @@ def test_what_is_passed_on_is_found_and_has_to_be_decided(
         "import functools, keras; from functools import partial; import tensorflow as tf\n"
         "from torch import nn; from torch.nn import functional as F\n" + text
     )
-    assert (found.line, found.becomes, found.rate) == (3, becomes, rate)
+    assert (found.line, found.becomes, found.rate) == (3 + text.count("\n"), becomes, rate)
     assert found.doubt.startswith("it is passed on")
 
 
@@ -216,6 +217,7 @@ def test_bad_source_is_refused(text: str, message: str) -> None:
             [
                 *"()[]{}:;,.=*\n '\"#\\",
                 *["import", "from", "as", "def", "class", "lambda", "torch", "nn"],
+                *["isinstance", "partial", "return", "in"],
                 "Dropout",
                 "F",
                 "dropout",
@@ -232,7 +234,10 @@ def test_bad_source_is_refused(text: str, message: str) -> None:
 )
 def test_any_text_is_checked_or_refused(parts: list[str]) -> None:
     with contextlib.suppress(DropkitError):
-        check_source("from torch.nn import *\nimport torch.nn.functional as F\n" + " ".join(parts))
+        check_source(
+            "from functools import partial; from torch.nn import *\nimport torch.nn.functional as F\n"
+            + " ".join(parts)
+        )
 
 
 @given(st.binary(max_size=200))

@@ -97,8 +97,8 @@ class Use:
 def uses(tree: ast.Module) -> list[Use]:
     """Return every call of a name and every name that is passed on, in the order of the source.
 
-    Passed on is what stands where any value could. A base class, annotation, comparison, `isinstance` and a
-    plain assignment, which is followed instead, pass nothing on.
+    Passed on is what stands where any value could. A base class, annotation, comparison, `isinstance` and,
+    outside of classes, a plain assignment, which is followed instead, pass nothing on.
     """
     found: list[tuple[ast.expr, ast.expr, ast.Call | None, Scope]] = []
     asked: set[ast.AST] = set()
@@ -162,6 +162,9 @@ def _passed(node: ast.AST) -> list[ast.expr]:
         values = [node.body, node.orelse]
     elif isinstance(node, ast.Lambda):
         values = [node.body]
+    elif isinstance(node, ast.ClassDef):
+        # What a class keeps is reached through its objects.
+        values = [each.value for each in node.body if isinstance(each, ast.Assign)]
     elif isinstance(node, ast.Return | ast.Starred | ast.NamedExpr | ast.AnnAssign) or (
         isinstance(node, ast.Assign) and not all(isinstance(each, ast.Name) for each in node.targets)
     ):
