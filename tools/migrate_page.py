@@ -31,8 +31,9 @@ _OURS = """
 at every call unless mode='eval' | a pattern: `'b c h w -> b c'`
 `dropkit.torch.Dropout` | `p` dropped | 0.5 | training; `scale='eval'`: evaluation; \
 `scale='none'`: nowhere | in training mode, which is the default | `dropkit.torch.Drop`: a pattern
-`dropkit.keras.Dropout` | `rate` dropped | none | training | \
-with training=True: in fit, not in predict | `noise_shape`: shape of the mask, 1 shares
+`dropkit.keras.Dropout` | `rate` dropped | none | training; `scale='eval'`: evaluation; \
+`scale='none'`: nowhere | with training=True: in fit, not in predict | \
+`noise_shape`: shape of the mask, 1 shares
 """
 
 
