@@ -17,10 +17,20 @@ from dropkit.core.check import DropkitError, Whole, suggest
 from dropkit.core.layout import Layout
 from dropkit.core.pattern import ELLIPSIS, Parsed, parse
 
-__all__ = ["Blocks", "Draws", "Groups", "KofN", "Pattern", "from_json"]
+__all__ = ["Blocks", "Draws", "Groups", "KofN", "Pattern", "counted", "from_json"]
 
 _SIDE = Whole(1, "give a number of entries, e.g. 7")
 _COUNT = Whole(0, "give the number of groups to drop, e.g. 3")
+
+
+def counted(gone: Any) -> float:
+    """Return how many entries of a bool array are true, as a number of the host.
+
+    >>> import numpy
+    >>> counted(numpy.array([True, False]))
+    1.0
+    """
+    return float(gone.sum())
 
 
 class Draws:
@@ -84,7 +94,7 @@ class Groups(ABC):
         """Return the probability that an entry is dropped."""
         return rate
 
-    def happened(self, gone: Any, rate: Any, number: Callable[[Any], Any] = float) -> Any:
+    def happened(self, gone: Any, rate: Any, count: Callable[[Any], Any] = counted) -> Any:
         """Return the rate that the factor of kept entries follows: the one written, whatever fell."""
         return rate
 
@@ -204,9 +214,9 @@ class Blocks(Groups):
             hit = functools.reduce(operator.or_, (hit[_cut(axis, i, i + size)] for i in range(side)))
         return hit
 
-    def happened(self, gone: Any, rate: Any, number: Callable[[Any], Any] = float) -> Any:
+    def happened(self, gone: Any, rate: Any, count: Callable[[Any], Any] = counted) -> Any:
         """Return the rate that the factor of kept entries follows: as published, the share that fell."""
-        return number(gone.sum()) / max(math.prod(gone.shape), 1) if self.published else rate
+        return count(gone) / max(math.prod(gone.shape), 1) if self.published else rate
 
     def to_json(self) -> dict[str, Any]:
         """Return the rule as plain data."""
@@ -226,7 +236,7 @@ class Blocks(Groups):
         for axis, side in places.items():
             place = draws.xp.arange(hit.shape[axis], device=draws.device)
             fits = (place >= side - 1) & (place < entries[axis])
-            hit = hit & fits.reshape((-1,) + (1,) * (hit.ndim - axis - 1))
+            hit = hit & draws.xp.reshape(fits, (-1,) + (1,) * (hit.ndim - axis - 1))
         return hit
 
     def _refuse_published(self, shape: Shape, window: Window) -> None:
@@ -285,7 +295,12 @@ class KofN(Groups):
         n = draws.u.shape[axis]
         # Equal draws keep the order of their places.
         rank = draws.xp.argsort(draws.xp.argsort(draws.u, axis=axis, stable=True), axis=axis)
-        return rank < (self.k if self.k is not None else self._rounded(draws, float(rate) * n, axis))
+        if self.k is not None:
+            return rank < self.k
+        # Rounded at random, so that the rate holds.
+        whole = math.floor(rate * n)
+        one_more = draws.falls(draws.second()[_cut(axis, 0, 1)], rate * n - whole)
+        return (rank < whole) | (rank == whole) & one_more
 
     def rate(self, rate: Any, shape: Shape) -> Any:
         """Return the probability that an entry is dropped: k / n where k is given."""
@@ -303,11 +318,6 @@ class KofN(Groups):
         whole = shape if window.whole is None else window.whole
         if window.start[source : source + 1] > (0,) or whole[source] != shape[source]:
             raise DropkitError("window", f"leaves axis {self.over!r} whole", window, "cut along another axis")
-
-    def _rounded(self, draws: Draws, expected: float, axis: int) -> Any:
-        whole = math.floor(expected)
-        coin = draws.second()[_cut(axis, 0, 1)]
-        return whole + draws.falls(coin, expected - whole)
 
 
 _KINDS: dict[str, type[Groups]] = {cls.kind: cls for cls in (Pattern, Blocks, KofN)}

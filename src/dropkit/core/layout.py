@@ -78,9 +78,9 @@ class Layout:
         if not self._follow(own):
             return pick(xp, key, self._groups(xp, device))
         drawn = run(xp, key, self.base, math.prod(self.shape), device)
-        drawn = drawn.reshape(tuple(self.sizes[i] for i in own))
+        drawn = xp.reshape(drawn, tuple(self.sizes[i] for i in own))
         back = sorted(range(len(own)), key=own.__getitem__)
-        return xp.moveaxis(drawn, tuple(back), tuple(range(len(own)))).reshape(self.shape)
+        return xp.reshape(xp.moveaxis(drawn, tuple(back), tuple(range(len(own)))), self.shape)
 
     def _follow(self, own: list[int]) -> bool:
         """Whether the groups follow one another without a gap: then whole tiles can be drawn."""
@@ -95,5 +95,5 @@ class Layout:
         index = xp.zeros((1,) * len(self.sizes), dtype=xp.int64, device=device) + self.base
         for axis, (size, stride) in enumerate(zip(self.shape, self.strides, strict=True)):
             steps = xp.arange(size, device=device) * stride
-            index = index + steps.reshape((-1,) + (1,) * (len(self.sizes) - axis - 1))
+            index = index + xp.reshape(steps, (-1,) + (1,) * (len(self.sizes) - axis - 1))
         return index

@@ -98,12 +98,12 @@ class Continuous(Noise):
 
     def factor(self, xp: Any, u: Any, second: Callable[[], Any], rate: Any) -> Any:
         """Return m, in float64."""
-        deviation = (rate / _safe(1 - rate)) ** 0.5
-        return (1 + deviation * self.standard(xp, u, second)) * (rate != 1)
+        deviation = (rate / _kept(rate)) ** 0.5
+        return (1 + deviation * self.standard(xp, u, second)) * (1 - _sure(rate))
 
     def moments(self, rate: Any, scale: Scale = "train") -> Moments:
         """Mean 1 and variance rate / (1 - rate); 0 and 0 at rate 1."""
-        return Moments(1.0 * (rate != 1), rate / _safe(1 - rate) * (rate != 1))
+        return Moments(1.0 - _sure(rate), rate / _kept(rate) * (1 - _sure(rate)))
 
     def eval_factor(self, rate: Any, scale: Scale = "train") -> float:
         """The identity."""
@@ -123,7 +123,7 @@ class Bernoulli(TwoPoint):
 
     def affine(self, rate: Any, scale: Scale = "train") -> Affine:
         """Return what a decision does."""
-        return Affine(1 / _safe(1 - rate) if scale == "train" else 1.0, 0.0, 0.0)
+        return Affine(1 / _kept(rate) if scale == "train" else 1.0, 0.0, 0.0)
 
     def eval_factor(self, rate: Any, scale: Scale = "train") -> Any:
         """Return 1 - rate for scale "eval", else 1."""
@@ -145,9 +145,9 @@ class Alpha(TwoPoint):
 
     def affine(self, rate: Any, scale: Scale = "train") -> Affine:
         """Return what a decision does."""
-        a = 1 / _safe((1 - rate) * (1 + rate * ALPHA**2)) ** 0.5
-        b = -a * rate * ALPHA * (rate != 1)
-        return Affine(a, b, (a * ALPHA + b) * (rate != 1))
+        a = 1 / ((1 - rate) * (1 + rate * ALPHA**2) + _sure(rate)) ** 0.5
+        b = -a * rate * ALPHA * (1 - _sure(rate))
+        return Affine(a, b, (a * ALPHA + b) * (1 - _sure(rate)))
 
     def eval_factor(self, rate: Any, scale: Scale = "train") -> float:
         """Return 1: the eval map is the identity."""
@@ -229,6 +229,11 @@ def _signed(xp: Any, word: Any) -> Any:
     return word.astype(xp.int32).astype(xp.float32)
 
 
-def _safe(denominator: Any) -> Any:
-    """Return the denominator, with 1 in the place of 0: there the quotient is not used."""
-    return denominator + (denominator == 0)
+def _sure(rate: Any) -> Any:
+    """Return 1 where the rate is 1, else 0: with an operator that numbers and arrays of all frameworks have."""
+    return rate // 1
+
+
+def _kept(rate: Any) -> Any:
+    """Return 1 - rate, and 1 where that is 0: there the quotient is not used."""
+    return 1 - rate + _sure(rate)

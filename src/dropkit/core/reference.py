@@ -15,7 +15,7 @@ from dropkit.core.address import Words
 from dropkit.core.bind import WHOLE, Shape, Window, bind
 from dropkit.core.check import DropkitError, Whole, check_each, check_kind
 from dropkit.core.drop import Drop
-from dropkit.core.groups import Draws, Groups, Pattern
+from dropkit.core.groups import Draws, Groups, Pattern, counted
 from dropkit.core.key import Key
 from dropkit.core.mode import MODE, Mode, Scale
 from dropkit.core.noise import Continuous, Gaussian, Noise, TwoPoint
@@ -44,12 +44,12 @@ _EXTENT = Whole(0, "give the size of each axis, e.g. (2, 3)")
 
 
 class Arrays(NamedTuple):
-    """How arrays are made: the module, the device, what draws for it, and how a sum becomes a number."""
+    """How arrays are made: the module, the device, what draws for it, and how true entries are counted."""
 
     xp: Any = np
     device: Any = None
     draws: type[Draws] = Draws
-    number: Callable[[Any], Any] = float
+    count: Callable[[Any], Any] = counted
 
 
 _NUMPY = Arrays()
@@ -111,7 +111,7 @@ def multiplier(
         return _join(noise.factor(xp, draws.u, draws.second, rate), drop, shape, arrays)
     gone = dropped(drop, shape, words, rate, window, arrays)
     nothing = xp.zeros((), dtype=xp.float64, device=arrays.device)
-    affine = noise.affine(drop.groups.happened(gone, rate, arrays.number), drop.scale)
+    affine = noise.affine(drop.groups.happened(gone, rate, arrays.count), drop.scale)
     scale = _join_rate(affine.scale, drop, shape, arrays)
     return xp.where(gone, nothing, nothing + scale)
 
@@ -241,7 +241,7 @@ def transform(
         return arrays.xp.where(m == 0, 0.0, x) * m
     assert isinstance(noise, TwoPoint)
     gone = dropped(drop, shape, words, rate, window, arrays)
-    affine = noise.affine(drop.groups.happened(gone, rate, arrays.number), drop.scale)
+    affine = noise.affine(drop.groups.happened(gone, rate, arrays.count), drop.scale)
     scale, shift, floor = (_join_rate(part, drop, shape, arrays) for part in affine)
     if linear:
         return arrays.xp.where(gone, 0.0, x * scale)
@@ -355,13 +355,15 @@ def _along(rate: PerAxis, drop: Drop, shape: Shape, arrays: Arrays) -> Array:
         rule = f"has one rate for each of the {sizes[place].size} places of axis {rate.over!r}"
         raise DropkitError("rates", rule, len(rate.rates), "give as many rates as the axis has entries")
     rates_along = arrays.xp.asarray(rate.rates, dtype=arrays.xp.float64, device=arrays.device)
-    return rates_along.reshape((-1,) + (1,) * (len(sizes) - place - 1))
+    return arrays.xp.reshape(rates_along, (-1,) + (1,) * (len(sizes) - place - 1))
 
 
 def _join(values: Array, drop: Drop, shape: Shape, arrays: Arrays) -> Array:
     """Close the brackets again: from the split shape to one that broadcasts to `shape`."""
     split = drop.groups.split(shape)
-    return values if split == tuple(shape) else arrays.xp.broadcast_to(values, split).reshape(shape)
+    if split == tuple(shape):
+        return values
+    return arrays.xp.reshape(arrays.xp.broadcast_to(values, split), shape)
 
 
 def _join_rate(value: Any, drop: Drop, shape: Shape, arrays: Arrays) -> Any:
