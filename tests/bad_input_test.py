@@ -102,8 +102,14 @@ def test_layers_refuse_bad_rates_at_construction(layer: Callable[[Any], object],
 
 CASES = [
     # arrays
-    Case(drop(x=[1.0, 2.0]), "x", "is a NumPy array, a torch tensor or a JAX array", list, "convert it"),
-    Case(drop(x=1.0), "x", "is a NumPy array, a torch tensor or a JAX array", float, "convert it"),
+    Case(
+        drop(x=[1.0, 2.0]),
+        "x",
+        "is a NumPy array or a tensor of torch, JAX or TensorFlow",
+        list,
+        "convert it",
+    ),
+    Case(drop(x=1.0), "x", "is a NumPy array or a tensor of torch, JAX or TensorFlow", float, "convert it"),
     Case(drop(x=np.ones(3, int)), "x", "has a real floating type", np.dtype(int), "convert it"),
     Case(drop(x=np.ones(3, complex)), "x", "has a real floating type", np.dtype(complex), "convert it"),
     Case(drop(x=np.ones(3, bool)), "x", "has a real floating type", np.dtype(bool), "convert it"),

@@ -10,7 +10,7 @@ from dropkit.core.check import DropkitError
 
 __all__ = ["backend", "model_backend"]
 
-Kinds = Mapping[str, tuple[Callable[[Any], type], Callable[[], Any]]]
+Kinds = Mapping[str, tuple[Callable[[Any], type | tuple[type, ...]], Callable[[], Any]]]
 
 
 # Plain import statements, which torch.compile can follow; importlib's functions it cannot.
@@ -26,6 +26,12 @@ def _jax() -> Any:
     return jax
 
 
+def _tensorflow() -> Any:
+    from dropkit.arrays import tensorflow
+
+    return tensorflow
+
+
 def _torch() -> Any:
     from dropkit.torch import backend
 
@@ -36,6 +42,7 @@ _ARRAYS: Kinds = {
     "numpy": (lambda numpy: numpy.ndarray, _numpy),
     "torch": (lambda torch: torch.Tensor, _torch),
     "jax": (lambda jax: jax.Array, _jax),
+    "tensorflow": (lambda tensorflow: (tensorflow.Tensor, tensorflow.Variable), _tensorflow),
 }
 _MODELS: Kinds = {"torch": (lambda torch: torch.nn.Module, _torch)}
 
@@ -51,7 +58,7 @@ def backend(argument: str, x: object) -> Any:
     'dropkit.core.reference'
     """
     mend = "convert it, e.g. numpy.asarray(x, dtype='float32')"
-    return _find(argument, x, _ARRAYS, "is a NumPy array, a torch tensor or a JAX array", mend)
+    return _find(argument, x, _ARRAYS, "is a NumPy array or a tensor of torch, JAX or TensorFlow", mend)
 
 
 def model_backend(argument: str, model: object) -> Any:

@@ -32,7 +32,8 @@ def test_a_framework_that_nobody_imported_is_not_imported(monkeypatch: pytest.Mo
 @pytest.mark.parametrize("x", [[1.0], 1.0, None, "x", np.float64(1), torch.nn.Linear(2, 2)])
 def test_other_objects_are_refused_with_their_type(x: object) -> None:
     with pytest.raises(
-        DropkitError, match=r"^x is a NumPy array, a torch tensor or a JAX array, got <class .*; convert it"
+        DropkitError,
+        match=r"^x is a NumPy array or a tensor of torch, JAX or TensorFlow, got <class .*; convert it",
     ):
         backend("x", x)
 

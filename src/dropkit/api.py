@@ -29,7 +29,7 @@ def drop(
     """Drop entries of an array or tensor: y = m(u) x + b(u), one draw u for each group of entries.
 
     Args:
-        x: a NumPy array, a torch tensor or a JAX array, of a real floating type.
+        x: a NumPy array or a tensor of torch, JAX or TensorFlow, of a real floating type.
         rate: the probability that an entry is dropped, in [0, 1]; or a `PerAxis`.
         pattern: which entries share a draw, e.g. `"b c h w -> b c"`; or `Blocks`, `KofN`.
         noise: `"bernoulli"`, `"alpha"`, `"gaussian"` or `"uniform"`.
@@ -37,8 +37,9 @@ def drop(
         mode: `"train"` and `"mc"` draw, `"eval"` applies the noise's eval map: for scale "train" it
             returns x itself.
         key: the address of the draws: an int or a `dropkit.Key`, which give the same mask on every framework,
-            an int64 tensor of torch, or one of JAX's own keys. Without one, tensors take one number from
-            torch's generator and arrays take fresh entropy; under a transformation of JAX it must be given.
+            an int64 tensor of torch or TensorFlow, or one of JAX's own keys. Without one, tensors take one
+            number from their framework's generator and arrays take fresh entropy; under a transformation of
+            JAX it must be given.
         window: the place of x inside a larger array.
         **sizes: sizes of axes that the pattern leaves open, by name.
 

@@ -1,1 +1,1 @@
-"""Dropout for the arrays of plain JAX: `dropkit.drop` finds it from the type of the array."""
+"""Dropout for plain JAX and TensorFlow: `dropkit.drop` finds the module from the type of the array."""

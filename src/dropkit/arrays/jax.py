@@ -150,7 +150,7 @@ def _philox(key: Address, block: Pair) -> tuple[Array, ...]:
     return c0, c1, c2, c3
 
 
-_ARRAYS = Arrays(jnp, None, JaxDraws, lambda gone: gone.sum().astype(jnp.float32))
+_ARRAYS = Arrays(jnp, None, JaxDraws, lambda gone: gone.sum().astype(jnp.float32) / max(gone.size, 1))
 
 
 def drop(

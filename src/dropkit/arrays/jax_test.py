@@ -9,39 +9,15 @@ import jax
 import numpy as np
 import pytest
 from jax import numpy as jnp
+from tests.array_cases import ALONG, DECIDED, KEY, SHAPE, ULP, WINDOWS, Array, some
 
 import dropkit
 from dropkit.arrays.jax import JaxDraws
 from dropkit.core.address import Words
 from dropkit.core.bind import Window
 from dropkit.core.check import DropkitError
-from dropkit.core.groups import Blocks, KofN, Pattern
+from dropkit.core.groups import Pattern
 from dropkit.core.key import Key
-from dropkit.core.rate import PerAxis
-
-Array = np.ndarray[Any, Any]
-SHAPE = (4, 6, 8, 9)
-ALONG = PerAxis((0.0, 0.2, 0.4, 0.6, 0.8, 1.0), over="c")
-DECIDED: list[tuple[Any, Any]] = [
-    (0.5, "..."),
-    (0.0, "..."),
-    (1.0, "..."),
-    (0.3, "b c ... -> b c"),
-    (0.3, "... -> "),
-    (0.3, "b c h w -> w b"),
-    (0.3, "b c (h 4) w -> c h"),
-    (0.2, Blocks((3, 4), over="h w")),
-    (0.2, Blocks(3, over="h w", published=True)),
-    (None, KofN(3, over="c", pattern="b c h w -> b c")),
-    (0.4, KofN(over="w")),
-    (ALONG, "b c h w -> b c"),
-]
-KEY = Key(2**63 + 7).fold("drop", 3)
-ULP = 2.0**-24
-
-
-def some(shape: tuple[int, ...] = SHAPE) -> Array:
-    return np.random.default_rng(0).standard_normal(shape).astype("float32")
 
 
 def both(x: Array, *arguments: Any, **named: Any) -> tuple[Array, Array]:
@@ -95,16 +71,7 @@ def test_gaussian_tails_keep_their_digits() -> None:
     np.testing.assert_allclose(np.asarray(narrow), wide, rtol=8 * ULP)
 
 
-@pytest.mark.parametrize(
-    ("window", "noise"),
-    [
-        (Window((2**33 + 2**26 - 5, 3), (2**34, 16, 8, 9)), "bernoulli"),
-        (Window((100, 3), (2**34, 16, 8, 9)), "alpha"),
-        (Window((2**40 + 5,)), "bernoulli"),
-        (Window((2**29 - 1,), None), "bernoulli"),
-        (Window((1, 1, 1, 1), (9, 9, 9, 99)), "gaussian"),
-    ],
-)
+@pytest.mark.parametrize(("window", "noise"), WINDOWS)
 def test_a_part_of_a_larger_array_has_its_draws(window: Window, noise: str) -> None:
     numpy, found = both(np.ones(SHAPE, "float32"), 0.5, "...", noise=noise, key=KEY, window=window)
     np.testing.assert_allclose(found, numpy, rtol=0, atol=100 * ULP)

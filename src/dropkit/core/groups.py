@@ -17,20 +17,20 @@ from dropkit.core.check import DropkitError, Whole, suggest
 from dropkit.core.layout import Layout
 from dropkit.core.pattern import ELLIPSIS, Parsed, parse
 
-__all__ = ["Blocks", "Draws", "Groups", "KofN", "Pattern", "counted", "from_json"]
+__all__ = ["Blocks", "Draws", "Groups", "KofN", "Pattern", "from_json", "share"]
 
 _SIDE = Whole(1, "give a number of entries, e.g. 7")
 _COUNT = Whole(0, "give the number of groups to drop, e.g. 3")
 
 
-def counted(gone: Any) -> float:
-    """Return how many entries of a bool array are true, as a number of the host.
+def share(gone: Any) -> float:
+    """Return the share of true entries in a bool array, as a number of the host.
 
     >>> import numpy
-    >>> counted(numpy.array([True, False]))
-    1.0
+    >>> share(numpy.array([True, False]))
+    0.5
     """
-    return float(gone.sum())
+    return float(gone.sum()) / max(math.prod(gone.shape), 1)
 
 
 class Draws:
@@ -94,7 +94,7 @@ class Groups(ABC):
         """Return the probability that an entry is dropped."""
         return rate
 
-    def happened(self, gone: Any, rate: Any, count: Callable[[Any], Any] = counted) -> Any:
+    def happened(self, gone: Any, rate: Any, share: Callable[[Any], Any] = share) -> Any:
         """Return the rate that the factor of kept entries follows: the one written, whatever fell."""
         return rate
 
@@ -214,9 +214,9 @@ class Blocks(Groups):
             hit = functools.reduce(operator.or_, (hit[_cut(axis, i, i + size)] for i in range(side)))
         return hit
 
-    def happened(self, gone: Any, rate: Any, count: Callable[[Any], Any] = counted) -> Any:
+    def happened(self, gone: Any, rate: Any, share: Callable[[Any], Any] = share) -> Any:
         """Return the rate that the factor of kept entries follows: as published, the share that fell."""
-        return count(gone) / max(math.prod(gone.shape), 1) if self.published else rate
+        return share(gone) if self.published else rate
 
     def to_json(self) -> dict[str, Any]:
         """Return the rule as plain data."""
@@ -298,7 +298,7 @@ class KofN(Groups):
         if self.k is not None:
             return rank < self.k
         # Rounded at random, so that the rate holds.
-        whole = math.floor(rate * n)
+        whole = rate * n // 1
         one_more = draws.falls(draws.second()[_cut(axis, 0, 1)], rate * n - whole)
         return (rank < whole) | (rank == whole) & one_more
 

@@ -230,7 +230,7 @@ def _signed(xp: Any, word: Any) -> Any:
 
 
 def _sure(rate: Any) -> Any:
-    """Return 1 where the rate is 1, else 0: with an operator that numbers and arrays of all frameworks have."""
+    """Return 1 where the rate is 1, else 0: with an operator that arrays of all frameworks have."""
     return rate // 1
 
 

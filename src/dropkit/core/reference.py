@@ -15,7 +15,7 @@ from dropkit.core.address import Words
 from dropkit.core.bind import WHOLE, Shape, Window, bind
 from dropkit.core.check import DropkitError, Whole, check_each, check_kind
 from dropkit.core.drop import Drop
-from dropkit.core.groups import Draws, Groups, Pattern, counted
+from dropkit.core.groups import Draws, Groups, Pattern, share
 from dropkit.core.key import Key
 from dropkit.core.mode import MODE, Mode, Scale
 from dropkit.core.noise import Continuous, Gaussian, Noise, TwoPoint
@@ -44,12 +44,13 @@ _EXTENT = Whole(0, "give the size of each axis, e.g. (2, 3)")
 
 
 class Arrays(NamedTuple):
-    """How arrays are made: the module, the device, what draws for it, and how true entries are counted."""
+    """How arrays are made: the module, the device, what draws, the share of true entries, and the shape."""
 
     xp: Any = np
     device: Any = None
     draws: type[Draws] = Draws
-    count: Callable[[Any], Any] = counted
+    share: Callable[[Any], Any] = share
+    shape: Callable[[Any], Shape] = lambda x: tuple(x.shape)
 
 
 _NUMPY = Arrays()
@@ -111,7 +112,7 @@ def multiplier(
         return _join(noise.factor(xp, draws.u, draws.second, rate), drop, shape, arrays)
     gone = dropped(drop, shape, words, rate, window, arrays)
     nothing = xp.zeros((), dtype=xp.float64, device=arrays.device)
-    affine = noise.affine(drop.groups.happened(gone, rate, arrays.count), drop.scale)
+    affine = noise.affine(drop.groups.happened(gone, rate, arrays.share), drop.scale)
     scale = _join_rate(affine.scale, drop, shape, arrays)
     return xp.where(gone, nothing, nothing + scale)
 
@@ -235,13 +236,13 @@ def transform(
     array([[inf, inf],
            [ 0.,  0.]])
     """
-    shape, noise = tuple(x.shape), drop.noise
+    shape, noise = arrays.shape(x), drop.noise
     if isinstance(noise, Continuous):
         m = multiplier(drop, shape, words, rate, window, arrays)
         return arrays.xp.where(m == 0, 0.0, x) * m
     assert isinstance(noise, TwoPoint)
     gone = dropped(drop, shape, words, rate, window, arrays)
-    affine = noise.affine(drop.groups.happened(gone, rate, arrays.count), drop.scale)
+    affine = noise.affine(drop.groups.happened(gone, rate, arrays.share), drop.scale)
     scale, shift, floor = (_join_rate(part, drop, shape, arrays) for part in affine)
     if linear:
         return arrays.xp.where(gone, 0.0, x * scale)
@@ -259,7 +260,7 @@ def evaluate(x: Array, drop: Drop, rate: Any, fill: Array | None = None, arrays:
     factor = drop.noise.eval_factor(rate, drop.scale)
     if isinstance(factor, float) and factor == 1.0:
         return x
-    factor = _join_rate(factor, drop, tuple(x.shape), arrays)
+    factor = _join_rate(factor, drop, arrays.shape(x), arrays)
     return x * factor if fill is None else x * factor + (1 - factor) * fill
 
 
