@@ -30,7 +30,8 @@ def share(gone: Any) -> float:
     >>> share(numpy.array([True, False]))
     0.5
     """
-    return float(gone.sum()) / max(math.prod(gone.shape), 1)
+    size: int = math.prod(gone.shape)
+    return float(gone.sum()) / max(size, 1)
 
 
 class Draws:
