@@ -1,6 +1,7 @@
 import contextlib
 import importlib
 import os
+import sys
 from pathlib import Path
 
 from hypothesis import settings
@@ -9,27 +10,34 @@ settings.register_profile("dev", deadline=None, max_examples=50)
 settings.register_profile("ci", deadline=None, max_examples=200, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
-_SOURCES = Path(__file__).parent / "src"
+_ROOT = Path(__file__).parent
+_SOURCES = _ROOT / "src"
 
 VARIABLE = "DROPKIT_FRAMEWORK"
 # Which files run in a process of their own for each framework; `tests/frameworks_test.py` starts them.
 FRAMEWORKS = {
-    "jax": ("arrays/jax*.py",),
-    "tensorflow": ("arrays/tensorflow*.py", "arrays/unknown*.py"),
+    "jax": ("src/dropkit/arrays/jax*.py", "benchmarks/jax_arrays.py"),
+    "tensorflow": (
+        "src/dropkit/arrays/tensorflow*.py",
+        "src/dropkit/arrays/unknown*.py",
+        "benchmarks/tensorflow_arrays.py",
+    ),
 }
 
 
 def files_of(framework: str) -> list[str]:
     """Return the files of a framework."""
-    ours = _SOURCES / "dropkit"
-    return sorted(str(path) for pattern in FRAMEWORKS[framework] for path in ours.glob(pattern))
+    return sorted(str(path) for pattern in FRAMEWORKS[framework] for path in _ROOT.glob(pattern))
 
 
-# Runs by itself, with a library preloaded that fills the disk.
-collect_ignore = ["tests/full_disk.py"]
 _here = os.environ.get(VARIABLE)
 _now = files_of(_here) if _here else []
+# The first runs by itself, with a library preloaded that fills the disk.
+collect_ignore = ["tests/full_disk.py"]
 collect_ignore += [path for framework in FRAMEWORKS for path in files_of(framework) if path not in _now]
+if not _here:
+    # Others import what they find, and TensorFlow's LLVM and Triton's do not live in one process.
+    sys.modules |= dict.fromkeys(("jax", "keras", "tensorflow"))  # type: ignore[arg-type]  # None: not to be had
 
 
 def pytest_collect_file(file_path: Path) -> None:

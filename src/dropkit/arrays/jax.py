@@ -17,7 +17,7 @@ from jax import numpy as jnp
 
 from dropkit.core import rate as rates
 from dropkit.core import reference
-from dropkit.core.bind import Window
+from dropkit.core.bind import WHOLE, Window
 from dropkit.core.check import DropkitError, check_kind
 from dropkit.core.drop import Drop
 from dropkit.core.groups import Draws
@@ -28,7 +28,7 @@ from dropkit.core.noise import Noise
 from dropkit.core.philox import MULTIPLIERS, ROUNDS, WEYL
 from dropkit.core.reference import Arrays
 
-__all__ = ["drop"]
+__all__ = ["Address", "drop", "perturb"]
 
 Array = Any
 _MASK = 0xFFFFFFFF
@@ -64,6 +64,13 @@ class Address(NamedTuple):
     stream: Array
     lane: int = _HIGH
 
+    @classmethod
+    def of(cls, key: int | Key) -> Address:
+        """Return the address of an int or a `dropkit.Key`."""
+        word, *place = Key.of(key).words
+        call, stream = map(np.uint32, place)
+        return cls(np.uint32(word & _MASK), np.uint32(word >> 32), call, stream)
+
     @property
     def tile(self) -> int:
         """How many groups eight neighbouring blocks serve: they give whole words to the second uniform."""
@@ -83,7 +90,11 @@ class JaxDraws(Draws):
         return self._lane(_SECOND)
 
     def falls(self, word: Array, rate: Any) -> Array:
-        """Return which draws lie below the threshold of a rate, which is found on the host."""
+        """Return which draws lie below the threshold of a rate: a float32 that moves, or one of the host."""
+        if isinstance(rate, jax.Array):
+            # Powers of two are exact: only a rate of 1 would not fit into a word.
+            below = jnp.round(jnp.minimum(rate, 1 - 2.0**-24) * float(rates.ONE)).astype(jnp.uint32)
+            return (word < below) | (rate == 1)
         bound = np.asarray(rates.threshold(rate, np), np.float64)
         # Only a rate of 1 has a threshold that is no word.
         return (word < np.minimum(bound, _MASK).astype(np.uint32)) | (bound > _MASK)
@@ -185,8 +196,23 @@ def drop(
     description.groups.layout(x.shape, window)
     if mode == "eval":
         return _evaluated(x, description, held)
-    address = _address(x, key)
-    return x if x.size == 0 else _dropped(description, window, x, address)
+    return perturb(x, description, _address(x, key), window=window)
+
+
+def perturb(
+    x: jax.Array,
+    description: Drop,
+    address: Address,
+    *,
+    rate: jax.Array | None = None,
+    window: Window = WHOLE,
+) -> jax.Array:
+    """Drop entries as described; `rate`, a float32, takes the place of the number in the description.
+
+    >>> perturb(jnp.ones(4), Drop(0.5), Address.of(7), rate=jnp.asarray(1.0))
+    Array([0., 0., 0., 0.], dtype=float32)
+    """
+    return x if x.size == 0 else _dropped(description, window, x, address, rate)
 
 
 def _evaluated(x: jax.Array, description: Drop, rate: Any) -> jax.Array:
@@ -201,9 +227,7 @@ def _address(x: jax.Array, key: Any) -> Address:
     if key is None and any(isinstance(each, jax.core.Tracer) for each in (x, jnp.zeros(()))):
         rule = "is given under a transformation, which would keep one mask for ever"
         raise DropkitError("key", rule, None, "split one with jax.random.split and pass it, e.g. key=key")
-    word, *place = Key.of(key).words
-    call, stream = map(np.uint32, place)
-    return Address(np.uint32(word & _MASK), np.uint32(word >> 32), call, stream)
+    return Address.of(key)
 
 
 def _own_key(key: Any) -> Address:
@@ -216,34 +240,43 @@ def _own_key(key: Any) -> Address:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _dropped(description: Drop, window: Window, x: jax.Array, address: Address) -> jax.Array:
-    return _mapped(description, window, x, tuple(address)[:4])
+def _dropped(
+    description: Drop, window: Window, x: jax.Array, address: Address, rate: jax.Array | None = None
+) -> jax.Array:
+    return _mapped(description, window, x, tuple(address)[:4], rate)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _mapped(description: Drop, window: Window, x: jax.Array, words: tuple[Array, ...]) -> jax.Array:
-    return _transformed(description, window, x, words, False)
+def _mapped(
+    description: Drop, window: Window, x: jax.Array, words: tuple[Array, ...], rate: jax.Array | None
+) -> jax.Array:
+    return _transformed(description, window, x, words, rate, False)
 
 
 @_mapped.defjvp
 def _derived(description: Drop, window: Window, inputs: Any, slopes: Any) -> Any:
-    x, words = inputs
+    x, words, rate = inputs
 
     # Nothing but the key is kept for the way back: there the map, which is linear, is drawn again.
     @jax.checkpoint
-    def linear(slope: jax.Array, words: tuple[Array, ...]) -> jax.Array:
-        return _transformed(description, window, slope, words, True)
+    def linear(slope: jax.Array, words: tuple[Array, ...], rate: jax.Array | None) -> jax.Array:
+        return _transformed(description, window, slope, words, rate, True)
 
-    return _mapped(description, window, x, words), linear(slopes[0], words)
+    return _mapped(description, window, x, words, rate), linear(slopes[0], words, rate)
 
 
 def _transformed(
-    description: Drop, window: Window, x: jax.Array, words: tuple[Array, ...], linear: bool
+    description: Drop,
+    window: Window,
+    x: jax.Array,
+    words: tuple[Array, ...],
+    rate: jax.Array | None,
+    linear: bool,
 ) -> jax.Array:
-    rate = reference.entry_rate(description, x.shape)
+    held = reference.entry_rate(description, x.shape) if rate is None else rate
     address: Any = Address(*words)
     y = reference.transform(
-        _wide(x), description, address, rate, window=window, linear=linear, arrays=_ARRAYS
+        _wide(x), description, address, held, window=window, linear=linear, arrays=_ARRAYS
     )
     return jnp.asarray(y, x.dtype)
 

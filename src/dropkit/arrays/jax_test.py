@@ -12,11 +12,11 @@ from jax import numpy as jnp
 from tests.array_cases import ALONG, DECIDED, KEY, SHAPE, ULP, WINDOWS, Array, some
 
 import dropkit
-from dropkit.arrays.jax import JaxDraws
+from dropkit.arrays.jax import Address, JaxDraws, perturb
 from dropkit.core.address import Words
 from dropkit.core.bind import Window
 from dropkit.core.check import DropkitError
-from dropkit.core.groups import Pattern
+from dropkit.core.groups import Blocks, KofN, Pattern
 from dropkit.core.key import Key
 
 
@@ -116,6 +116,23 @@ def test_every_order_of_derivative_goes_both_ways() -> None:
     m = dropkit.mask(2, (5,), dropkit.Drop(0.5))
     np.testing.assert_array_equal(jax.jvp(call, (x,), (x,))[1], call(x))
     np.testing.assert_array_equal(jax.hessian(lambda x: (call(x) ** 2).sum())(x), np.diag(2 * m * m))
+
+
+@pytest.mark.parametrize("rate", [0.0, 2.0**-33, 0.3, 0.5, 1 - 2.0**-24, 1.0])
+@pytest.mark.parametrize("groups", ["...", Blocks(3, over="h w"), KofN(over="w")])
+@pytest.mark.parametrize("noise", ["bernoulli", "alpha", "gaussian"])
+def test_a_rate_that_moves_is_read_when_the_function_runs(rate: float, groups: Any, noise: Any) -> None:
+    if noise == "gaussian" and groups != "...":
+        return
+    rate = float(np.float32(rate))
+    drop = dropkit.Drop(0.7, groups, noise)
+    call = jax.jit(lambda x, rate: perturb(x, drop, Address.of(KEY), rate=rate))
+    numpy = dropkit.drop(some(), rate, groups, noise=noise, key=KEY)
+    found = np.asarray(call(jnp.asarray(some()), jnp.float32(rate)))
+    if isinstance(groups, str):  # seeds of blocks and counts take a root or a product of the rate
+        np.testing.assert_array_equal(found == 0, numpy == 0)
+    deviation = 1 if rate < 0.9 else 2.0**12
+    assert (np.abs(found - numpy) > 400 * ULP * deviation).mean() < 1e-3
 
 
 def test_samples_of_vmap_draw_apart_where_their_keys_do() -> None:
