@@ -37,7 +37,7 @@ collect_ignore = ["tests/full_disk.py"]
 collect_ignore += [path for framework in FRAMEWORKS for path in files_of(framework) if path not in _now]
 if not _here:
     # Others import what they find, and TensorFlow's LLVM and Triton's do not live in one process.
-    sys.modules |= dict.fromkeys(("jax", "keras", "tensorflow"))  # type: ignore[arg-type]  # None: not to be had
+    sys.modules |= dict.fromkeys(("keras", "tensorflow"))  # type: ignore[arg-type]  # None: not to be had
 
 
 def pytest_collect_file(file_path: Path) -> None:

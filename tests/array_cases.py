@@ -24,6 +24,7 @@ DECIDED: list[tuple[Any, Any]] = [
     (0.3, "b c ... -> b c"),
     (0.3, "... -> "),
     (0.3, "b c h w -> w b"),
+    (0.3, "b c h w -> w b c"),
     (0.3, "b c (h 4) w -> c h"),
     (0.2, Blocks((3, 4), over="h w")),
     (0.2, Blocks(3, over="h w", published=True)),

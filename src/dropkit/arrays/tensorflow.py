@@ -72,7 +72,7 @@ class _Functions:
         return tf.broadcast_to(values, [self.size(n) for n in shape])
 
     def moveaxis(self, values: Tensor, source: tuple[int, ...], target: tuple[int, ...]) -> Tensor:
-        return tf.transpose(values, [source.index(i) for i in target])
+        return tf.transpose(values, [source[target.index(axis)] for axis in range(len(source))])
 
     def where(self, condition: Tensor, yes: Any, no: Any) -> Tensor:
         dtype = next(each.dtype for each in (yes, no) if tf.is_tensor(each))
