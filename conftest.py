@@ -23,6 +23,8 @@ FRAMEWORKS = {
         "benchmarks/tensorflow_arrays.py",
     ),
 }
+# Keras takes one backend a process.
+FRAMEWORKS |= {f"keras-{backend}": ("src/dropkit/keras/*.py",) for backend in ("tensorflow", "jax", "torch")}
 
 
 def files_of(framework: str) -> list[str]:
@@ -35,6 +37,8 @@ _now = files_of(_here) if _here else []
 # The first runs by itself, with a library preloaded that fills the disk.
 collect_ignore = ["tests/full_disk.py"]
 collect_ignore += [path for framework in FRAMEWORKS for path in files_of(framework) if path not in _now]
+if _here and "-" in _here:
+    os.environ["KERAS_BACKEND"] = _here.partition("-")[2]
 if not _here:
     # Others import what they find, and TensorFlow's LLVM and Triton's do not live in one process.
     sys.modules |= dict.fromkeys(("keras", "tensorflow"))  # type: ignore[arg-type]  # None: not to be had

@@ -155,10 +155,19 @@ def _philox(key: Address, block: Pair) -> tuple[Array, ...]:
     c2, c3 = jnp.broadcast_to(key.call, c0.shape), jnp.broadcast_to(key.stream, c0.shape)
     c1, k0, k1 = jnp.broadcast_to(c1, c0.shape), key.low, key.high
     m0, m1 = (jnp.full_like(c0, number) for number in MULTIPLIERS)
+    # XLA's partitioner, which serves several devices, cannot read the instruction.
+    high = lax.mulhi if jax.device_count() == 1 else _high_product
     for _ in range(ROUNDS):
-        c0, c1, c2, c3 = lax.mulhi(c2, m1) ^ c1 ^ k0, c2 * m1, lax.mulhi(c0, m0) ^ c3 ^ k1, c0 * m0
+        c0, c1, c2, c3 = high(c2, m1) ^ c1 ^ k0, c2 * m1, high(c0, m0) ^ c3 ^ k1, c0 * m0
         k0, k1 = k0 + np.uint32(WEYL[0]), k1 + np.uint32(WEYL[1])
     return c0, c1, c2, c3
+
+
+def _high_product(a: Array, b: Array) -> Array:
+    """Return the upper word of a product of two words, by their halves."""
+    (a0, a1), (b0, b1) = ((word & 0xFFFF, word >> 16) for word in (a, b))
+    middle = a1 * b0 + (a0 * b0 >> 16)
+    return a1 * b1 + (middle >> 16) + ((middle & 0xFFFF) + a0 * b1 >> 16)
 
 
 _ARRAYS = Arrays(jnp, None, JaxDraws, lambda gone: gone.sum().astype(jnp.float32) / max(gone.size, 1))

@@ -12,7 +12,7 @@ from jax import numpy as jnp
 from tests.array_cases import ALONG, DECIDED, KEY, SHAPE, ULP, WINDOWS, Array, some
 
 import dropkit
-from dropkit.arrays.jax import Address, JaxDraws, perturb
+from dropkit.arrays.jax import Address, JaxDraws, _high_product, perturb
 from dropkit.core.address import Words
 from dropkit.core.bind import Window
 from dropkit.core.check import DropkitError
@@ -141,6 +141,15 @@ def test_samples_of_vmap_draw_apart_where_their_keys_do() -> None:
     for i in range(4):
         np.testing.assert_array_equal(found[i], dropkit.drop(x[i], 0.5, key=keys[i]))
     assert (found[0] != found[1]).any()
+
+
+def test_the_product_by_halves_is_that_of_the_instruction() -> None:
+    words = np.random.default_rng(0).integers(0, 2**32, (2, 10_000), np.uint64)
+    words[:, :4] = [[0, 2**32 - 1, 2**16, 2**32 - 1], [5, 2**32 - 1, 2**16, 1]]
+    a, b = (jnp.asarray(each.astype(np.uint32)) for each in words)
+    np.testing.assert_array_equal(
+        _high_product(a, b), (words[0] * words[1] >> np.uint64(32)).astype(np.uint32)
+    )
 
 
 def test_another_key_compiles_nothing_anew() -> None:

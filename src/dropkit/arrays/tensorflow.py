@@ -238,7 +238,7 @@ def perturb(
         return _linear(slope, words, held, description, window, moved)
 
     def forward(x: Tensor) -> Any:
-        return _compiled(description, window, False, moved)(x, words, held), again
+        return _run_compiled(x, words, held, description, window, False, moved), again
 
     held = tf.zeros(()) if rate is None else tf.stop_gradient(tf.cast(rate, tf.float32))
     return tf.custom_gradient(forward)(x)
@@ -248,7 +248,7 @@ def _linear(x: Tensor, words: Tensor, held: Tensor, description: Drop, window: W
     """Apply the gradient's map, which is its own derivative."""
 
     def forward(x: Tensor) -> Any:
-        y = _compiled(description, window, True, moved)(x, words, held)
+        y = _run_compiled(x, words, held, description, window, True, moved)
         return y, lambda slope: _linear(slope, words, held, description, window, moved)
 
     return tf.custom_gradient(forward)(x)
@@ -262,12 +262,14 @@ def _evaluated(x: Tensor, description: Drop, rate: Any) -> Tensor:
 
 @dataclass(frozen=True)
 class _Transform:
-    """What is compiled. An object for each: TensorFlow warns of a function that it traces many times."""
+    """What is compiled, an object for each kind of tensor: TensorFlow warns where one is traced often."""
 
     description: Drop
     window: Window
     linear: bool
     moved: bool
+    dtype: str
+    shape: tuple[int | None, ...]
 
     def __call__(self, x: Tensor, words: Tensor, held: Tensor) -> Tensor:
         description = self.description
@@ -283,10 +285,15 @@ class _Transform:
         return tf.ensure_shape(tf.cast(y, x.dtype), x.shape)
 
 
+def _run_compiled(x: Tensor, words: Tensor, held: Tensor, *fields: Any) -> Tensor:
+    Extents(x, fields[0], fields[1])
+    return _compiled(*fields, x.dtype.name, tuple(x.shape.as_list()))(x, words, held)
+
+
 @functools.lru_cache(maxsize=1024)
-def _compiled(description: Drop, window: Window, linear: bool, moved: bool) -> Any:
-    """Return the compiled function of a description, which takes tensors of any shape and type."""
-    transform = _Transform(description, window, linear, moved)
+def _compiled(*kind: Any) -> Any:
+    """Return the compiled function that a `_Transform` of these fields makes."""
+    transform = _Transform(*kind)
     return tf.function(transform, jit_compile=True, autograph=False)
 
 

@@ -1,0 +1,55 @@
+"""dropkit for Keras 3 on TensorFlow, JAX and PyTorch: drop-in layers, and every other in the same form."""
+
+from dropkit.core.check import try_import
+
+# Before the first import below fails without a line to type.
+try_import("keras", extra="keras")
+
+from dropkit.keras.supported import check_keras
+
+check_keras()
+
+from dropkit.keras.check import KerasError
+from dropkit.keras.layer import Drop, Layer
+from dropkit.keras.layers import (
+    AlphaDropout,
+    DropBlock1D,
+    DropBlock2D,
+    DropBlock3D,
+    Dropout,
+    DropPath,
+    FeatureAlphaDropout,
+    GaussianDropout,
+    HeadDropout,
+    InputDropout,
+    LockedDropout,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    SpatialDropout3D,
+    TokenDropout,
+    UniformDropout,
+)
+from dropkit.keras.op import perturb
+
+__all__ = [
+    "AlphaDropout",
+    "Drop",
+    "DropBlock1D",
+    "DropBlock2D",
+    "DropBlock3D",
+    "DropPath",
+    "Dropout",
+    "FeatureAlphaDropout",
+    "GaussianDropout",
+    "HeadDropout",
+    "InputDropout",
+    "KerasError",
+    "Layer",
+    "LockedDropout",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "TokenDropout",
+    "UniformDropout",
+    "perturb",
+]

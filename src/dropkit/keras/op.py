@@ -1,0 +1,113 @@
+"""A dropout on the tensors of Keras's backend, under the two words of its SeedGenerator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from dropkit.core import reference
+from dropkit.core.check import DropkitError
+from dropkit.core.drop import Drop
+from dropkit.core.key import Key
+from dropkit.core.reference import Arrays
+
+__all__ = ["BACKENDS", "evaluate", "key_of", "next_words", "perturb"]
+
+Tensor = Any
+_MASK = 0xFFFFFFFF
+
+
+def perturb(x: Tensor, drop: Drop, words: Tensor, rate: Tensor | None = None) -> Tensor:
+    """Drop entries of a tensor as described, under a key of two words: the low one first.
+
+    Args:
+        x: a tensor of a floating type.
+        drop: the description.
+        words: two whole numbers below 2**32, e.g. what a SeedGenerator gives.
+        rate: a float32 that takes the place of the number in the description, and may move.
+
+    >>> import keras
+    >>> key = keras.ops.array([7, 0])
+    >>> keras.ops.convert_to_numpy(perturb(keras.ops.ones(4), Drop(0.5), key)).tolist()
+    [0.0, 0.0, 0.0, 0.0]
+    """
+    return BACKENDS[keras.backend.backend()](x, drop, words, rate)
+
+
+def evaluate(x: Tensor, drop: Drop) -> Tensor:
+    """Return the eval map of a description: x itself where that is the identity."""
+    factor = drop.noise.eval_factor(1.0, drop.scale)
+    if isinstance(factor, float) and factor == 1.0:
+        return x
+    shape = tuple(x.shape)
+    if None in shape and not isinstance(drop.rate, float):
+        mend = "give the model an input of known size, or one rate"
+        raise DropkitError("x", "has a known size where each place has its own rate", shape, mend)
+    shape = tuple(size or 1 for size in shape)
+    held = reference.entry_rate(drop, shape)
+    mapped = reference.evaluate(np.ones(1), drop, held, arrays=Arrays(shape=lambda _: shape))
+    return x * keras.ops.cast(mapped, x.dtype)
+
+
+def next_words(generator: Any) -> Tensor:
+    """Return what `generator.next()` returns, and step as it does.
+
+    torch's compiler cannot read Keras's own step, which goes through NumPy.
+    """
+    if keras.backend.backend() != "torch":
+        return generator.next()
+    import torch
+
+    words = generator.state.value.clone()
+    generator.state.assign(words + torch.tensor((0, 1), device=words.device))
+    return words
+
+
+def key_of(words: Any) -> Key:
+    """Return the key that two words make, which replays their mask: `dropkit.mask(key, shape, drop)`.
+
+    >>> key_of([7, 1])
+    Key(word=4294967303, call=0, stream=0)
+    """
+    low, high = (int(word) & _MASK for word in np.asarray(words))
+    return Key(high << 32 | low)
+
+
+def _tensorflow(x: Tensor, drop: Drop, words: Tensor, rate: Tensor | None) -> Tensor:
+    import tensorflow as tf
+
+    from dropkit.arrays import tensorflow
+
+    address = tf.concat((tf.cast(words, tf.int64) & _MASK, tf.zeros(2, tf.int64)), 0)
+    return tensorflow.perturb(x, drop, address, rate=rate)
+
+
+def _jax(x: Tensor, drop: Drop, words: Tensor, rate: Tensor | None) -> Tensor:
+    from dropkit.arrays.jax import Address, perturb
+
+    low, high = words.astype("uint32")
+    return perturb(x, drop, Address(low, high, np.uint32(0), np.uint32(0)), rate=rate)
+
+
+def _torch(x: Tensor, drop: Drop, words: Tensor, rate: Tensor | None) -> Tensor:
+    import torch
+
+    from dropkit.core.rate import ONE
+    from dropkit.torch import functional
+    from dropkit.torch.run import Call, law_of
+
+    low, high = words.to(torch.int64).unbind()
+    key = (low & _MASK) | high << 32
+    if rate is None:
+        call = Call(law_of(drop), drop.rate if isinstance(drop.rate, float) else None)
+    else:
+        # A float32 below 1 times 2**32 is a whole number below 2**32, or is rounded to one.
+        call = Call(law_of(drop), None, torch.round(rate.double() * ONE).to(torch.int64))
+    return functional.perturb(x, call, key=key)
+
+
+BACKENDS: dict[str, Callable[..., Tensor]] = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
+"""What carries a dropout out, by the name of Keras's backend."""
