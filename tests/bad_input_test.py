@@ -255,9 +255,9 @@ CASES = [
     Case(
         make(dropkit.mode, X, "mc"),
         "model",
-        "is a torch module",
+        "is a torch module or a Keras model",
         np.ndarray,
-        "give the torch.nn.Module itself",
+        "give the model itself",
     ),
     Case(
         make(dropkit.mode, torch.nn.Dropout(), "tain"),

@@ -38,13 +38,23 @@ def _torch() -> Any:
     return backend
 
 
+def _keras() -> Any:
+    from dropkit.keras import mode
+
+    return mode
+
+
 _ARRAYS: Kinds = {
     "numpy": (lambda numpy: numpy.ndarray, _numpy),
     "torch": (lambda torch: torch.Tensor, _torch),
     "jax": (lambda jax: jax.Array, _jax),
     "tensorflow": (lambda tensorflow: (tensorflow.Tensor, tensorflow.Variable), _tensorflow),
 }
-_MODELS: Kinds = {"torch": (lambda torch: torch.nn.Module, _torch)}
+_MODELS: Kinds = {
+    # On its torch backend a layer of Keras is a torch module as well.
+    "keras": (lambda keras: keras.layers.Layer, _keras),
+    "torch": (lambda torch: torch.nn.Module, _torch),
+}
 
 
 def backend(argument: str, x: object) -> Any:
@@ -67,7 +77,7 @@ def model_backend(argument: str, model: object) -> Any:
     Raises:
         DropkitError: it belongs to none that we know.
     """
-    return _find(argument, model, _MODELS, "is a torch module", "give the torch.nn.Module itself")
+    return _find(argument, model, _MODELS, "is a torch module or a Keras model", "give the model itself")
 
 
 def _find(argument: str, x: object, kinds: Kinds, rule: str, mend: str) -> Any:

@@ -41,6 +41,6 @@ def test_other_objects_are_refused_with_their_type(x: object) -> None:
 @pytest.mark.parametrize("model", [None, np.zeros(2), torch.zeros(2), torch.nn.Linear])
 def test_other_models_are_refused_with_their_type(model: object) -> None:
     with pytest.raises(
-        DropkitError, match=r"^model is a torch module, got <class .*; give the torch\.nn\.Module"
+        DropkitError, match=r"^model is a torch module or a Keras model, got <class .*; give the model itself"
     ):
         model_backend("model", model)

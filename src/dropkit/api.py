@@ -66,7 +66,7 @@ def mode(model: Any, mode: Mode) -> AbstractContextManager[None]:
     back afterwards, also after an exception.
 
     Args:
-        model: a torch module.
+        model: a torch module, or a Keras model on any backend.
         mode: `"train"`, `"eval"` or `"mc"`.
 
     Raises:

@@ -9,6 +9,7 @@ from dropkit.keras.supported import check_keras
 
 check_keras()
 
+from dropkit.keras.attention import MultiHeadAttention
 from dropkit.keras.check import KerasError
 from dropkit.keras.layer import Drop, Layer
 from dropkit.keras.layers import (
@@ -30,6 +31,8 @@ from dropkit.keras.layers import (
     UniformDropout,
 )
 from dropkit.keras.op import perturb
+from dropkit.keras.stepper import Stepper
+from dropkit.keras.weights import DropConnect, EmbeddingDropout, StochasticDepth
 
 __all__ = [
     "AlphaDropout",
@@ -37,8 +40,10 @@ __all__ = [
     "DropBlock1D",
     "DropBlock2D",
     "DropBlock3D",
+    "DropConnect",
     "DropPath",
     "Dropout",
+    "EmbeddingDropout",
     "FeatureAlphaDropout",
     "GaussianDropout",
     "HeadDropout",
@@ -46,9 +51,12 @@ __all__ = [
     "KerasError",
     "Layer",
     "LockedDropout",
+    "MultiHeadAttention",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
+    "Stepper",
+    "StochasticDepth",
     "TokenDropout",
     "UniformDropout",
     "perturb",

@@ -1,0 +1,104 @@
+"""Monte Carlo dropout on the backend of this process: dropout draws, and nothing else moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import dropkit
+import dropkit.keras as dk
+from dropkit.core.check import DropkitError
+
+X = np.random.default_rng(0).standard_normal((16, 6)).astype("float32")
+
+
+def network(drop: Any) -> Any:
+    layers = [keras.Input((6,)), keras.layers.Dense(8), keras.layers.BatchNormalization(), drop]
+    return keras.Sequential([*layers, keras.layers.Dense(2)])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: dk.Dropout(0.5),
+        lambda: keras.layers.Dropout(0.5),
+        lambda: keras.layers.GaussianDropout(0.5),
+        lambda: keras.layers.AlphaDropout(0.5),
+        lambda: keras.Sequential([dk.DropPath(0.5)]),
+        lambda: dk.DropConnect(keras.layers.Dense(8), 0.5),
+    ],
+)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_dropout_draws_and_batch_normalisation_stays(make: Any, compiled: bool) -> None:
+    model = network(make())
+    call = (
+        (lambda: model.predict(X, verbose=0))
+        if compiled
+        else (lambda: np.asarray(keras.ops.convert_to_numpy(model(X))))
+    )
+    still = call()
+    before = [np.array(keras.ops.convert_to_numpy(v.value)) for v in model.layers[1].variables]
+    with dropkit.mode(model, "mc"):
+        passes = [call() for _ in range(2)]
+        assert (passes[0] != still).any()
+        assert (passes[0] != passes[1]).any()
+    np.testing.assert_allclose(call(), still, atol=1e-5)
+    for held, variable in zip(before, model.layers[1].variables, strict=True):
+        np.testing.assert_array_equal(held, keras.ops.convert_to_numpy(variable.value))
+
+
+def test_eval_holds_still_what_trains_and_states_come_back_after_an_error() -> None:
+    layer, own = dk.Dropout(0.5), keras.layers.Dropout(0.5)
+    model = keras.Sequential([keras.Input((6,)), layer, own])
+    found = []
+
+    def fail() -> None:
+        with dropkit.mode(model, "eval"):
+            found.append(keras.ops.convert_to_numpy(model(X, training=True)))
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    np.testing.assert_array_equal(found[0], X)
+    assert layer.forced_mode is None
+    assert "call" not in vars(own)
+    assert (np.asarray(keras.ops.convert_to_numpy(model(X, training=True))) == 0).any()
+
+
+def test_the_rates_inside_recurrent_layers_draw() -> None:
+    x = X.reshape(4, 4, 6)
+    model = keras.Sequential([keras.Input((4, 6)), keras.layers.LSTM(5, recurrent_dropout=0.5)])
+    with dropkit.mode(model, "mc"):
+        passes = [np.asarray(keras.ops.convert_to_numpy(model(x))) for _ in range(2)]
+    assert (passes[0] != passes[1]).any()
+
+
+def test_the_mean_of_many_passes_is_near_the_evaluation() -> None:
+    """A linear net is its mean: 6 deviations of 2,000 passes are missed by a part in 10**8."""
+    model = keras.Sequential(
+        [keras.Input((6,)), dk.Dropout(0.5, seed=1), keras.layers.Dense(1, use_bias=False)]
+    )
+    x = np.repeat(X[:1], 2000, axis=0)
+    with dropkit.mode(model, "mc"):
+        drawn = np.asarray(keras.ops.convert_to_numpy(model(x)))
+    still = np.asarray(keras.ops.convert_to_numpy(model(X[:1])))
+    spread = drawn.std() / 2000**0.5
+    assert spread > 0
+    assert abs(drawn.mean() - still) < 6 * spread
+
+
+def test_models_that_have_nothing_to_switch_are_refused() -> None:
+    plain = keras.Sequential([keras.Input((6,)), keras.layers.Dense(2)])
+    with pytest.raises(DropkitError, match="model has a source of dropout"), dropkit.mode(plain, "mc"):
+        pass
+    still = network(dk.Dropout(0.0))
+    with (
+        pytest.raises(DropkitError, match="model has dropout with a rate above 0"),
+        dropkit.mode(still, "mc"),
+    ):
+        pass
+    with pytest.raises(DropkitError, match="mode must be"), dropkit.mode(still, "test"):  # type: ignore[arg-type]
+        pass
