@@ -31,6 +31,7 @@ from dropkit.keras.layers import (
     UniformDropout,
 )
 from dropkit.keras.op import perturb
+from dropkit.keras.recurrent import DropRNN
 from dropkit.keras.stepper import Stepper
 from dropkit.keras.weights import DropConnect, EmbeddingDropout, StochasticDepth
 
@@ -42,6 +43,7 @@ __all__ = [
     "DropBlock3D",
     "DropConnect",
     "DropPath",
+    "DropRNN",
     "Dropout",
     "EmbeddingDropout",
     "FeatureAlphaDropout",

@@ -60,6 +60,11 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
         return float(self._moving) if self.scheduled else self.description.rate
 
     @property
+    def rate_now(self) -> Any:
+        """The rate for a calculation: a number, or on a schedule the value of the weight that holds it."""
+        return self._moving.value if self.scheduled else self.description.rate
+
+    @property
     def can_draw(self) -> bool:
         """Whether a call that draws could change anything: False at a rate of 0."""
         return bool(self.description.rate != 0)
@@ -91,7 +96,7 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
         drop = self.law(inputs)
         if not self.draws(training):
             return evaluate(inputs, drop)
-        rate = None if self._moving is None else self._moving.value
+        rate = self.rate_now if self.scheduled else None
         return perturb(inputs, drop, next_words(self.seed_generator), rate)
 
     def draws(self, training: bool | None) -> bool:
