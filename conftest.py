@@ -24,7 +24,10 @@ FRAMEWORKS = {
     ),
 }
 # Keras takes one backend a process.
-FRAMEWORKS |= {f"keras-{backend}": ("src/dropkit/keras/*.py",) for backend in ("tensorflow", "jax", "torch")}
+FRAMEWORKS |= {
+    f"keras-{backend}": ("src/dropkit/keras/*.py", "benchmarks/keras_layers.py")
+    for backend in ("tensorflow", "jax", "torch")
+}
 
 
 def files_of(framework: str) -> list[str]:

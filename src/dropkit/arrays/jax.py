@@ -266,8 +266,9 @@ def _mapped(
 def _derived(description: Drop, window: Window, inputs: Any, slopes: Any) -> Any:
     x, words, rate = inputs
 
-    # Nothing but the key is kept for the way back: there the map, which is linear, is drawn again.
-    @jax.checkpoint
+    # Nothing but the key is kept for the way back: there the map, which is linear, is drawn again. XLA may
+    # draw once where both ways meet in one loop.
+    @functools.partial(jax.checkpoint, prevent_cse=False)
     def linear(slope: jax.Array, words: tuple[Array, ...], rate: jax.Array | None) -> jax.Array:
         return _transformed(description, window, slope, words, rate, True)
 
