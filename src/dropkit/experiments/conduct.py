@@ -91,8 +91,9 @@ def study(
         keep_columns: take the group or time column as an input as well.
         text: the column of texts that is learned from, alone: each becomes a row of numbers of words.
         words: the whole numbers (rows, length) of an array are those of words; 0 is padding, 1 unknown.
-        model: `mlp`, `cnn`, `text`, `FILE.py:make_model` or a function; called with `input_shape`,
-            `n_outputs` and, for words, `n_words` where it takes them; default `text` for words, else `mlp`.
+        model: `mlp`, `cnn`, `text`, `FILE.py:make_model` or a function that returns a torch module, or a
+            Keras model where Keras runs on torch; called with `input_shape`, `n_outputs` and, for words,
+            `n_words` where it takes them; default `text` for words, else `mlp`.
         task: `classification`, `regression`, or `auto` to decide from the target.
         metric: `error` (also `accuracy`, or `rmse` for a regression) or `nll`: what settings are chosen by;
             or a function of (y, outputs), also as `FILE.py:fn`, smaller is better: see `Recipe`.

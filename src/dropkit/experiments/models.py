@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from dropkit.core.check import DropkitError, suggest
+from dropkit.experiments.keras_net import as_module, in_order_of_keras
 from dropkit.experiments.randomness import seeded
 from dropkit.experiments.user_file import is_spec, load_function, name_of, reason, split_spec
 from dropkit.experiments.word_dropout import PADDING
@@ -172,10 +173,10 @@ class ModelSource:
 
         `n_words` is given where inputs are numbers of words, which all lie below it.
         """
-        offered = {"input_shape": input_shape, "n_outputs": n_outputs} | (
+        offered = {"input_shape": in_order_of_keras(input_shape), "n_outputs": n_outputs} | (
             {"n_words": n_words} if n_words else {}
         )
-        model: nn.Module = _call(self.factory(), self.name, **offered)
+        model: nn.Module = as_module(_call(self.factory(), self.name, **offered))
         return model
 
 

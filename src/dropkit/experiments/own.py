@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 
 import torch
@@ -36,6 +37,10 @@ def own_dropout(model: nn.Module) -> tuple[str, ...]:
 
 
 def _draws(module: nn.Module) -> bool:
+    if _is_keras(module):
+        from dropkit.keras.mode import can_draw, sources
+
+        return bool(sources(module)) and can_draw(module) and "call" not in vars(module)
     if isinstance(module, Layer):
         return bool(module.forced_mode != "eval")
     if isinstance(module, nn.RNNBase):
@@ -48,12 +53,21 @@ def _draws(module: nn.Module) -> bool:
 def switch_off(model: nn.Module) -> None:
     """Switch off all that `own_dropout` finds, for good."""
     for module in model.modules():
-        if isinstance(module, Layer):
+        if _is_keras(module) and _draws(module):
+            from dropkit.keras.mode import force
+
+            force(module, "eval")
+        elif isinstance(module, Layer):
             module.force("eval")
         elif isinstance(module, nn.RNNBase | nn.MultiheadAttention):
             module.dropout = 0.0
         elif isinstance(module, _MODULES):
             module.p = 0.0
+
+
+def _is_keras(module: nn.Module) -> bool:
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(module, keras.layers.Layer)
 
 
 def random_modes(model: nn.Module, input_shape: tuple[int, ...], n_words: int = 0) -> tuple[str, ...]:

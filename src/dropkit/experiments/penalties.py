@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from dropkit.experiments.keras_net import KerasNet, clip_kernels_
+from dropkit.experiments.sites import fed
 from dropkit.report.plan import Arm
 from dropkit.torch import Layer, Stepper, max_norm_
 
@@ -45,4 +47,8 @@ def _pull(model: nn.Module, l1: float, l2: float) -> None:
 
 
 def _clip(model: nn.Module, radius: float) -> Any:
-    max_norm_(model, radius)
+    inner = fed(model)[1]
+    if isinstance(inner, KerasNet):
+        clip_kernels_(inner, radius)
+    else:
+        max_norm_(model, radius)

@@ -9,6 +9,7 @@ from torch import nn
 import dropkit.torch
 from dropkit.core.method import Method
 from dropkit.core.schedule import Schedule, late_schedule, linear_schedule
+from dropkit.experiments.keras_net import ChannelsLast, KerasNet
 from dropkit.experiments.models import sample, try_forward
 from dropkit.experiments.own import switch_off
 from dropkit.experiments.word_dropout import WordDropout
@@ -59,7 +60,8 @@ def with_arm(
     if not arm.keeps_own:
         switch_off(model)
     for name in (arm.at or places[arm.method]) if arm.rate else ():
-        put(model, name, make_dropout(arm.method, rate_of(arm, steps)))
+        layer = make_dropout(arm.method, rate_of(arm, steps))
+        put(model, name, ChannelsLast(layer) if isinstance(model, KerasNet) else layer)
     if not arm.input_rate:
         return model
     first = WordDropout(arm.input_rate) if words else make_dropout("input_dropout", arm.input_rate)

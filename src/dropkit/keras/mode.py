@@ -13,7 +13,7 @@ from dropkit.core.check import DropkitError
 from dropkit.core.mode import Mode
 from dropkit.keras.layer import Layer
 
-__all__ = ["sources", "switch"]
+__all__ = ["can_draw", "force", "sources", "switch"]
 
 _OWN = (keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.AlphaDropout)
 _RECURRENT = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
@@ -31,14 +31,14 @@ def switch(model: Any, mode: Mode) -> Iterator[None]:
         DropkitError: no source was found, or none that can draw where draws are asked for.
     """
     found = sources(model)
-    if not found or (mode != "eval" and not any(map(_can_draw, found))):
+    if not found or (mode != "eval" and not any(map(can_draw, found))):
         rule = "has dropout with a rate above 0" if found else "has a source of dropout"
         mend = "calls of keras.random.dropout cannot be seen: use dropkit.keras.Dropout layers"
         raise DropkitError("model", rule, type(model).__name__, mend)
     with ExitStack() as stack:
         stack.callback(_forget, model)
         for layer in found:
-            stack.callback(_force(layer, mode))
+            stack.callback(force(layer, mode))
         _forget(model)
         yield
 
@@ -56,13 +56,14 @@ def _inner_rate(layer: Any) -> float:
     return max(layer.dropout, layer.recurrent_dropout) if isinstance(layer, _RECURRENT) else 0.0
 
 
-def _can_draw(layer: Any) -> bool:
+def can_draw(layer: Any) -> bool:
+    """Return whether a source of dropout could change anything: False at a rate of 0."""
     if isinstance(layer, Layer):
         return layer.can_draw
     return bool(_inner_rate(layer) or getattr(layer, "rate", 0.0))
 
 
-def _force(layer: Any, mode: Mode) -> Callable[[], None]:
+def force(layer: Any, mode: Mode) -> Callable[[], None]:
     """Set one layer's own state and return what puts it back."""
     if isinstance(layer, Layer):
         before = layer.forced_mode

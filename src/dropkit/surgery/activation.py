@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ACTIVATIONS", "is_activation"]
+__all__ = ["ACTIVATIONS", "ends_in_activation", "is_activation"]
 
 ACTIVATIONS = (
     nn.ReLU,
@@ -51,7 +52,7 @@ def is_activation(module: nn.Module) -> bool:
     >>> [is_activation(module) for module in (nn.GELU(), nn.Hardshrink(), nn.Softmax(-1), nn.Identity())]
     [True, True, False, False]
     """
-    if isinstance(module, ACTIVATIONS):
+    if isinstance(module, ACTIVATIONS) or ends_in_activation(module):
         return True
     if any(True for _ in module.children()):
         return False
@@ -59,6 +60,16 @@ def is_activation(module: nn.Module) -> bool:
         return _bends_each_entry(module)
     except Exception:  # of a stranger's module, which takes other inputs or no copy
         return False
+
+
+def ends_in_activation(module: nn.Module) -> bool:
+    """Whether a module is a layer of Keras, on its torch backend, that is an activation or ends in one."""
+    keras = sys.modules.get("keras")
+    if keras is None or not isinstance(module, keras.layers.Layer):
+        return False
+    alone = (keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.PReLU, keras.layers.ELU)
+    function = getattr(module, "activation", keras.activations.linear)
+    return isinstance(module, alone) or (callable(function) and function is not keras.activations.linear)
 
 
 @torch.no_grad()

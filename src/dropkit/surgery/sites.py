@@ -16,7 +16,7 @@ from torch import fx, nn
 
 from dropkit.core.check import DropkitError, check_kind, suggest
 from dropkit.core.method import Method
-from dropkit.surgery.activation import is_activation
+from dropkit.surgery.activation import ends_in_activation, is_activation
 from dropkit.surgery.trace import trace, twin
 
 __all__ = ["Place", "Site", "find_sites", "fits", "put", "take_out"]
@@ -214,15 +214,18 @@ def _hidden(calls: list[_Call]) -> set[str]:
     """Return the activations that never run before the first or behind the last layer with parameters."""
     layers = [at for at, call in enumerate(calls) if _learns(call.module)]
     first, last = (layers[0], layers[-1]) if layers else (0, 0)
-    outside = {call.name for at, call in enumerate(calls) if not first < at < last}
+    # What a layer ends in runs behind the layer.
+    places = [(at + ends_in_activation(call.module) / 2, call) for at, call in enumerate(calls)]
+    outside = {call.name for at, call in places if not first < at < last}
     return {call.name for call in calls if is_activation(call.module)} - outside
 
 
 def _learns(module: nn.Module) -> bool:
     """Whether it is a layer with parameters, and no activation or container."""
-    # What computes its weights, such as weight_norm, is a child too.
-    parts = [name for name, _ in module.named_children() if name != "parametrizations"]
-    return not parts and not is_activation(module) and any(True for _ in module.parameters())
+    # What computes its weights, such as weight_norm, is a child too, and so is where Keras keeps them.
+    parts = [name for name, _ in module.named_children() if name not in ("parametrizations", "_torch_params")]
+    bare = not is_activation(module) or ends_in_activation(module)
+    return not parts and bare and any(True for _ in module.parameters())
 
 
 def _branch_ends(model: nn.Module) -> set[str]:
