@@ -20,7 +20,7 @@ from dropkit.core import reference
 from dropkit.core.bind import WHOLE, Window
 from dropkit.core.check import DropkitError, check_kind
 from dropkit.core.drop import Drop
-from dropkit.core.groups import Draws
+from dropkit.core.groups import Draws, Groups
 from dropkit.core.key import Key
 from dropkit.core.layout import Layout
 from dropkit.core.mode import MODE, Mode, Scale
@@ -28,7 +28,7 @@ from dropkit.core.noise import Noise
 from dropkit.core.philox import MULTIPLIERS, ROUNDS, WEYL
 from dropkit.core.reference import Arrays
 
-__all__ = ["Address", "drop", "perturb"]
+__all__ = ["Address", "drop", "perturb", "words"]
 
 Array = Any
 _MASK = 0xFFFFFFFF
@@ -222,6 +222,19 @@ def perturb(
     Array([0., 0., 0., 0.], dtype=float32)
     """
     return x if x.size == 0 else _dropped(description, window, x, address, rate)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def words(shape: tuple[int, ...], groups: Groups, address: Address) -> jax.Array:
+    """Return u of every group, uint32, for methods that decide by themselves: 1 along axes that share draws.
+
+    >>> from dropkit.core.groups import Pattern
+    >>> words((2, 3), Pattern("b t -> b"), Address.of(42)[:4]).tolist()
+    [[3248152260], [3631874400]]
+    """
+    words: Any = Address(*address[:4])
+    u: jax.Array = JaxDraws(jnp, groups.layout(shape), words, None).u
+    return u
 
 
 def _evaluated(x: jax.Array, description: Drop, rate: Any) -> jax.Array:

@@ -19,14 +19,14 @@ from dropkit.core import reference
 from dropkit.core.bind import WHOLE, Window
 from dropkit.core.check import DropkitError, check_kind
 from dropkit.core.drop import Drop
-from dropkit.core.groups import Blocks, Draws, KofN
+from dropkit.core.groups import Blocks, Draws, Groups, KofN
 from dropkit.core.key import Key
 from dropkit.core.mode import MODE, Mode, Scale
 from dropkit.core.noise import Continuous, Noise
 from dropkit.core.philox import MULTIPLIERS, ROUNDS, WEYL
 from dropkit.core.reference import Arrays
 
-__all__ = ["drop", "perturb", "words_of"]
+__all__ = ["draws", "drop", "perturb", "words_of"]
 
 Tensor = Any
 _MASK = 0xFFFFFFFF
@@ -252,6 +252,29 @@ def _linear(x: Tensor, words: Tensor, held: Tensor, description: Drop, window: W
         return y, lambda slope: _linear(slope, words, held, description, window, moved)
 
     return tf.custom_gradient(forward)(x)
+
+
+@tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]  # it is untyped
+def draws(x: Tensor, groups: Groups, words: Tensor) -> Tensor:
+    """Return u of every group, int64, for methods that decide by themselves: 1 along axes that share draws.
+
+    >>> from dropkit.core.groups import Pattern
+    >>> draws(tf.ones((2, 3)), Pattern("b t -> b"), words_of(42)).numpy().tolist()
+    [[3248152260], [3631874400]]
+    """
+    return _compiled_draws(groups, tuple(x.shape.as_list()), x.dtype.name)(x, words)
+
+
+@functools.lru_cache(maxsize=1024)
+def _compiled_draws(groups: Groups, *kind: Any) -> Any:
+    """Return the compiled function for a kind of tensor: TensorFlow warns where one is traced often."""
+
+    def drawn(x: Tensor, words: Tensor) -> Tensor:
+        arrays = _arrays(x, Drop(0.5, groups), WHOLE)
+        address: Any = Address(*tf.unstack(words))
+        return _Draws(arrays.xp, groups.layout(arrays.shape(x)), address, None).u
+
+    return tf.function(drawn, jit_compile=True, autograph=False)
 
 
 def _evaluated(x: Tensor, description: Drop, rate: Any) -> Tensor:

@@ -11,6 +11,7 @@ check_keras()
 
 from dropkit.keras.attention import MultiHeadAttention
 from dropkit.keras.check import KerasError
+from dropkit.keras.concrete_dropout import ConcreteDropout
 from dropkit.keras.layer import Drop, Layer
 from dropkit.keras.layers import (
     AlphaDropout,
@@ -37,6 +38,7 @@ from dropkit.keras.weights import DropConnect, EmbeddingDropout, StochasticDepth
 
 __all__ = [
     "AlphaDropout",
+    "ConcreteDropout",
     "Drop",
     "DropBlock1D",
     "DropBlock2D",

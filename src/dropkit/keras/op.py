@@ -11,10 +11,11 @@ import numpy as np
 from dropkit.core import reference
 from dropkit.core.check import DropkitError
 from dropkit.core.drop import Drop
+from dropkit.core.groups import Groups
 from dropkit.core.key import Key
 from dropkit.core.reference import Arrays
 
-__all__ = ["BACKENDS", "evaluate", "key_of", "next_words", "perturb"]
+__all__ = ["BACKENDS", "evaluate", "key_of", "next_words", "perturb", "unit"]
 
 Tensor = Any
 _MASK = 0xFFFFFFFF
@@ -35,6 +36,25 @@ def perturb(x: Tensor, drop: Drop, words: Tensor, rate: Tensor | None = None) ->
     [0.0, 0.0, 0.0, 0.0]
     """
     return BACKENDS[keras.backend.backend()](x, drop, words, rate)
+
+
+def unit(x: Tensor, groups: Groups, words: Tensor) -> tuple[Tensor, Tensor]:
+    """Return uniform draws v in (0, 1), one for each group, and 1 - v, under a key of two words.
+
+    v = (u + 1/2) / 2**32, in float32, or in float64 where x is; 1 long along axes that share their draws.
+
+    >>> import keras
+    >>> from dropkit.core.groups import Pattern
+    >>> v, rest = unit(keras.ops.ones(2), Pattern("n -> n"), keras.ops.array([42, 0]))
+    >>> [keras.ops.convert_to_numpy(each).astype(float).round(3).tolist() for each in (v, rest)]
+    [[0.756, 0.846], [0.244, 0.154]]
+    """
+    u = _DRAWS[keras.backend.backend()](x, groups, words)
+    wide = keras.backend.result_type(x.dtype, "float32")
+    top = np.asarray(_MASK, keras.backend.standardize_dtype(u.dtype))
+    both = u, keras.ops.subtract(top, u)
+    v, rest = ((keras.ops.cast(word, wide) + 0.5) / 2.0**32 for word in both)
+    return v, rest
 
 
 def evaluate(x: Tensor, drop: Drop) -> Tensor:
@@ -77,19 +97,40 @@ def key_of(words: Any) -> Key:
 
 
 def _tensorflow(x: Tensor, drop: Drop, words: Tensor, rate: Tensor | None) -> Tensor:
-    import tensorflow as tf
-
     from dropkit.arrays import tensorflow
 
-    address = tf.concat((tf.cast(words, tf.int64) & _MASK, tf.zeros(2, tf.int64)), 0)
-    return tensorflow.perturb(x, drop, address, rate=rate)
+    return tensorflow.perturb(x, drop, _tensorflow_address(words), rate=rate)
+
+
+def _tensorflow_draws(x: Tensor, groups: Groups, words: Tensor) -> Tensor:
+    from dropkit.arrays import tensorflow
+
+    return tensorflow.draws(x, groups, _tensorflow_address(words))
+
+
+def _tensorflow_address(words: Tensor) -> Tensor:
+    import tensorflow as tf
+
+    return tf.concat((tf.cast(words, tf.int64) & _MASK, tf.zeros(2, tf.int64)), 0)
 
 
 def _jax(x: Tensor, drop: Drop, words: Tensor, rate: Tensor | None) -> Tensor:
-    from dropkit.arrays.jax import Address, perturb
+    from dropkit.arrays.jax import perturb
+
+    return perturb(x, drop, _jax_address(words), rate=rate)
+
+
+def _jax_draws(x: Tensor, groups: Groups, words: Tensor) -> Tensor:
+    from dropkit.arrays import jax
+
+    return jax.words(tuple(x.shape), groups, _jax_address(words))
+
+
+def _jax_address(words: Tensor) -> Any:
+    from dropkit.arrays.jax import Address
 
     low, high = words.astype("uint32")
-    return perturb(x, drop, Address(low, high, np.uint32(0), np.uint32(0)), rate=rate)
+    return Address(low, high, np.uint32(0), np.uint32(0))
 
 
 def _torch(x: Tensor, drop: Drop, words: Tensor, rate: Tensor | None) -> Tensor:
@@ -99,8 +140,7 @@ def _torch(x: Tensor, drop: Drop, words: Tensor, rate: Tensor | None) -> Tensor:
     from dropkit.torch import functional
     from dropkit.torch.run import Call, law_of
 
-    low, high = words.to(torch.int64).unbind()
-    key = (low & _MASK) | high << 32
+    key = _torch_key(words)
     if rate is None:
         call = Call(law_of(drop), drop.rate if isinstance(drop.rate, float) else None)
     else:
@@ -109,5 +149,24 @@ def _torch(x: Tensor, drop: Drop, words: Tensor, rate: Tensor | None) -> Tensor:
     return functional.perturb(x, call, key=key)
 
 
+def _torch_draws(x: Tensor, groups: Groups, words: Tensor) -> Tensor:
+    from dropkit.torch import draws
+
+    return draws.words(x, None, groups, key=_torch_key(words))
+
+
+def _torch_key(words: Tensor) -> Tensor:
+    import torch
+
+    low, high = words.to(torch.int64).unbind()
+    return (low & _MASK) | high << 32
+
+
 BACKENDS: dict[str, Callable[..., Tensor]] = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
 """What carries a dropout out, by the name of Keras's backend."""
+
+_DRAWS: dict[str, Callable[..., Tensor]] = {
+    "tensorflow": _tensorflow_draws,
+    "jax": _jax_draws,
+    "torch": _torch_draws,
+}

@@ -7,28 +7,41 @@ from typing import Any
 
 import numpy as np
 
+from dropkit.core.check import Interval, Whole
 from dropkit.core.key import Key
 from dropkit.core.method import Array, Example, Method, Paper
 from dropkit.core.reference import unit
 
-__all__ = ["METHOD", "factor", "penalty"]
+__all__ = ["LENGTH", "METHOD", "PRECISION", "ROWS", "START", "TEMPERATURE", "factor", "penalty"]
 
 
-def factor(xp: Any, u: Any, logit: Any, temperature: float) -> Any:
+def _above(mend: str) -> Interval:
+    return Interval(0, math.inf, mend, open_low=True, open_high=True)
+
+
+ROWS = Whole(1, "give the number of rows of the training data, e.g. len(dataset)")
+START = Interval(0, 1, "begin e.g. at 0.1", open_low=True, open_high=True)
+LENGTH = _above("give that of the prior, e.g. 1e-4")
+PRECISION = _above("give 1 / variance of the noise of the targets")
+TEMPERATURE = _above("take the paper's 0.1")
+
+
+def factor(xp: Any, u: Any, logit: Any, temperature: float, rest: Any = None) -> Any:
     """Return the relaxed mask over the keep probability: z / (1 - p), z = sigmoid(-(logit p + logit u) / t).
 
     The smaller the temperature t, the closer z is to a coin: 0 with probability p, else 1.
 
     Args:
-        xp: the module of the arrays, numpy or torch.
-        u: uniform draws in (0, 1), in float64.
+        xp: the module of the arrays: numpy, torch or the like.
+        u: uniform draws in (0, 1).
         logit: log(p / (1 - p)) of the rate p.
         temperature: above 0; the paper takes 0.1.
+        rest: 1 - u, where the type of u is too narrow to tell a u next to 1 from 1, as float32 is.
 
     >>> factor(np, np.array([0.01, 0.99]), np.array(0.0), 0.1).round(6).tolist()
     [2.0, 0.0]
     """
-    gate = (logit + xp.log(u) - xp.log1p(-u)) / temperature
+    gate = (logit + xp.log(u) - (xp.log1p(-u) if rest is None else xp.log(rest))) / temperature
     return xp.exp(_softplus(xp, logit) - _softplus(xp, gate))
 
 
@@ -48,7 +61,7 @@ def penalty(
     have one.
 
     Args:
-        xp: the module of the arrays, numpy or torch.
+        xp: the module of the arrays: numpy, torch or the like.
         logit: log(p / (1 - p)) of the rate p.
         squares: ||W||**2, the sum over the layer's weights.
         inputs: K.

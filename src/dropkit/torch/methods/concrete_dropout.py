@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import torch
 from torch import nn
 
-from dropkit.core.check import DropkitError, Interval, Whole
+from dropkit.core.check import DropkitError
 from dropkit.methods import concrete_dropout as law
 from dropkit.torch import draws
 from dropkit.torch.check import check_tensor
@@ -21,17 +21,6 @@ __all__ = ["ConcreteDropout"]
 
 Tensor = torch.Tensor
 _CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_ROWS = Whole(1, "give the number of rows of the training data, e.g. len(dataset)")
-_START = Interval(0, 1, "begin e.g. at 0.1", open_low=True, open_high=True)
-
-
-def _above(mend: str) -> Interval:
-    return Interval(0, math.inf, mend, open_low=True, open_high=True)
-
-
-_LENGTH = _above("give that of the prior, e.g. 1e-4")
-_PRECISION = _above("give 1 / variance of the noise of the targets")
-_TEMPERATURE = _above("take the paper's 0.1")
 
 
 class ConcreteDropout(Stochastic):
@@ -76,11 +65,11 @@ class ConcreteDropout(Stochastic):
             rule = "is an nn.Linear or an nn.Conv1d, 2d or 3d"
             raise DropkitError("layer", rule, type(layer).__name__, "wrap the layer that takes the input")
         self.layer = layer
-        self.rows = _ROWS.check("rows", rows)
-        self.length_scale = _LENGTH.check("length_scale", length_scale)
-        self.precision = None if precision is None else _PRECISION.check("precision", precision)
-        self.temperature = _TEMPERATURE.check("temperature", temperature)
-        p = _START.check("p", p)
+        self.rows = law.ROWS.check("rows", rows)
+        self.length_scale = law.LENGTH.check("length_scale", length_scale)
+        self.precision = None if precision is None else law.PRECISION.check("precision", precision)
+        self.temperature = law.TEMPERATURE.check("temperature", temperature)
+        p = law.START.check("p", p)
         logit = torch.tensor(math.log(p) - math.log1p(-p), device=layer.weight.device)
         self.logit = nn.Parameter(logit)
 
