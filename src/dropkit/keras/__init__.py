@@ -32,6 +32,7 @@ from dropkit.keras.layers import (
     UniformDropout,
 )
 from dropkit.keras.op import perturb
+from dropkit.keras.r_drop import RDrop, SymmetricKL
 from dropkit.keras.recurrent import DropRNN
 from dropkit.keras.stepper import Stepper
 from dropkit.keras.weights import DropConnect, EmbeddingDropout, StochasticDepth
@@ -56,11 +57,13 @@ __all__ = [
     "Layer",
     "LockedDropout",
     "MultiHeadAttention",
+    "RDrop",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
     "Stepper",
     "StochasticDepth",
+    "SymmetricKL",
     "TokenDropout",
     "UniformDropout",
     "perturb",

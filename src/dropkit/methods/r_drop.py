@@ -23,13 +23,13 @@ def divergence(log_p: Any, log_q: Any, xp: Any = np) -> Any:
     Args:
         log_p: logarithms of probabilities, of shape (..., classes).
         log_q: those of the other pass, of the same shape.
-        xp: the module of the arrays, numpy or torch.
+        xp: the module of the arrays: numpy, torch or the like.
 
     >>> round(float(divergence(np.log([0.5, 0.5]), np.log([0.25, 0.75]))), 4)
     0.1373
     """
     difference = xp.where(log_p == log_q, 0.0, log_p - log_q)
-    return ((xp.exp(log_p) - xp.exp(log_q)) * difference).sum(-1) / 2
+    return xp.sum((xp.exp(log_p) - xp.exp(log_q)) * difference, -1) / 2
 
 
 def _sketch(key: Key) -> np.ndarray[Any, Any]:
