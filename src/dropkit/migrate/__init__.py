@@ -1,5 +1,10 @@
 """The way over from other frameworks and their conventions."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dropkit.core.check import try_import
 from dropkit.migrate.caffe import CaffeDropout, CaffeLayer, CaffeNet, read_caffe
 from dropkit.migrate.conventions import (
     Convention,
@@ -10,6 +15,9 @@ from dropkit.migrate.conventions import (
     scale_from,
 )
 from dropkit.migrate.table import CONVENTIONS
+
+if TYPE_CHECKING:
+    from dropkit.migrate.caffe_rebuild import rebuild_caffe
 
 __all__ = [
     "CONVENTIONS",
@@ -22,5 +30,16 @@ __all__ = [
     "pattern_from",
     "rate_from",
     "read_caffe",
+    "rebuild_caffe",
     "scale_from",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The rest of this package works where torch is not installed.
+    if name != "rebuild_caffe":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try_import("torch", extra="torch")
+    from dropkit.migrate.caffe_rebuild import rebuild_caffe
+
+    return rebuild_caffe

@@ -40,10 +40,12 @@ _MESSAGES = {
     "DropoutParameter": "dropout_ratio:1:float=0.5 scale_train:2:bool=true",
     "EltwiseParameter": "operation:1:EltwiseOp=SUM coeff:2:float*",
     "ELUParameter": "alpha:1:float=1",
+    "ExpParameter": "base:1:float=-1 scale:2:float=1 shift:3:float=0",
     "FlattenParameter": "axis:1:int32=1 end_axis:2:int32=-1",
     "InnerProductParameter": """
         num_output:1:uint32 bias_term:2:bool=true axis:5:int32=1 transpose:6:bool=false
     """,
+    "LogParameter": "base:1:float=-1 scale:2:float=1 shift:3:float=0",
     "LRNParameter": """
         local_size:1:uint32=5 alpha:2:float=1 beta:3:float=0.75 norm_region:4:NormRegion k:5:float=1
     """,
@@ -81,10 +83,11 @@ _MESSAGES = {
         include:8:NetStateRule* exclude:9:NetStateRule* transform_param:100:TransformationParameter
         concat_param:104:ConcatParameter convolution_param:106:ConvolutionParameter
         data_param:107:DataParameter dropout_param:108:DropoutParameter eltwise_param:110:EltwiseParameter
-        inner_product_param:117:InnerProductParameter lrn_param:118:LRNParameter
+        exp_param:111:ExpParameter inner_product_param:117:InnerProductParameter lrn_param:118:LRNParameter
         memory_data_param:119:MemoryDataParameter pooling_param:121:PoolingParameter
         power_param:122:PowerParameter relu_param:123:ReLUParameter softmax_param:125:SoftmaxParameter
         slice_param:126:SliceParameter prelu_param:131:PReLUParameter reshape_param:133:ReshapeParameter
+        log_param:134:LogParameter
         flatten_param:135:FlattenParameter batch_norm_param:139:BatchNormParameter
         elu_param:140:ELUParameter bias_param:141:BiasParameter scale_param:142:ScaleParameter
         input_param:143:InputParameter
