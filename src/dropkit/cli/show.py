@@ -130,6 +130,9 @@ def _print(method: Method, arguments: dict[str, Any], key: int, drawn: np.ndarra
     out.print(_facts(method))
     out.print("\nPyTorch", style="bold")
     out.print(_indented(code(method, arguments)), soft_wrap=True)
+    if "keras" in method.layers:
+        out.print("\nKeras", style="bold")
+        out.print(_indented(f"from dropkit.keras import {method.layers['keras']}"))
     said = "".join(f"{name} {value}, " for name, value in arguments.items())
     out.print(f"\nMask at {said}key {key}, shape {drawn.shape} ({method.example.axes})", style="bold")
     glyphs = BLOCKS if _shows(out.encoding, BLOCKS) else PLAIN

@@ -30,6 +30,7 @@ def test_the_page_has_everything(method: Method) -> None:
         assert " ".join(part.split()) in words
     assert method.paper.url in page
     assert re.search(rf"from dropkit\.torch import .*\b{method.layers['torch']}\b", page)
+    assert ("from dropkit.keras import" in page) == ("keras" in method.layers)
     assert f"checked against: {' '.join(method.paper.checked.split())}" in words
     assert "█" in page
     assert "\x1b" not in page

@@ -21,6 +21,7 @@ from dropkit.core import reference
 from dropkit.core.check import DropkitError
 from dropkit.core.key import Key
 from dropkit.core.rate import PerAxis
+from dropkit.methods import catalogue
 
 Array = np.ndarray[Any, Any]
 BACKEND = keras.backend.backend()
@@ -60,10 +61,16 @@ VOLUMES: list[Callable[[], dk.Layer]] = [
     lambda: dk.SpatialDropout3D(0.5, seed=5),
     lambda: dk.DropBlock3D(0.5, 2, seed=5),
 ]
+MATRICES: list[Callable[[], dk.Layer]] = [
+    lambda: dk.FeatureMask(0.5, seed=5),
+    lambda: dk.FeatureMask(0.5, seed=5, per="entry"),
+    lambda: dk.GraphDropConnect(0.5, 3, seed=5),
+    lambda: dk.GraphDropConnect(0.5, seed=5),
+]
 ALL: list[tuple[Callable[[], dk.Layer], tuple[int, ...]]] = [(make, SHAPE) for make in MAPS] + [
     (make, (3, 7, 4)) for make in SEQUENCES
 ]
-ALL += [(make, (2, 3, 4, 5, 2)) for make in VOLUMES]
+ALL += [(make, (2, 3, 4, 5, 2)) for make in VOLUMES] + [(make, (7, 6)) for make in MATRICES]
 
 
 def some(shape: tuple[int, ...] = SHAPE) -> Array:
@@ -306,6 +313,11 @@ def test_a_rate_of_zero_has_no_generator_and_draws_nothing() -> None:
     assert not layer.non_trainable_variables
     x = np.ones(3, "float32")
     np.testing.assert_array_equal(array(layer(x, training=True)), x)
+
+
+@pytest.mark.parametrize("name", [name for name, method in catalogue().items() if "keras" in method.layers])
+def test_the_layer_of_a_record_is_there(name: str) -> None:
+    assert issubclass(getattr(dk, catalogue()[name].layers["keras"]), keras.layers.Layer)
 
 
 def test_twins_are_found_by_the_class_of_keras() -> None:

@@ -17,7 +17,9 @@ from dropkit.methods.alpha_dropout import alpha_dropout
 from dropkit.methods.drop_path import drop_path
 from dropkit.methods.dropout import dropout
 from dropkit.methods.feature_alpha_dropout import feature_alpha_dropout
+from dropkit.methods.feature_mask import Per, feature_mask
 from dropkit.methods.gaussian_dropout import gaussian_dropout
+from dropkit.methods.graph_drop_connect import graph_drop_connect
 from dropkit.methods.head_dropout import head_dropout
 from dropkit.methods.input_dropout import input_dropout
 from dropkit.methods.locked_dropout import locked_dropout
@@ -33,7 +35,9 @@ __all__ = [
     "DropPath",
     "Dropout",
     "FeatureAlphaDropout",
+    "FeatureMask",
     "GaussianDropout",
+    "GraphDropConnect",
     "HeadDropout",
     "InputDropout",
     "LockedDropout",
@@ -349,3 +353,43 @@ class HeadDropout(Layer):
 
     def __init__(self, rate: Any, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(head_dropout(check_rate(rate)), seed, **kwargs)
+
+
+@registered
+class FeatureMask(Layer):
+    """One coin a column of `(nodes, features)`, a row or an entry; what is kept is not scaled.
+
+    Args:
+        rate: the probability that an entry is masked, in [0, 1], or a schedule.
+        seed: of the generator; without one, a number of Keras's.
+        per: one coin a `"column"`, a `"row"` or an `"entry"`.
+        **kwargs: those of every Keras layer, e.g. `name`.
+    """
+
+    def __init__(self, rate: Any, seed: int | None = None, *, per: Per = "column", **kwargs: Any) -> None:
+        self.per = per
+        super().__init__(feature_mask(check_rate(rate), per), seed, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments as plain data."""
+        return super().get_config() | {"per": self.per}
+
+
+@registered
+class GraphDropConnect(Layer):
+    """One coin for each edge and block of channels of `(edges, channels)`, or for each channel.
+
+    Args:
+        rate: the probability that an edge is dropped for a channel, in [0, 1], or a schedule.
+        blocks: the number of equal blocks of channels; None for a coin for each channel.
+        seed: of the generator; without one, a number of Keras's.
+        **kwargs: those of every Keras layer, e.g. `name`.
+    """
+
+    def __init__(self, rate: Any, blocks: int | None = None, seed: int | None = None, **kwargs: Any) -> None:
+        self.blocks = blocks
+        super().__init__(graph_drop_connect(check_rate(rate), blocks), seed, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments as plain data."""
+        return super().get_config() | {"blocks": self.blocks}

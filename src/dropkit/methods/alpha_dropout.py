@@ -64,7 +64,7 @@ METHOD = Method(
     old_names={
         "F.alpha_dropout": "torch's function; its layer ignores inplace, ours does not",
     },
-    layers={"torch": "AlphaDropout"},
+    layers={"torch": "AlphaDropout", "keras": "AlphaDropout"},
     waived={
         "mean": "Klambauer et al. 2017, selu.py: mean 0 and variance 1 are kept over the law of the input, "
         "not the single entry's expected value",

@@ -78,5 +78,5 @@ METHOD = Method(
         },
     ),
     aliases=("dropout_annealing",),
-    layers={"torch": "Dropout"},
+    layers={"torch": "Dropout", "keras": "Dropout"},
 )

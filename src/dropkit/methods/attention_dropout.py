@@ -88,5 +88,5 @@ METHOD = Method(
         "searches for dropout modules do not find",
         "F.scaled_dot_product_attention(dropout_p=)": "attention dropout that knows nothing of eval()",
     },
-    layers={"torch": "Dropout"},
+    layers={"torch": "Dropout", "keras": "MultiHeadAttention"},
 )

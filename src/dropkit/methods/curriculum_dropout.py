@@ -92,5 +92,5 @@ METHOD = Method(
         },
     ),
     aliases=("scheduled_dropout",),
-    layers={"torch": "Dropout"},
+    layers={"torch": "Dropout", "keras": "Dropout"},
 )

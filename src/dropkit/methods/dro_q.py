@@ -80,5 +80,5 @@ METHOD = Method(
     old_names={
         "target_drop_rate (the authors' code)": "the rate of all Q-functions, not of the targets alone"
     },
-    layers={"torch": "Dropout"},
+    layers={"torch": "Dropout", "keras": "Dropout"},
 )

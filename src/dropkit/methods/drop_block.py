@@ -108,5 +108,5 @@ METHOD = Method(
         "gamma": "the probability of a seed in the paper, not the rate",
         "keep_prob (DropBlock)": "the share that stays: rate = 1 - keep_prob",
     },
-    layers={"torch": "DropBlock2d"},
+    layers={"torch": "DropBlock2d", "keras": "DropBlock2D"},
 )

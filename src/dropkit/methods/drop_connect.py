@@ -90,5 +90,5 @@ METHOD = Method(
         "drop_connect_rate (EfficientNet, timm)": "stochastic depth of a residual branch: drop_path",
     },
     around="module",
-    layers={"torch": "DropConnect"},
+    layers={"torch": "DropConnect", "keras": "DropConnect"},
 )

@@ -79,5 +79,5 @@ METHOD = Method(
         },
     ),
     aliases=("message_dropout",),
-    layers={"torch": "Dropout"},
+    layers={"torch": "Dropout", "keras": "Dropout"},
 )

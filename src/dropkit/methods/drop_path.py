@@ -79,5 +79,5 @@ METHOD = Method(
         "stochastic_depth_prob": "torchvision's rate of the last block, see dropkit.depth_rates",
         "survival_prob": "the probability that a branch is kept: rate = 1 - survival_prob",
     },
-    layers={"torch": "DropPath"},
+    layers={"torch": "DropPath", "keras": "DropPath"},
 )

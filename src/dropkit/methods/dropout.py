@@ -88,5 +88,5 @@ METHOD = Method(
         "noise_shape": "Keras's way to share draws: a pattern, e.g. 'b t d -> b d', says the same",
         "broadcast_dims": "Flax's way to share draws: the axes that stand left of '->' alone",
     },
-    layers={"torch": "Dropout"},
+    layers={"torch": "Dropout", "keras": "Dropout"},
 )

@@ -143,5 +143,5 @@ METHOD = Method(
     "regression benchmarks and crowd counting, provided that the variance is scaled suitably; likelihood and "
     "calibration ask for different scales, which is a trade-off (abstract).",
     aliases=("injected_dropout", "post_hoc_dropout"),
-    layers={"torch": "Dropout"},
+    layers={"torch": "Dropout", "keras": "Dropout"},
 )

@@ -83,5 +83,5 @@ METHOD = Method(
         },
     ),
     aliases=("early_schedule",),
-    layers={"torch": "Dropout"},
+    layers={"torch": "Dropout", "keras": "Dropout"},
 )

@@ -74,5 +74,5 @@ METHOD = Method(
     aliases=("embedded_dropout", "word_type_dropout"),
     old_names={"dropoute": "awd-lstm-lm's rate of whole words"},
     around="embedding",
-    layers={"torch": "EmbeddingDropout"},
+    layers={"torch": "EmbeddingDropout", "keras": "EmbeddingDropout"},
 )

@@ -72,5 +72,5 @@ METHOD = Method(
         },
     ),
     aliases=("moe_dropout",),
-    layers={"torch": "Dropout"},
+    layers={"torch": "Dropout", "keras": "Dropout"},
 )

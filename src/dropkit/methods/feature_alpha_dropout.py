@@ -60,7 +60,7 @@ METHOD = Method(
     "torch does; no paper compares the two together.",
     study=True,
     aliases=("channel_alpha_dropout",),
-    layers={"torch": "FeatureAlphaDropout"},
+    layers={"torch": "FeatureAlphaDropout", "keras": "FeatureAlphaDropout"},
     waived={
         "mean": "Klambauer et al. 2017, selu.py: mean 0 and variance 1 are kept over the law of the input, "
         "not the single entry's expected value",

@@ -66,6 +66,6 @@ METHOD = Method(
     example=Example(shape=(12, 24), axes="n d", arguments={"rate": 0.3, "per": "column"}),
     aliases=("mask_feature", "attribute_masking"),
     old_names={"mode='col', 'row', 'all'": "torch_geometric's words for per='column', 'row', 'entry'"},
-    layers={"torch": "FeatureMask"},
+    layers={"torch": "FeatureMask", "keras": "FeatureMask"},
     waived={"mean": "Zhu et al. 2020, drop_feature of the authors' code: what is not masked stays as it is"},
 )

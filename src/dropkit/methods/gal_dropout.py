@@ -108,5 +108,5 @@ METHOD = Method(
         "untied weights": "gal_dropout(rate, untied=True): a mask for each gate",
         "keras.layers.LSTM(dropout=p, recurrent_dropout=q)": "this: p on the inputs, q on the previous state",
     },
-    layers={"torch": "DropLSTM"},
+    layers={"torch": "DropLSTM", "keras": "DropRNN"},
 )

@@ -71,7 +71,7 @@ METHOD = Method(
     old_names={
         "GaussianNoise": "Keras's additive noise, another thing: it does not grow with the entry",
     },
-    layers={"torch": "GaussianDropout"},
+    layers={"torch": "GaussianDropout", "keras": "GaussianDropout"},
     waived={
         "rate": "Srivastava et al. 2014, section on multiplicative Gaussian noise: the noise has a density, "
         "so no entry is dropped; the rate sets its variance",

@@ -91,5 +91,5 @@ METHOD = Method(
     ),
     aliases=("gdc", "graph_dropconnect"),
     old_names={"GDC": "also the name of graph diffusion convolution, another method"},
-    layers={"torch": "GraphDropConnect"},
+    layers={"torch": "GraphDropConnect", "keras": "GraphDropConnect"},
 )

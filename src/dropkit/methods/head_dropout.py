@@ -61,5 +61,5 @@ METHOD = Method(
     "gains are for translation and text classification.",
     study=True,
     aliases=("headdrop",),
-    layers={"torch": "HeadDropout"},
+    layers={"torch": "HeadDropout", "keras": "HeadDropout"},
 )

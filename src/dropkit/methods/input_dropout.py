@@ -64,5 +64,5 @@ METHOD = Method(
     "found by `dropkit study` in 3 of 3 studies each (docs/proof.md, promise 13).",
     study=True,
     aliases=("visible_dropout", "feature_noising"),
-    layers={"torch": "InputDropout"},
+    layers={"torch": "InputDropout", "keras": "InputDropout"},
 )

@@ -77,5 +77,5 @@ METHOD = Method(
         },
     ),
     aliases=("late_schedule",),
-    layers={"torch": "Dropout"},
+    layers={"torch": "Dropout", "keras": "Dropout"},
 )

@@ -157,6 +157,6 @@ METHOD = Method(
         },
     ),
     aliases=("layerskip",),
-    layers={"torch": "DropPath"},
+    layers={"torch": "DropPath", "keras": "DropPath"},
     waived={"mean": "torchtune's LayerDropout by the authors: a kept sample is not scaled"},
 )

@@ -66,5 +66,5 @@ METHOD = Method(
         "VariationalDropout (AllenNLP)": "one mask for all time steps: its noise is plain",
         "recurrent_dropout (Keras)": "a mask of its own on the recurrent state, the same at all steps",
     },
-    layers={"torch": "LockedDropout"},
+    layers={"torch": "LockedDropout", "keras": "LockedDropout"},
 )

@@ -74,5 +74,5 @@ METHOD = Method(
         },
     ),
     aliases=("mc_drop_block", "mc_dropblock"),
-    layers={"torch": "DropBlock2d"},
+    layers={"torch": "DropBlock2d", "keras": "DropBlock2D"},
 )

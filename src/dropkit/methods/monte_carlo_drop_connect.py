@@ -64,5 +64,5 @@ METHOD = Method(
         "groups and bias in the place of trained ones",
     },
     around="module",
-    layers={"torch": "DropConnect"},
+    layers={"torch": "DropConnect", "keras": "DropConnect"},
 )

@@ -71,5 +71,5 @@ METHOD = Method(
     evidence="Durasov et al. 2021 (Masksembles) call it a popular and cheap way to uncertainty, and less "
     "reliable than ensembles of separately trained networks.",
     aliases=("mc_dropout",),
-    layers={"torch": "Dropout"},
+    layers={"torch": "Dropout", "keras": "Dropout"},
 )

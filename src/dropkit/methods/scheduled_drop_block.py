@@ -90,5 +90,5 @@ METHOD = Method(
         },
     ),
     aliases=("scheduled_dropblock", "linear_scheduler_drop_block"),
-    layers={"torch": "DropBlock2d"},
+    layers={"torch": "DropBlock2d", "keras": "DropBlock2D"},
 )

@@ -94,5 +94,5 @@ METHOD = Method(
         "drop_connect_version": 'NASNet\'s code: the schedule of drop path ("v1" over steps, "v2" over '
         'depth, "v3" over both); no weight is dropped',
     },
-    layers={"torch": "DropPath"},
+    layers={"torch": "DropPath", "keras": "DropPath"},
 )

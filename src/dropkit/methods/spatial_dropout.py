@@ -81,5 +81,5 @@ METHOD = Method(
         "SpatialDropout3D": "Keras's name",
         "feature_dropout": "PyTorch's first name for it",
     },
-    layers={"torch": "SpatialDropout"},
+    layers={"torch": "SpatialDropout", "keras": "SpatialDropout2D"},
 )

@@ -96,5 +96,5 @@ METHOD = Method(
     "WordNet, see the README) could not show that it lowers the error.",
     study=True,
     aliases=("word_dropout", "worddrop", "timestep_dropout"),
-    layers={"torch": "TokenDropout"},
+    layers={"torch": "TokenDropout", "keras": "TokenDropout"},
 )

@@ -61,7 +61,7 @@ METHOD = Method(
     "difference to no dropout.",
     study=True,
     aliases=("continuous_dropout",),
-    layers={"torch": "UniformDropout"},
+    layers={"torch": "UniformDropout", "keras": "UniformDropout"},
     waived={
         "rate": "Shen et al. 2018, the authors' layer of type UNIFORM: the mask has a density, so no entry "
         "is dropped; the rate sets its variance",

@@ -88,7 +88,7 @@ METHOD = Method(
     old_names={
         "zoneout_prob": "the probability that a unit keeps its previous value: the rate",
     },
-    layers={"torch": "Zoneout"},
+    layers={"torch": "Zoneout", "keras": "DropRNN"},
     waived={
         "mean": "Krueger et al. 2017, zoneout_tensorflow.py: the expected state is (1 - rate) new + rate "
         "previous, which is the eval map",
