@@ -1,6 +1,5 @@
 """What each foreign call becomes, and that this runs."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -236,9 +235,6 @@ for name in json.loads(sys.argv[2]):
 
 
 def test_the_suggestions_for_keras_run_too() -> None:
-    if importlib.util.find_spec("dropkit.keras") is None:
-        pytest.skip("dropkit.keras is not there yet")
-    pytest.importorskip("jax", reason="JAX is an optional package")
     suggested = [(call[2], check_source(call[0])[0].rate) for call in CALLS if call[1] == "keras"]
     targets = [target.removeprefix("keras.") for target in CONVENTIONS["keras"].calls.values()]
     subprocess.run(
