@@ -3,6 +3,7 @@ import importlib
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from hypothesis import settings
 
@@ -43,8 +44,8 @@ collect_ignore += [path for framework in FRAMEWORKS for path in files_of(framewo
 if _here and "-" in _here:
     os.environ["KERAS_BACKEND"] = _here.partition("-")[2]
 if not _here:
-    # Others import what they find, and TensorFlow's LLVM and Triton's do not live in one process.
-    sys.modules |= dict.fromkeys(("keras", "tensorflow"))  # type: ignore[arg-type]  # None: not to be had
+    # TensorBoard is told so not to load TensorFlow, whose LLVM and Triton's do not live in one process.
+    sys.modules["tensorboard.compat.notf"] = ModuleType("notf")
 
 
 def pytest_collect_file(file_path: Path) -> None:

@@ -202,8 +202,10 @@ def test_a_tensor_that_does_not_lie_in_rows_is_read_right(road: str) -> None:
         out: Tensor = attention(*x, dropout_p=RATE, source={"key": KEY})
         return out
 
+    # The libraries behind plain products may add up the 30 terms of a sum in another order.
+    off = 32 * 2.0**-24 if road == "twin" else 0.0
     for one, other in zip(gradients(ours, [q, k, v], grad), gradients(ours, turned, grad), strict=True):
-        assert torch.equal(one, other)
+        assert (one - other).abs().max() <= off * one.abs().max()
 
 
 def test_a_gradient_reaches_a_bias() -> None:
