@@ -135,7 +135,7 @@ METHOD = Method(
         "weight_regularizer": "l^2 / (tau N), which follows from rows, precision and length_scale",
     },
     around="layer",
-    layers={"torch": "ConcreteDropout"},
+    layers={"torch": "ConcreteDropout", "keras": "ConcreteDropout"},
     waived={
         "rate": "concrete-dropout-keras.ipynb: the mask is soft, and its law is examined instead",
         "mean": "concrete-dropout-keras.ipynb: z / (1 - p) has mean 1 only as the temperature goes to 0",

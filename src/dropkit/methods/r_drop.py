@@ -96,7 +96,7 @@ METHOD = Method(
     old_names={
         "--reg-alpha (R-Drop, fairseq)": "alpha, beside a sum of both losses or a mean: files differ",
     },
-    layers={"torch": "r_drop"},
+    layers={"torch": "r_drop", "keras": "RDrop"},
     waived=dict.fromkeys(
         TRAITS, "Liang et al. 2021 change the loss of training alone; what is dropped is up to the model"
     ),

@@ -77,6 +77,21 @@ def scaled_dot_product_attention(
         return _torchs_own(query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa)
     for name, tensor in (("query", query), ("key", key), ("value", value)):
         check_tensor(tensor, name)
+    if query.dim() == key.dim() == value.dim() == 2:  # one head, without an axis
+        query, key, value = (tensor[None] for tensor in (query, key, value))
+        return scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask,
+            rate,
+            is_causal,
+            scale,
+            enable_gqa,
+            drop_key=drop_key,
+            source=source,
+        )[0]
+    query, key, value = _broadcast(query, key, value, enable_gqa)
     kind = query.device.type
     if torch.is_autocast_enabled(kind):  # as torch's own does
         low = torch.get_autocast_dtype(kind)
@@ -174,6 +189,19 @@ def _spread(mask: Tensor, query: Tensor, shape: Shape) -> Tensor:
     except RuntimeError as error:
         rule = f"broadcasts to {wanted}"
         raise TensorError("attn_mask", rule, tuple(mask.shape), "give an entry for each pair") from error
+
+
+def _broadcast(query: Tensor, key: Tensor, value: Tensor, enable_gqa: bool) -> tuple[Tensor, ...]:
+    """Expand the leading axes to one another's, as torch does; what does not fit is refused later."""
+    tensors = query, key, value
+    leads = [tensor.shape[:-2] for tensor in tensors]
+    if enable_gqa or leads[0] == leads[1] == leads[2] or min(tensor.dim() for tensor in tensors) < 2:
+        return tensors
+    try:
+        lead = torch.broadcast_shapes(*leads)  # type: ignore[no-untyped-call]  # it is untyped
+    except RuntimeError:
+        return tensors
+    return tuple(tensor.expand(*lead, *tensor.shape[-2:]) for tensor in tensors)
 
 
 def _lowered(tensor: Tensor, dtype: torch.dtype) -> Tensor:

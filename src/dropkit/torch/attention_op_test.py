@@ -189,7 +189,7 @@ def test_heads_of_no_depth_weigh_all_alike() -> None:
 def test_a_shape_is_refused_with_torchs_type() -> None:
     q, k, v = (leaf.detach() for leaf in inputs())
     with pytest.raises(RuntimeError, match="fit one another"):
-        scaled_dot_product_attention(q, k[:, :1], v[:, :1], dropout_p=0.3)
+        scaled_dot_product_attention(q, k[..., :1], v, dropout_p=0.3)
 
 
 PEAK = """

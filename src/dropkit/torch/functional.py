@@ -92,6 +92,7 @@ def drop(
             [2., 2., 2., 2.]])
     """
     MODE.check("mode", mode)
+    check_kind("description", description, Drop, "describe the dropout, e.g. dropkit.Drop(0.5)")
     call = Call(
         law_of(description, window), description.rate if isinstance(description.rate, float) else None
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,16 +32,37 @@ def replace_functional() -> Iterator[None]:
     >>> F.dropout is functional.dropout
     False
     """
-    ours = {name: getattr(functional, name) for name in _NAMES}
-    ours["scaled_dot_product_attention"] = _attend
-    before = {name: getattr(F, name) for name in ours}
-    for name, function in ours.items():
-        setattr(F, name, function)
+    _enter()
     try:
         yield
     finally:
-        for name, function in before.items():
-            setattr(F, name, function)
+        _leave()
+
+
+_LOCK = threading.Lock()
+_before: dict[str, Any] = {}
+_open_blocks = 0
+
+
+def _enter() -> None:
+    global _open_blocks  # noqa: PLW0603  # blocks of several threads may end in any order: the last one restores
+    with _LOCK:
+        if not _open_blocks:
+            ours = {name: getattr(functional, name) for name in _NAMES}
+            ours["scaled_dot_product_attention"] = _attend
+            _before.update({name: getattr(F, name) for name in ours})
+            for name, function in ours.items():
+                setattr(F, name, function)
+        _open_blocks += 1
+
+
+def _leave() -> None:
+    global _open_blocks  # noqa: PLW0603  # as above
+    with _LOCK:
+        _open_blocks -= 1
+        if not _open_blocks:
+            for name, function in _before.items():
+                setattr(F, name, function)
 
 
 _torchs_own = F.scaled_dot_product_attention

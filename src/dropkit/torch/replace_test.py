@@ -40,3 +40,25 @@ def test_the_functions_come_back_after_an_error_too() -> None:
     with pytest.raises(ZeroDivisionError), replace_functional():
         raise ZeroDivisionError
     assert (F.dropout, F.alpha_dropout, F.scaled_dot_product_attention) == before
+
+
+def test_blocks_that_overlap_restore_torch_when_the_last_one_ends() -> None:
+    before = F.dropout
+    one, other = replace_functional(), replace_functional()
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert F.dropout is not before
+    other.__exit__(None, None, None)
+    assert F.dropout is before
+
+
+@pytest.mark.parametrize(
+    ("query", "keys"), [((6, 8), (6, 8)), ((2, 3, 6, 8), (1, 3, 6, 8)), ((6, 8), (4, 5, 8))]
+)
+def test_attention_takes_what_torchs_takes(query: tuple[int, ...], keys: tuple[int, ...]) -> None:
+    q, k = torch.randn(query), torch.randn(keys)
+    plain = F.scaled_dot_product_attention(q, k, k)
+    with replace_functional():
+        found = F.scaled_dot_product_attention(q, k, k, dropout_p=1e-9)
+    torch.testing.assert_close(found, plain)

@@ -71,6 +71,9 @@ class Thinned(Rated):
         if any(True for _ in self.between.parameters()):
             mend = "leave normalisation out, or put it before `first`"
             raise DropkitError("between", "has no parameters", type(between).__name__, mend)
+        if not _acts_apart(self.between, self.first):
+            mend = "put it behind `second`, or before `first`"
+            raise DropkitError("between", "acts on each unit by itself", type(between).__name__, mend)
         units, taken = self.first.weight.shape[0], self.second.weight.shape[1]
         if units != taken or type(first) is not type(second):
             rule = f"takes what first gives, {units} units of {type(first).__name__}"
@@ -116,6 +119,12 @@ class Thinned(Rated):
         return self._thin(input, _joined(rows, 0), bias, _joined(columns, 1), scale)
 
     def _thin(self, input: Tensor, rows: Any, bias: Tensor | None, columns: Any, scale: float) -> Tensor:
+        if len(rows) == 0 and not isinstance(self.first, nn.Linear):
+            # Convolutions want a channel: one is computed, and nothing of it kept.
+            bias = None if self.first.bias is None else self.first.bias[:1]
+            hidden = self.between(_apply(self.first, input, self.first.weight[:1], bias))
+            nothing = hidden.masked_fill(torch.ones_like(hidden, dtype=torch.bool), 0.0)
+            return _apply(self.second, nothing, self.second.weight[:, :1], self.second.bias)
         hidden = self.between(_apply(self.first, input, rows, bias))
         return _apply(self.second, hidden * scale, columns, self.second.bias)
 
@@ -161,6 +170,9 @@ class SkipBranch(Rated):
         if len(kept) == 0:
             return input.clone()
         part = self.branch(input.index_select(0, kept))
+        if part.shape != (len(kept), *input.shape[1:]):
+            rule = f"gives the shape that it takes, {tuple(input.shape[1:])} a sample"
+            raise DropkitError("branch", rule, tuple(part.shape[1:]), "let it end in a layer that does")
         scale = 1 / (1 - self.p) if self.scale_by_keep else 1.0
         return input.index_add(0, kept, part.to(input.dtype), alpha=scale)
 
@@ -238,6 +250,25 @@ def pick(weight: Tensor, kept: Tensor, axis: int) -> Tensor:
     if torch._C._are_functorch_transforms_active():
         return weight.index_select(axis, kept)
     return _Picked.apply(weight, kept, axis)  # type: ignore[no-any-return,no-untyped-call]  # apply is untyped
+
+
+@torch.no_grad()
+def _acts_apart(between: nn.Module, first: Any) -> bool:
+    """Whether what a module, which draws nothing now, makes of every second unit is what it makes of all."""
+    spatial = (8,) * (first.weight.dim() - 2)
+    axis = 1 if spatial else -1
+    probe = torch.linspace(-2.0, 2.0, 3 * 6 * 8 ** len(spatial)).reshape(3, 6, *spatial)
+    training = [(module, module.training) for module in between.modules()]
+    try:
+        between.eval()
+        whole, part = between(probe.clone()), between(probe.index_select(axis, torch.tensor((0, 2, 4))))
+    except Exception:  # of a stranger's module, e.g. one that knows the number of units
+        return False
+    finally:
+        for module, was in training:
+            module.training = was
+    picked = whole.index_select(axis, torch.tensor((0, 2, 4)))
+    return picked.shape == part.shape and torch.allclose(picked, part, equal_nan=True)
 
 
 def _joined(parts: list[Tensor], axis: int) -> Tensor:

@@ -192,3 +192,27 @@ def test_function_transforms_give_the_gradients_of_backward(contiguous: bool) ->
     torch.autograd.backward(loss(own))
     for name, parameter in own.items():
         torch.testing.assert_close(slopes[name], parameter.grad)
+
+
+@pytest.mark.parametrize("contiguous", [False, True])
+def test_a_convolution_without_a_channel_left_gives_the_bias_and_no_slope(contiguous: bool) -> None:
+    first, second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3)
+    layer = Thinned(first, second, 1.0, nn.ReLU(), contiguous=contiguous)
+    x = torch.randn(2, 3, 9, 9, requires_grad=True)
+    y = layer(x)
+    torch.testing.assert_close(y, second(torch.zeros(2, 4, 7, 7)))
+    y.sum().backward()
+    for slope in (x.grad, first.weight.grad, second.weight.grad):
+        assert slope is not None
+        assert not slope.any()
+
+
+@pytest.mark.parametrize("between", [nn.Softmax(-1), nn.LayerNorm(8, elementwise_affine=False)])
+def test_what_mixes_units_is_refused_between_the_layers(between: nn.Module) -> None:
+    with pytest.raises(DropkitError, match="between acts on each unit by itself"):
+        Thinned(nn.Linear(4, 8), nn.Linear(8, 2), 0.5, between)
+
+
+def test_a_branch_of_another_shape_is_refused() -> None:
+    with pytest.raises(DropkitError, match=r"branch gives the shape that it takes, \(6,\) a sample"):
+        SkipBranch(nn.Linear(6, 5), 0.5)(torch.ones(40, 6), key=1)
