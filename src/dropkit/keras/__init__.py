@@ -12,6 +12,7 @@ check_keras()
 from dropkit.keras.attention import MultiHeadAttention
 from dropkit.keras.check import KerasError
 from dropkit.keras.concrete_dropout import ConcreteDropout
+from dropkit.keras.exchange import from_torch, to_torch
 from dropkit.keras.layer import Drop, Layer
 from dropkit.keras.layers import (
     AlphaDropout,
@@ -70,5 +71,7 @@ __all__ = [
     "SymmetricKL",
     "TokenDropout",
     "UniformDropout",
+    "from_torch",
     "perturb",
+    "to_torch",
 ]

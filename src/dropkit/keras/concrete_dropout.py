@@ -129,7 +129,7 @@ class _Relaxed(Layer):
             name="logit", shape=(), dtype="float32", initializer=initial, autocast=False
         )
 
-    @property
+    @property  # type: ignore[misc]  # it is learned, not set
     def rate(self) -> float:
         """The probability that an entry is dropped, now."""
         return float(keras.ops.sigmoid(keras.ops.stop_gradient(self.logit.value)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -58,6 +59,14 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
     def rate(self) -> Any:
         """The probability that an entry is dropped: as given, or, on a schedule, what it is now."""
         return float(self._moving) if self.scheduled else self.description.rate
+
+    @rate.setter
+    def rate(self, rate: float) -> None:
+        if self.scheduled or not self.can_draw:
+            rule = "is moved by its schedule, and stays where it was made with 0"
+            raise KerasError("rate", f"no new value: it {rule}", rate, "make a new layer")
+        self.description = replace(self.description, rate=check_rate(rate))
+        self._plain = self.description
 
     @property
     def rate_now(self) -> Any:
