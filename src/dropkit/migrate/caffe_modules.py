@@ -136,10 +136,6 @@ class LocalNorm(nn.Module):
         mean = F.avg_pool2d(input * input, self.size, 1, self.size // 2)
         return input * (1 + self.alpha * mean) ** -self.beta
 
-    def extra_repr(self) -> str:
-        """Return what tells it from others of its kind."""
-        return f"{self.size}, alpha={self.alpha}, beta={self.beta}"
-
 
 class FrozenBatchNorm(nn.BatchNorm1d):
     """Normalization by fixed statistics, in training too: `use_global_stats: true`.
@@ -174,10 +170,6 @@ class Scale(nn.Module):
         """Compute the layer."""
         output = input * _along(_one_of(self.weight, factor), input, self.axis)
         return output if self.bias is None else output + _along(self.bias, input, self.axis)
-
-    def extra_repr(self) -> str:
-        """Return what tells it from others of its kind."""
-        return f"axis={self.axis}"
 
 
 class Bias(nn.Module):
@@ -362,10 +354,6 @@ class Split(nn.Module):
     def forward(self, input: Tensor) -> tuple[Tensor, ...]:
         """Compute the layer."""
         return (input,) * self.times
-
-    def extra_repr(self) -> str:
-        """Return what tells it from others of its kind."""
-        return f"{self.times}"
 
 
 class Reshape(nn.Module):
