@@ -77,19 +77,25 @@ def caffe(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the nets and their dropout as JSON.")
     ] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Rebuild each net in PyTorch and print its layers.")
+    ] = False,
 ) -> None:
     """List the dropout layers of Caffe's networks, where each stands and what it becomes.
 
-    Caffe is not needed. Files of all its generations are read.
+    Caffe is not needed. Files of all its generations are read. From Python, dropkit.migrate.rebuild_caffe
+    gives the rebuilt net.
 
     \b
     Examples:
       dropkit migrate caffe train_val.prototxt
       dropkit migrate caffe *.prototxt --json
+      dropkit migrate caffe deploy.prototxt --rebuild
 
     \b
     Exit codes:
       0  every file was read
+      1  a layer has a type that is unknown, so its place is left open (--rebuild)
       2  a file was refused; the others were read all the same
     """
     from dropkit.migrate.caffe import read_caffe
@@ -100,17 +106,29 @@ def caffe(
         try:
             net = read_caffe(path)
             dropouts = [asdict(each) | {"becomes": each.becomes} for each in net.dropouts()]
+            built = _rebuilt(net) if rebuild else {}
         except DropkitError as error:
             refused.append({"path": path, "why": str(error)})
             typer.echo(f"error: {error}", err=True)
             continue
-        nets.append({"path": path, "name": net.name, "layers": len(net.layers), "dropouts": dropouts})
+        told = {"path": path, "name": net.name, "layers": len(net.layers), "dropouts": dropouts}
+        nets.append(told | built)
         if not as_json:
             _print_net(nets[-1])
     if as_json:
         typer.echo(json.dumps({"nets": nets, "refused": refused}, indent=2))
     if refused:
         raise typer.Exit(_REFUSED)
+    if any(net.get("unknown") for net in nets):
+        raise typer.Exit(_FOUND)
+
+
+def _rebuilt(net: Any) -> dict[str, Any]:
+    from dropkit.migrate import rebuild_caffe
+
+    model = rebuild_caffe(net)
+    unknown = [{"name": name, "type": type_} for name, type_ in model.unknown]
+    return {"rebuilt": [asdict(step) for step in model.steps], "unknown": unknown}
 
 
 def _print_net(net: dict[str, Any]) -> None:
@@ -124,6 +142,13 @@ def _print_net(net: dict[str, Any]) -> None:
         place = f"between {each['after'] or 'the input'} and {before}"
         out.print(f"  {each['name']}  drops {each['ratio']}, {place}", soft_wrap=True)
         out.print(f"    becomes  {each['becomes']}", style="green", soft_wrap=True)
+    for step in net.get("rebuilt", ()):
+        shapes = ", ".join("unknown" if shape is None else str(tuple(shape)) for shape in step["shapes"])
+        line = f"  {step['name']}  {step['type']}  {shapes}  {step['parameters']:,} parameters"
+        out.print(line, soft_wrap=True, markup=False)
+    for each in net.get("unknown", ()):
+        rule = f"  not rebuilt: {each['name']}, of the unknown type {each['type']}; give rebuild_caffe own="
+        out.print(rule, style="red", soft_wrap=True, markup=False)
 
 
 def _print(found: list[Found]) -> None:

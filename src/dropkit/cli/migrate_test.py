@@ -140,3 +140,19 @@ def test_a_caffe_file_that_is_refused_does_not_keep_the_rest_from_being_read(tmp
         "dropkit.torch.Dropout(0.7)",
         'dropkit.torch.Dropout(0.5, scale="eval")',
     ]
+
+
+def test_a_caffe_net_is_rebuilt_and_an_unknown_type_is_exit_code_1(tmp_path: Path) -> None:
+    known = 'input: "x" input_shape { dim: 1 dim: 3 } layer { name: "fc" type: "InnerProduct" bottom: "x" '
+    known += 'top: "y" inner_product_param { num_output: 4 } } '
+    plain, odd = tmp_path / "plain.prototxt", tmp_path / "odd.prototxt"
+    plain.write_text(known)
+    odd.write_text(known + 'layer { name: "roi" type: "ROIPooling" bottom: "y" top: "z" }')
+    done = run("caffe", str(plain), "--rebuild")
+    assert done.exit_code == 0, done.output
+    assert "fc  InnerProduct  (1, 4)  16 parameters" in done.output
+    done = run("caffe", str(odd), "--rebuild")
+    assert done.exit_code == 1
+    assert "not rebuilt: roi, of the unknown type ROIPooling" in done.output
+    done = run("caffe", str(odd), "--rebuild", "--json")
+    assert json.loads(done.output)["nets"][0]["unknown"] == [{"name": "roi", "type": "ROIPooling"}]
