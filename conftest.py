@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("dev", deadline=None, max_examples=50)
@@ -46,6 +47,11 @@ if _here and "-" in _here:
 if not _here:
     # TensorBoard is told so not to load TensorFlow, whose LLVM and Triton's do not live in one process.
     sys.modules["tensorboard.compat.notf"] = ModuleType("notf")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take minutes: at the end one worker would do them while the others wait."""
+    items.sort(key=lambda item: "frameworks_test" not in item.nodeid)
 
 
 def pytest_collect_file(file_path: Path) -> None:
