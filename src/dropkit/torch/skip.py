@@ -257,17 +257,20 @@ def _acts_apart(between: nn.Module, first: Any) -> bool:
     """Whether what a module, which draws nothing now, makes of every second unit is what it makes of all."""
     spatial = (8,) * (first.weight.dim() - 2)
     axis = 1 if spatial else -1
-    probe = torch.linspace(-2.0, 2.0, 3 * 6 * 8 ** len(spatial)).reshape(3, 6, *spatial)
+    probe = torch.linspace(-2.0, 2.0, 3 * 6 * 8 ** len(spatial), device="cpu").reshape(3, 6, *spatial)
     training = [(module, module.training) for module in between.modules()]
     try:
         between.eval()
-        whole, part = between(probe.clone()), between(probe.index_select(axis, torch.tensor((0, 2, 4))))
+        whole, part = (
+            between(probe.clone()),
+            between(probe.index_select(axis, torch.tensor((0, 2, 4), device="cpu"))),
+        )
     except Exception:  # of a stranger's module, e.g. one that knows the number of units
         return False
     finally:
         for module, was in training:
             module.training = was
-    picked = whole.index_select(axis, torch.tensor((0, 2, 4)))
+    picked = whole.index_select(axis, torch.tensor((0, 2, 4), device="cpu"))
     return picked.shape == part.shape and torch.allclose(picked, part, equal_nan=True)
 
 
