@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 from jax import numpy as jnp
 
+from dropkit.arrays.address import HIGH, LOW, MASK, SECOND, Address
 from dropkit.core import rate as rates
 from dropkit.core import reference
 from dropkit.core.bind import WHOLE, Window
@@ -28,11 +29,9 @@ from dropkit.core.noise import Noise
 from dropkit.core.philox import MULTIPLIERS, ROUNDS, WEYL
 from dropkit.core.reference import Arrays
 
-__all__ = ["Address", "drop", "perturb", "words"]
+__all__ = ["address_of", "drop", "perturb", "words"]
 
 Array = Any
-_MASK = 0xFFFFFFFF
-_HIGH, _LOW, _SECOND = range(3)
 
 
 class Pair(NamedTuple):
@@ -46,7 +45,7 @@ class Pair(NamedTuple):
         """Split numbers below 2**63 on the host."""
         whole = np.asarray(numbers, np.int64)
         return cls(
-            jnp.asarray((whole & _MASK).astype(np.uint32)), jnp.asarray((whole >> 32).astype(np.uint32))
+            jnp.asarray((whole & MASK).astype(np.uint32)), jnp.asarray((whole >> 32).astype(np.uint32))
         )
 
     def plus(self, other: Pair) -> Pair:
@@ -55,39 +54,17 @@ class Pair(NamedTuple):
         return Pair(low, self.high + other.high + (low < self.low).astype(jnp.uint32))
 
 
-class Address(NamedTuple):
-    """The numbers of a key, as words, and the lane that is drawn from."""
-
-    low: Array
-    high: Array
-    call: Array
-    stream: Array
-    lane: int = _HIGH
-
-    @classmethod
-    def of(cls, key: int | Key) -> Address:
-        """Return the address of an int or a `dropkit.Key`."""
-        word, *place = Key.of(key).words
-        call, stream = map(np.uint32, place)
-        return cls(np.uint32(word & _MASK), np.uint32(word >> 32), call, stream)
-
-    @property
-    def tile(self) -> int:
-        """How many groups eight neighbouring blocks serve: they give whole words to the second uniform."""
-        return 32 if self.lane == _SECOND else 64
-
-
 class JaxDraws(Draws):
     """The draws of one call as words of 32 bits; `words` is an `Address`."""
 
     @functools.cached_property
     def u(self) -> Array:
         """The draw u of every group, uint32."""
-        return self._lane(_HIGH) << 16 | self._lane(_LOW)
+        return self._lane(HIGH) << 16 | self._lane(LOW)
 
     def second(self) -> Array:
         """Return the second uniform of every group, uint32."""
-        return self._lane(_SECOND)
+        return self._lane(SECOND)
 
     def falls(self, word: Array, rate: Any) -> Array:
         """Return which draws lie below the threshold of a rate: a float32 that moves, or one of the host."""
@@ -97,7 +74,7 @@ class JaxDraws(Draws):
             return (word < below) | (rate == 1)
         bound = np.asarray(rates.threshold(rate, np), np.float64)
         # Only a rate of 1 has a threshold that is no word.
-        return (word < np.minimum(bound, _MASK).astype(np.uint32)) | (bound > _MASK)
+        return (word < np.minimum(bound, MASK).astype(np.uint32)) | (bound > MASK)
 
     def _lane(self, lane: int) -> Array:
         words: Any = self.words
@@ -128,7 +105,7 @@ def _run(xp: Any, key: Address, start: int, count: int, device: Any) -> Array:
     words = lax.optimization_barrier(_philox(key, block))  # type: ignore[no-untyped-call]  # it is untyped
     tall = tuple(word[:, None, None] for word in words)
     drawn = _chosen(tall, lax.iota(jnp.uint32, 4)[:, None, None])
-    if key.lane != _SECOND:
+    if key.lane != SECOND:
         drawn = drawn >> 16 * lax.iota(jnp.uint32, 2)[:, None] & 0xFFFF
     return drawn.reshape(-1)[start % key.tile :][:count]
 
@@ -140,7 +117,7 @@ def _pick(xp: Any, key: Address, group: Pair) -> Array:
     block = Pair(tile.low << 3 | group.low & 7, tile.high << 3 | tile.low >> 29)
     place = group.low >> 3 & (key.tile // 8 - 1)
     words = _philox(key, block)
-    if key.lane == _SECOND:
+    if key.lane == SECOND:
         return _chosen(words, place)
     return _chosen(words, place >> 1) >> 16 * (place & 1) & 0xFFFF
 
@@ -218,7 +195,7 @@ def perturb(
 ) -> jax.Array:
     """Drop entries as described; `rate`, a float32, takes the place of the number in the description.
 
-    >>> perturb(jnp.ones(4), Drop(0.5), Address.of(7), rate=jnp.asarray(1.0))
+    >>> perturb(jnp.ones(4), Drop(0.5), address_of(7), rate=jnp.asarray(1.0))
     Array([0., 0., 0., 0.], dtype=float32)
     """
     return x if x.size == 0 else _dropped(description, window, x, address, rate)
@@ -229,12 +206,23 @@ def words(shape: tuple[int, ...], groups: Groups, address: Address) -> jax.Array
     """Return u of every group, uint32, for methods that decide by themselves: 1 along axes that share draws.
 
     >>> from dropkit.core.groups import Pattern
-    >>> words((2, 3), Pattern("b t -> b"), Address.of(42)[:4]).tolist()
+    >>> words((2, 3), Pattern("b t -> b"), address_of(42)[:4]).tolist()
     [[3248152260], [3631874400]]
     """
     words: Any = Address(*address[:4])
     u: jax.Array = JaxDraws(jnp, groups.layout(shape), words, None).u
     return u
+
+
+def address_of(key: int | Key) -> Address:
+    """Return the address of an int or a `dropkit.Key`.
+
+    >>> [int(word) for word in address_of(2**32 + 5)]
+    [5, 1, 0, 0, 0]
+    """
+    word, *place = Key.of(key).words
+    call, stream = map(np.uint32, place)
+    return Address(np.uint32(word & MASK), np.uint32(word >> 32), call, stream)
 
 
 def _evaluated(x: jax.Array, description: Drop, rate: Any) -> jax.Array:
@@ -249,7 +237,7 @@ def _address(x: jax.Array, key: Any) -> Address:
     if key is None and any(isinstance(each, jax.core.Tracer) for each in (x, jnp.zeros(()))):
         rule = "is given under a transformation, which would keep one mask for ever"
         raise DropkitError("key", rule, None, "split one with jax.random.split and pass it, e.g. key=key")
-    return Address.of(key)
+    return address_of(key)
 
 
 def _own_key(key: Any) -> Address:

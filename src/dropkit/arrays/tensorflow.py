@@ -9,10 +9,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
+from dropkit.arrays.address import HIGH, LOW, MASK, SECOND, Address
 from dropkit.arrays.unknown import Extents
 from dropkit.core import rate as rates
 from dropkit.core import reference
@@ -29,23 +30,6 @@ from dropkit.core.reference import Arrays
 __all__ = ["draws", "drop", "perturb", "words_of"]
 
 Tensor = Any
-_MASK = 0xFFFFFFFF
-_HIGH, _LOW, _SECOND = range(3)
-
-
-class Address(NamedTuple):
-    """The numbers of a key, as tensors of int64, and the lane that is drawn from."""
-
-    low: Tensor
-    high: Tensor
-    call: Tensor
-    stream: Tensor
-    lane: int = _HIGH
-
-    @property
-    def tile(self) -> int:
-        """How many groups eight neighbouring blocks serve: they give whole words to the second uniform."""
-        return 32 if self.lane == _SECOND else 64
 
 
 class _Functions:
@@ -91,11 +75,11 @@ class _Draws(Draws):
     @functools.cached_property
     def u(self) -> Tensor:
         """The draw u of every group, int64 below 2**32."""
-        return self._lane(_HIGH) * 2**16 + self._lane(_LOW)
+        return self._lane(HIGH) * 2**16 + self._lane(LOW)
 
     def second(self) -> Tensor:
         """Return the second uniform of every group, int64 below 2**32."""
-        return self._lane(_SECOND)
+        return self._lane(SECOND)
 
     def falls(self, word: Tensor, rate: Any) -> Tensor:
         """Return which draws lie below the threshold of a rate, a number or a tensor."""
@@ -118,7 +102,7 @@ def _run(xp: Any, key: Address, start: int, count: int, device: Any) -> Tensor:
     words = _philox(key, 8 * tiles[:, None] + tf.range(8, dtype=tf.int64))
     tall = tuple(word[:, None, None] for word in words)
     drawn = _chosen(tall, tf.range(4)[:, None, None])
-    if key.lane != _SECOND:
+    if key.lane != SECOND:
         drawn = _shifted(drawn, 16 * tf.range(2, dtype=tf.int64)[:, None]) & 0xFFFF
     return tf.reshape(drawn, [-1])[start % key.tile :][: xp.size(count)]
 
@@ -127,7 +111,7 @@ def _pick(xp: Any, key: Address, group: Tensor) -> Tensor:
     """Draw one block for each group and pick the group's part of it."""
     place = group % key.tile // 8
     words = _philox(key, 8 * (group // key.tile) + group % 8)
-    if key.lane == _SECOND:
+    if key.lane == SECOND:
         return _chosen(words, place)
     return _shifted(_chosen(words, place // 2), 16 * (place % 2)) & 0xFFFF
 
@@ -139,17 +123,17 @@ def _chosen(words: tuple[Tensor, ...], place: Tensor) -> Tensor:
 
 def _philox(key: Address, block: Tensor) -> tuple[Tensor, ...]:
     nothing = tf.zeros_like(block)
-    c0, c1 = block & _MASK, _high(block) | key.lane << 30
+    c0, c1 = block & MASK, _high(block) | key.lane << 30
     c2, c3, k0, k1 = key.call + nothing, key.stream + nothing, key.low, key.high
     for _ in range(ROUNDS):
         p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
-        c0, c1, c2, c3 = _high(p1) ^ c1 ^ k0, p1 & _MASK, _high(p0) ^ c3 ^ k1, p0 & _MASK
-        k0, k1 = k0 + WEYL[0] & _MASK, k1 + WEYL[1] & _MASK
+        c0, c1, c2, c3 = _high(p1) ^ c1 ^ k0, p1 & MASK, _high(p0) ^ c3 ^ k1, p0 & MASK
+        k0, k1 = k0 + WEYL[0] & MASK, k1 + WEYL[1] & MASK
     return c0, c1, c2, c3
 
 
 def _high(number: Tensor) -> Tensor:
-    return _shifted(number, tf.constant(32, tf.int64)) & _MASK
+    return _shifted(number, tf.constant(32, tf.int64)) & MASK
 
 
 def _shifted(number: Tensor, bits: Tensor) -> Tensor:
@@ -206,16 +190,16 @@ def words_of(key: Any) -> Tensor:
     if tf.is_tensor(key):
         return _tensor_key(key)
     word, call, stream = Key.of(key).words
-    return tf.constant((word & _MASK, word >> 32, call, stream), tf.int64)
+    return tf.constant((word & MASK, word >> 32, call, stream), tf.int64)
 
 
 def _tensor_key(key: Tensor) -> Tensor:
     whole = key.dtype.is_integer
     if whole and key.shape == (2,) and key.dtype.size == 4:
-        low, high = tf.unstack(tf.cast(key, tf.int64) & _MASK)
+        low, high = tf.unstack(tf.cast(key, tf.int64) & MASK)
     elif whole and key.shape == () and key.dtype.size == 8:
         word = tf.bitcast(key, tf.int64)
-        low, high = word & _MASK, _high(word)
+        low, high = word & MASK, _high(word)
     else:
         rule, mend = "is one whole number of 64 bits or two of 32", "take e.g. tf.random.split(seed)[0]"
         raise DropkitError("key", rule, f"{key.dtype.name}{key.shape}", mend)
@@ -309,7 +293,6 @@ class _Transform:
 
 
 def _run_compiled(x: Tensor, words: Tensor, held: Tensor, *fields: Any) -> Tensor:
-    Extents(x, fields[0], fields[1])
     return _compiled(*fields, x.dtype.name, tuple(x.shape.as_list()))(x, words, held)
 
 

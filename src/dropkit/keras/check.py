@@ -11,6 +11,10 @@ from dropkit.core.schedule import Schedule
 
 __all__ = ["KerasError", "check_noise_shape", "check_rate"]
 
+# Keras makes errors of a call anew from a message, which leaves RuntimeErrors of those with more arguments.
+# With this it raises them as they are.
+DropkitError._keras_call_info_injected = True  # type: ignore[attr-defined]  # it is Keras's
+
 
 class KerasError(DropkitError):
     """An argument of a Keras layer was refused, in the words that Keras has for it.

@@ -10,6 +10,7 @@ import numpy as np
 
 from dropkit.core.check import DropkitError
 from dropkit.keras.layer import Layer
+from dropkit.keras.order import rows
 
 __all__ = ["from_torch", "to_torch"]
 
@@ -41,22 +42,23 @@ def to_torch(keras_model: Any, torch_model: Any) -> list[str]:
     """Give a PyTorch model the weights and rates of a Keras model, on whatever backend that runs.
 
     Layers are paired in their order: `Dense` and `Linear`, convolutions, batch and layer normalisation,
-    `Embedding`; and dropkit's layers, whose numbers or learned rates move. Images are channels last in Keras
-    and channels first in PyTorch: where a `Dense` follows a `Flatten`, its rows are put in PyTorch's order.
+    `Embedding`; and dropkit's layers, whose numbers, steps of schedules or learned rates move. Images, and
+    sequences that convolutions made, are flattened with channels last in Keras and first in PyTorch: what
+    follows a `Flatten` is put in PyTorch's order.
 
     Args:
-        keras_model: a Keras model that is built.
+        keras_model: a functional or sequential Keras model.
         torch_model: a torch module with the same layers in the same order.
 
     Returns:
         what moved, a line each.
 
     Raises:
-        DropkitError: a layer has no partner, or one of another shape, epsilon or kind of rate; then nothing
-            is changed.
+        DropkitError: a layer has no partner, or one of another shape, epsilon or kind of rate, or the order
+            of features cannot be followed; then nothing is changed.
 
     >>> import torch
-    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="dense")])
     >>> to_torch(model, torch.nn.Sequential(torch.nn.Linear(3, 2)))
     ['dense.kernel, 0.weight', 'dense.bias, 0.bias']
     """
@@ -77,28 +79,47 @@ def from_torch(torch_model: Any, keras_model: Any) -> list[str]:
 def _plan(keras_model: Any, torch_model: Any) -> list[_Move]:
     from torch import nn
 
-    if not isinstance(keras_model, keras.layers.Layer):
-        raise DropkitError("keras_model", "is a Keras model", type(keras_model), "give the model itself")
     if not isinstance(torch_model, nn.Module):
         raise DropkitError("torch_model", "is a torch module", type(torch_model), "give the module itself")
-    layers = list({id(layer): layer for layer in _walk(keras_model)}.values())
+    placed = list({id(pair[0]): pair for pair in _placed(keras_model)}.values())
     modules = [(name, module) for name, module in torch_model.named_modules() if not _is_empty(module)]
     ours = [pair for pair in modules if _has_rate(pair[1])]
     weights = [pair for pair in modules if not _has_rate(pair[1])]
     moves: list[_Move] = []
-    flat: tuple[int, ...] | None = None
-    for layer, (name, module) in _paired([each for each in layers if _is_weighty(each)], weights, "weights"):
-        flat = _flattened(layers, layer)
-        moves += _weights(layer, name, module, flat)
-    for layer, (name, module) in _paired([each for each in layers if isinstance(each, Layer)], ours, "rates"):
+    weighty = [pair for pair in placed if _is_weighty(pair[0])]
+    for (layer, outer), (name, module) in _paired(weighty, weights, "weights"):
+        moves += _weights(layer, name, module, rows(outer))
+    dropping = [pair for pair in placed if isinstance(pair[0], Layer)]
+    for (layer, _), (name, module) in _paired(dropping, ours, "rates"):
         moves.append(_rate(layer, name, module))
     return moves
 
 
-def _walk(layer: Any) -> Iterator[Any]:
-    yield layer
-    for child in layer.layers if isinstance(layer, keras.Model) else layer._layers:
-        yield from _walk(child)
+def _placed(model: Any) -> Iterator[tuple[Any, Any]]:
+    """Pair every layer with the one that stands for it in the graph: itself, or the wrapper around it."""
+    # A subclass of the user's may call anything.
+    of_keras = isinstance(model, keras.Model) and type(model).__module__.startswith("keras.")
+    if not of_keras or not model.built:
+        mend = "what a subclass calls cannot be seen: exchange its parts, e.g. as keras.Sequential"
+        found = type(model).__name__
+        raise DropkitError("keras_model", "is a functional or sequential model that is built", found, mend)
+    for layer in model.layers:
+        yield from _inside(layer, layer)
+
+
+def _inside(layer: Any, outer: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(layer, keras.Model):
+        if rows(outer) is not None:
+            rule, mend = (
+                "has flattened features go into layers, not into models",
+                "call the layers one by one",
+            )
+            raise DropkitError("keras_model", rule, layer.name, mend)
+        yield from _placed(layer)
+        return
+    yield layer, outer
+    for child in layer._layers:
+        yield from _inside(child, outer)
 
 
 def _is_weighty(layer: Any) -> bool:
@@ -118,10 +139,10 @@ def _has_rate(module: Any) -> bool:
     return isinstance(module, TorchLayer | ConcreteDropout)
 
 
-def _paired(layers: list[Any], modules: list[Any], what: str) -> Iterator[tuple[Any, Any]]:
+def _paired(layers: list[tuple[Any, Any]], modules: list[Any], what: str) -> Iterator[tuple[Any, Any]]:
     if len(layers) != len(modules):
         found = f"{len(layers)} and {len(modules)}"
-        mend = f"Keras: {[layer.name for layer in layers]}; PyTorch: {[name for name, _ in modules]}"
+        mend = f"Keras: {[layer.name for layer, _ in layers]}; PyTorch: {[name for name, _ in modules]}"
         raise DropkitError("torch_model", f"has as many layers with {what} as the Keras model", found, mend)
     return zip(layers, modules, strict=True)
 
@@ -131,7 +152,7 @@ def _refuse(layer: Any, name: str, module: Any, rule: str) -> None:
     raise DropkitError("torch_model", rule, found, "make the two models alike there")
 
 
-def _weights(layer: Any, name: str, module: Any, flat: tuple[int, ...] | None) -> list[_Move]:
+def _weights(layer: Any, name: str, module: Any, places: Array | None) -> list[_Move]:
     kind, names = _KINDS.get(type(layer).__name__, ("", ()))
     if not kind or not type(module).__name__.startswith(kind):
         _refuse(layer, name, module, "has partners of the same kind that are known")
@@ -146,18 +167,16 @@ def _weights(layer: Any, name: str, module: Any, flat: tuple[int, ...] | None) -
             _refuse(layer, name, module, f"has {theirs!r} where its partner has {ours!r}")
         if variable is None:
             continue
-        moves.append(_weight(f"{layer.name}.{ours}, {name}.{theirs}", variable, tensor, flat))
+        moves.append(_weight(f"{layer.name}.{ours}, {name}.{theirs}", variable, tensor, places))
         if tuple(moves[-1].of_keras().shape) != tuple(tensor.shape):
             _refuse(layer, name, module, f"has the shapes of its partner, {tuple(variable.shape)} in Keras")
     return moves
 
 
-def _weight(name: str, variable: Any, tensor: Any, flat: tuple[int, ...] | None) -> _Move:
-    kernel = ".kernel" in name
-    rank = len(variable.shape)
-    # Keras: (places, inputs, outputs); PyTorch: (outputs, inputs, places).
-    turn = (rank - 1, rank - 2, *range(rank - 2)) if kernel else tuple(range(rank))
-    rows = _rows(flat, variable.shape[0]) if kernel and rank == 2 else None
+def _weight(name: str, variable: Any, tensor: Any, places: Array | None = None) -> _Move:
+    turn = _turn(variable.name, len(variable.shape))
+    # The inputs of a dense layer, or the features of a norm.
+    rows = places if variable.name != "bias" else None
 
     def of_keras() -> Array:
         value = np.asarray(keras.ops.convert_to_numpy(variable.value))
@@ -173,42 +192,29 @@ def _weight(name: str, variable: Any, tensor: Any, flat: tuple[int, ...] | None)
     return _Move(name, of_keras, lambda: tensor.detach().cpu().numpy(), into_keras, into_torch)
 
 
-def _flattened(layers: list[Any], layer: Any) -> tuple[int, ...] | None:
-    """The shape of what a Flatten before a layer takes, where nothing with weights stands between."""
-    for before in reversed(layers[: layers.index(layer)]):
-        if isinstance(before, keras.layers.Flatten):
-            shape = tuple(before.input.shape[1:])
-            return shape if before.data_format == "channels_last" and len(shape) > 1 else None
-        if _is_weighty(before):
-            return None
-    return None
-
-
-def _rows(flat: tuple[int, ...] | None, count: int) -> Array | None:
-    """Keras's rows in PyTorch's order: channels before places."""
-    if flat is None or None in flat or int(np.prod(flat)) != count:
-        return None
-    return np.moveaxis(np.arange(count).reshape(flat), -1, 0).reshape(-1)
+def _turn(name: str, rank: int) -> tuple[int, ...]:
+    """The axes of a weight of Keras in PyTorch's order."""
+    if name == "embeddings" or rank < 2:
+        return tuple(range(rank))
+    if name == "kernel":  # (places, inputs, outputs); in PyTorch (outputs, inputs, places)
+        return (rank - 1, rank - 2, *range(rank - 2))
+    return (rank - 1, *range(rank - 1))  # a norm over images
 
 
 def _rate(layer: Any, name: str, module: Any) -> _Move:
     told = f"{layer.name}.rate, {name}.p"
     if hasattr(layer, "logit") and hasattr(module, "logit"):
-        return _weight(f"{layer.name}.logit, {name}.logit", layer.logit, module.logit, None)
+        return _weight(f"{layer.name}.logit, {name}.logit", layer.logit, module.logit)
     ours, theirs = layer.description, getattr(module, "description", None)
     plain = theirs is not None and isinstance(ours.rate, float) and isinstance(theirs.rate, float)
     if not plain:
-        # A schedule says the rate of every step by itself.
         if theirs is None or ours.rate != theirs.rate:
             _refuse(layer, name, module, "has partners with the same schedule, or with numbers")
-        step = int(module.step) if getattr(module, "step", None) is not None else None
-
-        def move(_: Array) -> None:
-            if step is not None:
-                layer.move_to(step)
-
-        return _Move(told, lambda: 0.0, lambda: 0.0, move, lambda _: None)
-    if layer.rate == 0 and module.p != 0:
+        if not layer.scheduled:
+            # A rate for each place does not move.
+            return _Move(told, lambda: None, lambda: None, lambda _: None, lambda _: None)
+        return _Move(told, lambda: layer.step, lambda: int(module.step), layer.move_to, module.move_to)
+    if module.p != 0 and not hasattr(layer, "seed_generator"):
         _refuse(layer, name, module, "has a rate of 0 where its partner was made with 0")
 
     def into_keras(value: Array) -> None:

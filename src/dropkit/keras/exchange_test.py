@@ -88,7 +88,12 @@ def test_a_schedule_goes_on_at_its_step() -> None:
     theirs = nn.Sequential(dt.Dropout(schedule), nn.Linear(3, 2))
     dt.Stepper(theirs).move_to(4)
     dk.from_torch(theirs, ours)
+    assert ours.layers[0].step == 4
     assert ours.layers[0].rate == pytest.approx(0.2)
+    ours.layers[0].move_to(6)
+    dk.to_torch(ours, theirs)
+    assert int(theirs.get_buffer("0.step")) == 6
+    assert theirs[0].p == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
@@ -119,3 +124,141 @@ def test_a_number_does_not_replace_a_schedule() -> None:
         dk.to_torch(ours, nn.Sequential(dt.Dropout(0.5)))
     with pytest.raises(DropkitError, match="`rate`"):
         ours.layers[0].rate = 0.2
+
+
+def sequence_of_keras(data_format: str = "channels_last") -> Any:
+    shape = (7, 3) if data_format == "channels_last" else (3, 7)
+    layers = [
+        keras.Input(shape),
+        keras.layers.Conv1D(4, 2, data_format=data_format),
+        keras.layers.Flatten(data_format=data_format),
+        keras.layers.BatchNormalization(epsilon=1e-5),
+        keras.layers.ReLU(),
+        dk.Dropout(0.2),
+        keras.layers.Dense(2),
+    ]
+    return keras.Sequential(layers)
+
+
+def sequence_of_torch() -> nn.Module:
+    layers = (
+        nn.Conv1d(3, 4, 2),
+        nn.Flatten(),
+        nn.BatchNorm1d(24),
+        nn.ReLU(),
+        dt.Dropout(0.2),
+        nn.Linear(24, 2),
+    )
+    return shaken(nn.Sequential(*layers)).eval()
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_norms_and_layers_behind_a_flatten_are_in_the_order_of_torch(data_format: str) -> None:
+    if data_format == "channels_first" and keras.backend.backend() == "tensorflow":
+        pytest.skip("TensorFlow has no such convolutions on a CPU")
+    ours, theirs = sequence_of_keras(data_format), sequence_of_torch()
+    x = RNG.standard_normal((4, 3, 7)).astype("float32")
+    dk.from_torch(theirs, ours)
+    found = ours(x if data_format == "channels_first" else x.transpose(0, 2, 1))
+    with torch.no_grad():
+        expected = theirs(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(np.asarray(keras.ops.convert_to_numpy(found)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_of_digits_and_words_stand_in_one_order() -> None:
+    """Neither (28, 28) nor a sequence of words has channels."""
+    layers = keras.Input((3, 4)), keras.layers.Flatten(), keras.layers.Dense(2)
+    ours, theirs = keras.Sequential(layers), nn.Sequential(nn.Flatten(), nn.Linear(12, 2)).eval()
+    dk.to_torch(ours, theirs)
+    x = RNG.standard_normal((5, 3, 4)).astype("float32")
+    with torch.no_grad():
+        found = theirs(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(found, keras.ops.convert_to_numpy(ours(x)), rtol=1e-4, atol=1e-5)
+
+
+def test_the_flatten_is_found_through_a_graph_and_a_model_inside() -> None:
+    inputs = keras.Input((4, 5, 3))
+    body = keras.Sequential([keras.Input((4, 5, 3)), keras.layers.Conv2D(2, 2), keras.layers.Flatten()])
+    y = body(inputs)
+    z = keras.layers.add([keras.layers.ReLU()(y), dk.Dropout(0.5)(y)])
+    ours = keras.Model(inputs, keras.layers.Dense(2)(z))
+
+    class Twin(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.drop, self.dense = nn.Conv2d(3, 2, 2), dt.Dropout(0.5), nn.Linear(24, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.conv(x).flatten(1)
+            z: torch.Tensor = self.dense(y.relu() + self.drop(y))
+            return z
+
+    theirs = Twin().eval()
+    dk.to_torch(ours, theirs)
+    x = RNG.standard_normal((6, 4, 5, 3)).astype("float32")
+    with torch.no_grad():
+        found = theirs(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy()
+    np.testing.assert_allclose(found, keras.ops.convert_to_numpy(ours(x)), rtol=1e-4, atol=1e-5)
+
+
+def hidden(make: Any) -> Any:
+    """A model with a layer that moves features somewhere before its dense layer."""
+    inputs = keras.Input((4, 5, 3))
+    return keras.Model(inputs, keras.layers.Dense(2)(make(inputs)))
+
+
+class Own(keras.Model):  # type: ignore[misc]  # Keras ships no types
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = keras.layers.Dense(2)
+
+    def call(self, x: Any) -> Any:
+        return self.dense(keras.ops.flip(x, -1))
+
+
+def called() -> Any:
+    model = Own()
+    model(np.ones((1, 60), "float32"))
+    return model
+
+
+def mixed(flat: Any, pooled: Any) -> Any:
+    """A sum of features in two orders."""
+    return keras.layers.add([flat, keras.ops.tile(pooled, (1, 20))])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: hidden(keras.layers.Reshape((60,))), r"move features .*\(Reshape\)"),
+        (
+            lambda: hidden(lambda x: keras.ops.flip(keras.layers.Flatten()(x), -1)),
+            r"move features .*\(Flip\)",
+        ),
+        (
+            lambda: hidden(lambda x: keras.layers.concatenate([keras.layers.Flatten()(x)] * 2)),
+            r"move features .*\(Concatenate\)",
+        ),
+        (
+            lambda: hidden(lambda x: keras.Sequential([keras.layers.Dense(2)])(keras.layers.Flatten()(x))),
+            "flattened features go into layers",
+        ),
+        (
+            lambda: hidden(lambda x: mixed(keras.layers.Flatten()(x), keras.layers.GlobalMaxPooling2D()(x))),
+            r"move features .*\(Add\)",
+        ),
+        (called, "is a functional or sequential model that is built, got 'Own'"),
+        (lambda: keras.Sequential([keras.layers.Dense(2)]), "that is built"),
+    ],
+)
+def test_an_order_that_cannot_be_followed_is_refused(make: Any, message: str) -> None:
+    theirs = nn.Sequential(nn.Flatten(), nn.Linear(60, 2))
+    with pytest.raises(DropkitError, match=message):
+        dk.to_torch(make(), theirs)
+
+
+def test_a_residual_branch_on_flattened_features_is_refused() -> None:
+    ours = hidden(lambda x: dk.StochasticDepth(keras.layers.Dense(60))(keras.layers.Flatten()(x)))
+    theirs = nn.Sequential(nn.Flatten(), nn.Linear(60, 60), dt.DropPath(0.1), nn.Linear(60, 2))
+    with pytest.raises(DropkitError, match=r"move features .*\(StochasticDepth\)"):
+        dk.to_torch(ours, theirs)

@@ -29,8 +29,8 @@ registered = keras.saving.register_keras_serializable(package="dropkit")
 class Layer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
     """A dropout layer: a description, Keras's generator of seeds, and whether it draws now.
 
-    It draws where Keras says `training`, unless `dropkit.mode` overrides that. A rate on a schedule lives in
-    a weight that does not train, so nothing is compiled anew when it moves.
+    It draws where Keras says `training`, unless `dropkit.mode` overrides that. A rate on a schedule and its
+    step live in weights that do not train, so nothing is compiled anew when they move.
     """
 
     def __init__(self, description: core.Drop, seed: int | None = None, **kwargs: Any) -> None:
@@ -38,17 +38,20 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
         self.description, self.seed = description, seed
         self._plain = description.at(0)
         self.forced_mode: Mode | None = None
-        self._moving: Any = None
         if self.scheduled:
-            start = keras.initializers.Constant(description.rate(0))
-            self._moving = self.add_weight(
-                name="rate", shape=(), dtype="float32", initializer=start, trainable=False, autocast=False
-            )
+            self._moving = self._held("rate", "float32", description.rate(0))
+            self._step = self._held("step", "int32", 0)
         if self.can_draw:
             self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
         # A subclass that builds says itself when it is done.
         self.built = type(self).build is keras.layers.Layer.build
+
+    def _held(self, name: str, dtype: str, start: float) -> Any:
+        initial = keras.initializers.Constant(start)
+        return self.add_weight(
+            name=name, shape=(), dtype=dtype, initializer=initial, trainable=False, autocast=False
+        )
 
     @property
     def scheduled(self) -> bool:
@@ -62,7 +65,7 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
 
     @rate.setter
     def rate(self, rate: float) -> None:
-        if self.scheduled or not self.can_draw:
+        if self.scheduled or not hasattr(self, "seed_generator"):
             rule = "is moved by its schedule, and stays where it was made with 0"
             raise KerasError("rate", f"no new value: it {rule}", rate, "make a new layer")
         self.description = replace(self.description, rate=check_rate(rate))
@@ -83,11 +86,17 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
         """The key of the next call that draws: `dropkit.mask(layer.next_key, shape, layer.description)`."""
         return key_of(keras.ops.convert_to_numpy(self.seed_generator.state.value))
 
+    @property
+    def step(self) -> int | None:
+        """The step that a scheduled rate stands at; None where there is no schedule."""
+        return int(self._step) if self.scheduled else None
+
     def move_to(self, step: int) -> None:
         """Bring a scheduled rate to a step, a number of optimizer steps taken so far."""
         if not self.scheduled:
             raise DropkitError("layer", "has a rate on a schedule", self.description.rate, "give it one")
         self._moving.assign(self.description.rate(step))
+        self._step.assign(step)
 
     def force(self, mode: Mode | None) -> None:
         """Draw or not whatever Keras says of training; None leaves it to Keras again."""
@@ -102,10 +111,9 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
         """
         if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(inputs.dtype)):
             raise KerasError("inputs", "a tensor of a floating type", inputs.dtype, "cast it")
-        drop = self.law(inputs)
+        drop, rate = self.law(inputs), self.rate_now if self.scheduled else None
         if not self.draws(training):
-            return evaluate(inputs, drop)
-        rate = self.rate_now if self.scheduled else None
+            return evaluate(inputs, drop, rate)
         return perturb(inputs, drop, next_words(self.seed_generator), rate)
 
     def draws(self, training: bool | None) -> bool:

@@ -67,10 +67,23 @@ MATRICES: list[Callable[[], dk.Layer]] = [
     lambda: dk.GraphDropConnect(0.5, 3, seed=5),
     lambda: dk.GraphDropConnect(0.5, seed=5),
 ]
-ALL: list[tuple[Callable[[], dk.Layer], tuple[int, ...]]] = [(make, SHAPE) for make in MAPS] + [
-    (make, (3, 7, 4)) for make in SEQUENCES
+ALL: list[tuple[tuple[int, ...], list[Callable[[], dk.Layer]]]] = [
+    (SHAPE, MAPS),
+    ((3, 7, 4), SEQUENCES),
+    ((2, 3, 4, 5, 2), VOLUMES),
+    ((7, 6), MATRICES),
 ]
-ALL += [(make, (2, 3, 4, 5, 2)) for make in VOLUMES] + [(make, (7, 6)) for make in MATRICES]
+
+
+class Several(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """Layers side by side, which are compiled at once: one by one they would take minutes."""
+
+    def __init__(self, layers: list[dk.Layer]) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        return [layer(inputs, training=training) for layer in self.layers]
 
 
 def some(shape: tuple[int, ...] = SHAPE) -> Array:
@@ -81,21 +94,25 @@ def array(x: Any) -> Array:
     return np.asarray(ops.convert_to_numpy(x))
 
 
-def compiled(layer: Any) -> Callable[[Any], Any]:
-    """The layer in training, compiled: by XLA, by `jax.jit` around a stateless call, by `torch.compile`."""
+def arrays(several: list[Any]) -> list[Array]:
+    return [array(x) for x in several]
+
+
+def compiled(layer: Any, training: bool = True) -> Callable[[Any], Any]:
+    """The layer, compiled: by XLA, by `jax.jit` around a stateless call, by `torch.compile`."""
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
-        function: Callable[[Any], Any] = tf.function(lambda x: layer(x, training=True), jit_compile=True)
+        function: Callable[[Any], Any] = tf.function(lambda x: layer(x, training=training), jit_compile=True)
         return function
     if BACKEND == "torch":
         import torch
 
         torch._dynamo.reset()
-        return torch.compile(lambda x: layer(x, training=True), fullgraph=True)
+        return torch.compile(lambda x: layer(x, training=training), fullgraph=True)
     import jax
 
-    step = jax.jit(lambda state, x: layer.stateless_call([], state, x, training=True))
+    step = jax.jit(lambda state, x: layer.stateless_call([], state, x, training=training))
 
     def call(x: Any) -> Any:
         y, state = step([v.value for v in layer.non_trainable_variables], x)
@@ -127,22 +144,27 @@ def assert_equal(found: Array, numpy: Array) -> None:
     np.testing.assert_allclose(found, numpy, rtol=80 * ULP, atol=80 * ULP)
 
 
-@pytest.mark.parametrize(("make", "shape"), ALL)
-def test_masks_are_those_of_numpy_eager_and_compiled(make: Any, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("shape", "makes"), ALL)
+def test_masks_are_those_of_numpy_eager_and_compiled(shape: Any, makes: Any) -> None:
     x = some(shape)
-    layer, other = make(), make()
-    call = compiled(other)
+    eager, others = Several([make() for make in makes]), Several([make() for make in makes])
+    for layers in (eager, others):
+        layers(x)  # which builds them
+    call = compiled(others)
     for _ in range(2):
-        key = layer.next_key
-        numpy = expected(layer, x, key)
-        assert_equal(array(layer(x, training=True)), numpy)
-        assert other.next_key == key
-        assert_equal(array(call(ops.convert_to_tensor(x))), numpy)
-    assert layer.next_key != key
+        keys = [layer.next_key for layer in eager.layers]
+        assert keys == [layer.next_key for layer in others.layers]
+        both = eager(x, training=True), call(ops.convert_to_tensor(x))
+        for layer, key, *found in zip(eager.layers, keys, *both, strict=True):
+            numpy = expected(layer, x, key)
+            for each in found:
+                assert_equal(array(each), numpy)
+            assert layer.next_key != key
 
 
 def test_the_mask_is_that_of_the_torch_layer_and_of_a_replay() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     from dropkit.torch import Dropout
 
     layer = dk.Dropout(0.3, seed=11)
@@ -152,19 +174,22 @@ def test_the_mask_is_that_of_the_torch_layer_and_of_a_replay() -> None:
     np.testing.assert_array_equal(found, dropkit.mask(key, (4, 5), layer.description, dtype="float32"))
 
 
-@pytest.mark.parametrize(("make", "shape"), ALL)
-def test_saving_and_loading_keep_the_layer(make: Any, shape: Any, tmp_path: Path) -> None:
-    x = some(shape)
-    model = keras.Sequential([keras.Input(shape[1:]), make()])
-    first = array(model(x, training=True))
+@pytest.mark.parametrize(("shape", "makes"), ALL)
+def test_saving_and_loading_keep_the_layers(shape: Any, makes: Any, tmp_path: Path) -> None:
+    x, inputs = some(shape), keras.Input(shape[1:])
+    model = keras.Model(inputs, [make()(inputs) for make in makes])
+    first, still = arrays(model(x, training=True)), arrays(model(x))
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
-    assert again.layers[0].get_config() == model.layers[0].get_config()
+    for one, other in zip(again.layers, model.layers, strict=True):
+        assert one.get_config() == other.get_config()
     json.dumps(model.get_config())
-    np.testing.assert_array_equal(array(again(x)), array(model(x)))
     # Keras saves no state of a generator: it begins again at the seed.
     for fresh in (again, keras.models.clone_model(model)):
-        np.testing.assert_array_equal(array(fresh(x, training=True)), first)
+        for found, before in zip(arrays(fresh(x, training=True)), first, strict=True):
+            np.testing.assert_array_equal(found, before)
+        for found, before in zip(arrays(fresh(x)), still, strict=True):
+            np.testing.assert_array_equal(found, before)
 
 
 def test_it_draws_where_keras_says_training() -> None:
@@ -297,6 +322,27 @@ def test_a_rate_on_a_schedule_moves_without_a_new_trace() -> None:
     assert len(traced) == before
 
 
+def test_eval_has_the_rate_of_now() -> None:
+    layer = dk.Dropout(dropkit.linear_schedule(0.0, 1.0, 4), scale="eval")
+    call = compiled(layer, training=False)
+    x = ops.ones((2, 3))
+    for step in (0, 3, 4):
+        layer.move_to(step)
+        assert layer.step == step
+        for found in (layer(x), call(x)):
+            np.testing.assert_array_equal(array(found), np.full((2, 3), 1 - step / 4))
+
+
+def test_a_rate_may_be_set_to_zero_and_back() -> None:
+    layer = dk.Dropout(0.5, seed=1)
+    x = np.ones((4, 50), "float32")
+    first = array(layer(x, training=True))
+    layer.rate = 0
+    np.testing.assert_array_equal(array(layer(x, training=True)), x)
+    layer.rate = 0.5
+    assert ((array(layer(x, training=True)) == 0) != (first == 0)).any()
+
+
 def test_two_layers_with_a_seed_draw_alike_and_without_one_apart() -> None:
     x = np.ones((10, 100), "float32")
     same = [array(dk.Dropout(0.5, seed=1)(x, training=True)) for _ in range(2)]
@@ -382,6 +428,7 @@ RATES = r"Invalid value received for argument `rate`. Expected a float value bet
     ],
 )
 def test_bad_arguments_are_refused(make: Any, message: str) -> None:
+    keras.config.enable_traceback_filtering()  # Keras's own tests switch it off
     with pytest.raises(DropkitError) as error:
         make()
     assert message in str(error.value)

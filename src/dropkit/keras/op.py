@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -35,7 +35,7 @@ def perturb(x: Tensor, drop: Drop, words: Tensor, rate: Tensor | None = None) ->
     >>> keras.ops.convert_to_numpy(perturb(keras.ops.ones(4), Drop(0.5), key)).tolist()
     [0.0, 0.0, 0.0, 0.0]
     """
-    return BACKENDS[keras.backend.backend()](x, drop, words, rate)
+    return BACKENDS[keras.backend.backend()].perturb(x, drop, words, rate)
 
 
 def unit(x: Tensor, groups: Groups, words: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,7 +49,7 @@ def unit(x: Tensor, groups: Groups, words: Tensor) -> tuple[Tensor, Tensor]:
     >>> [keras.ops.convert_to_numpy(each).astype(float).round(3).tolist() for each in (v, rest)]
     [[0.756, 0.846], [0.244, 0.154]]
     """
-    u = _DRAWS[keras.backend.backend()](x, groups, words)
+    u = BACKENDS[keras.backend.backend()].draws(x, groups, words)
     wide = keras.backend.result_type(x.dtype, "float32")
     top = np.asarray(_MASK, keras.backend.standardize_dtype(u.dtype))
     both = u, keras.ops.subtract(top, u)
@@ -57,11 +57,23 @@ def unit(x: Tensor, groups: Groups, words: Tensor) -> tuple[Tensor, Tensor]:
     return v, rest
 
 
-def evaluate(x: Tensor, drop: Drop) -> Tensor:
-    """Return the eval map of a description: x itself where that is the identity."""
+def evaluate(x: Tensor, drop: Drop, rate: Tensor | None = None) -> Tensor:
+    """Return the eval map of a description: x itself where that is the identity.
+
+    Args:
+        x: a tensor of a floating type.
+        drop: the description.
+        rate: a float32 that takes the place of the number in the description, and may move.
+
+    >>> import keras
+    >>> keras.ops.convert_to_numpy(evaluate(keras.ops.ones(2), Drop(0.25, scale="eval"))).tolist()
+    [0.75, 0.75]
+    """
     factor = drop.noise.eval_factor(1.0, drop.scale)
     if isinstance(factor, float) and factor == 1.0:
         return x
+    if rate is not None:
+        return x * keras.ops.cast(drop.noise.eval_factor(rate, drop.scale), x.dtype)
     shape = tuple(x.shape)
     if None in shape and not isinstance(drop.rate, float):
         mend = "give the model an input of known size, or one rate"
@@ -127,7 +139,7 @@ def _jax_draws(x: Tensor, groups: Groups, words: Tensor) -> Tensor:
 
 
 def _jax_address(words: Tensor) -> Any:
-    from dropkit.arrays.jax import Address
+    from dropkit.arrays.address import Address
 
     low, high = words.astype("uint32")
     return Address(low, high, np.uint32(0), np.uint32(0))
@@ -162,11 +174,16 @@ def _torch_key(words: Tensor) -> Tensor:
     return (low & _MASK) | high << 32
 
 
-BACKENDS: dict[str, Callable[..., Tensor]] = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
-"""What carries a dropout out, by the name of Keras's backend."""
+class _Backend(NamedTuple):
+    """What carries a dropout out, and what draws the words that `unit` takes."""
 
-_DRAWS: dict[str, Callable[..., Tensor]] = {
-    "tensorflow": _tensorflow_draws,
-    "jax": _jax_draws,
-    "torch": _torch_draws,
+    perturb: Callable[..., Tensor]
+    draws: Callable[..., Tensor]
+
+
+BACKENDS = {
+    "tensorflow": _Backend(_tensorflow, _tensorflow_draws),
+    "jax": _Backend(_jax, _jax_draws),
+    "torch": _Backend(_torch, _torch_draws),
 }
+"""By the name of Keras's backend."""
