@@ -8,7 +8,7 @@ from typing import Any
 
 from dropkit.core.check import DropkitError
 
-__all__ = ["backend", "model_backend"]
+__all__ = ["backend", "is_keras", "keras_where_loaded", "model_backend"]
 
 Kinds = Mapping[str, tuple[Callable[[Any], type | tuple[type, ...]], Callable[[], Any]]]
 
@@ -78,6 +78,21 @@ def model_backend(argument: str, model: object) -> Any:
         DropkitError: it belongs to none that we know.
     """
     return _find(argument, model, _MODELS, "is a torch module or a Keras model", "give the model itself")
+
+
+def keras_where_loaded() -> Any:
+    """Return Keras where somebody imported it, else None: nobody can have made a layer of it then."""
+    return sys.modules.get("keras")
+
+
+def is_keras(model: object) -> bool:
+    """Return whether an object is a layer or a model of Keras.
+
+    >>> is_keras(7)
+    False
+    """
+    keras = keras_where_loaded()
+    return keras is not None and isinstance(model, keras.layers.Layer)
 
 
 def _find(argument: str, x: object, kinds: Kinds, rule: str, mend: str) -> Any:

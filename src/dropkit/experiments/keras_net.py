@@ -2,36 +2,67 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from dropkit._dispatch import is_keras, keras_where_loaded
 from dropkit.core.check import DropkitError
 
-__all__ = ["ChannelsLast", "KerasNet", "as_module", "clip_kernels_", "in_order_of_keras"]
+__all__ = ["ChannelsLast", "KerasNet", "built", "clip_kernels_"]
 
 
-def as_module(model: Any) -> Any:
+def built(make: Callable[[tuple[int, ...]], Any], shape: tuple[int, ...]) -> Any:
+    """Return the model that a factory makes for rows of a shape: a torch module, or a `KerasNet`.
+
+    The shape has channels first; a factory of Keras models gets it with channels last, if Keras has them so.
+
+    Raises:
+        DropkitError: Keras runs on another backend.
+
+    >>> built(lambda shape: nn.Linear(shape[0], 2), (4, 5, 6))
+    Linear(in_features=4, out_features=2, bias=True)
+    """
+    try:
+        model = make(shape)
+    except Exception:
+        # A convolution of Keras may not fit channels that stand where it has a side.
+        model = None if _last(shape) == shape else _or_none(make, _last(shape))
+        if not is_keras(model):
+            raise
+    else:
+        if is_keras(model) and _last(shape) != shape:
+            model = make(_last(shape))
+    return _as_module(model)
+
+
+def _or_none(make: Callable[[tuple[int, ...]], Any], shape: tuple[int, ...]) -> Any:
+    try:
+        return make(shape)
+    except Exception:  # the first error says more
+        return None
+
+
+def _as_module(model: Any) -> Any:
     """Return a Keras model as a module of torch, and anything else as it is.
 
     Raises:
         DropkitError: Keras runs on another backend.
     """
-    keras = sys.modules.get("keras")
-    if keras is None or not isinstance(model, keras.Model):
+    if not is_keras(model):
         return model
-    backend = keras.backend.backend()
+    backend = keras_where_loaded().backend.backend()
     if backend != "torch":
         mend = "set KERAS_BACKEND=torch for the study; what it finds holds on every backend"
         raise DropkitError("model", "is one of Keras's torch backend, on which a study trains", backend, mend)
     return KerasNet(model)
 
 
-def in_order_of_keras(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape of a row with channels last where Keras has them so; a study has them first."""
-    keras = sys.modules.get("keras")
+def _last(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a row with channels last where Keras has them so."""
+    keras = keras_where_loaded()
     last = keras is not None and keras.config.image_data_format() == "channels_last"
     return (*shape[1:], shape[0]) if last and len(shape) == 3 else shape
 
@@ -54,7 +85,7 @@ class KerasNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Call the model, with images as Keras wants them."""
-        if x.ndim == 4 and in_order_of_keras((1, 2, 3)) != (1, 2, 3):
+        if x.ndim == 4 and _last((1, 2, 3)) != (1, 2, 3):
             x = x.movedim(1, -1)
         y: Tensor = self.model[0](x, training=self.training)
         return y

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from dropkit.core.check import DropkitError, suggest
-from dropkit.experiments.keras_net import as_module, in_order_of_keras
+from dropkit.experiments.keras_net import built
 from dropkit.experiments.randomness import seeded
 from dropkit.experiments.user_file import is_spec, load_function, name_of, reason, split_spec
 from dropkit.experiments.word_dropout import PADDING
@@ -173,10 +173,12 @@ class ModelSource:
 
         `n_words` is given where inputs are numbers of words, which all lie below it.
         """
-        offered = {"input_shape": in_order_of_keras(input_shape), "n_outputs": n_outputs} | (
-            {"n_words": n_words} if n_words else {}
-        )
-        model: nn.Module = as_module(_call(self.factory(), self.name, **offered))
+        factory, words = self.factory(), {"n_words": n_words} if n_words else {}
+
+        def make(shape: tuple[int, ...]) -> Any:
+            return _call(factory, self.name, input_shape=shape, n_outputs=n_outputs, **words)
+
+        model: nn.Module = built(make, input_shape)
         return model
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 
 import torch
 from torch import Tensor, nn
 
+from dropkit._dispatch import is_keras
 from dropkit.core.check import DropkitError
+from dropkit.experiments.keras_net import KerasNet
 from dropkit.experiments.models import sample
 from dropkit.experiments.user_file import reason
 from dropkit.torch import Layer
@@ -32,15 +33,23 @@ def own_dropout(model: nn.Module) -> tuple[str, ...]:
     >>> own_dropout(nn.Sequential(nn.Dropout(0.1), nn.Dropout(0.2), nn.Dropout(0.0)))
     ('2 x Dropout',)
     """
-    counts = Counter(type(module).__name__ for module in model.modules() if _draws(module))
+    counts = Counter(type(module).__name__ for module in _parts(model) if _draws(module))
     return tuple(f"{count} x {name}" for name, count in counts.items())
 
 
-def _draws(module: nn.Module) -> bool:
-    if _is_keras(module):
-        from dropkit.keras.mode import can_draw, sources
+def _parts(model: nn.Module) -> list[nn.Module]:
+    if not isinstance(model, KerasNet):
+        return list(model.modules())
+    from dropkit.keras.mode import sources
 
-        return bool(sources(module)) and can_draw(module) and "call" not in vars(module)
+    return sources(model.model[0])
+
+
+def _draws(module: nn.Module) -> bool:
+    if is_keras(module):
+        from dropkit.keras.mode import draws_in_training
+
+        return draws_in_training(module)
     if isinstance(module, Layer):
         return bool(module.forced_mode != "eval")
     if isinstance(module, nn.RNNBase):
@@ -52,8 +61,8 @@ def _draws(module: nn.Module) -> bool:
 
 def switch_off(model: nn.Module) -> None:
     """Switch off all that `own_dropout` finds, for good."""
-    for module in model.modules():
-        if _is_keras(module) and _draws(module):
+    for module in _parts(model):
+        if is_keras(module):
             from dropkit.keras.mode import force
 
             force(module, "eval")
@@ -63,11 +72,6 @@ def switch_off(model: nn.Module) -> None:
             module.dropout = 0.0
         elif isinstance(module, _MODULES):
             module.p = 0.0
-
-
-def _is_keras(module: nn.Module) -> bool:
-    keras = sys.modules.get("keras")
-    return keras is not None and isinstance(module, keras.layers.Layer)
 
 
 def random_modes(model: nn.Module, input_shape: tuple[int, ...], n_words: int = 0) -> tuple[str, ...]:

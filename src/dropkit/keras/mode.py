@@ -13,19 +13,21 @@ from dropkit.core.check import DropkitError
 from dropkit.core.mode import Mode
 from dropkit.keras.layer import Layer
 
-__all__ = ["can_draw", "force", "sources", "switch"]
+__all__ = ["can_draw", "draws_in_training", "force", "sources", "switch"]
 
 _OWN = (keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.AlphaDropout)
 _RECURRENT = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
+_CELLS = (keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.SimpleRNNCell)
 
 
 @contextmanager
 def switch(model: Any, mode: Mode) -> Iterator[None]:
     """Switch every source of dropout of a model, and nothing else, until the block ends.
 
-    Sources are dropkit's layers, Keras's own, and the rates inside `LSTM`, `GRU` and `SimpleRNN`. Batch
-    normalisation and all the rest follow `training`, which stays what the call says. `predict` is compiled
-    anew inside the block and after it; a function that you compiled yourself keeps the mode it was traced in.
+    Sources are dropkit's layers, Keras's own, and the rates inside `LSTM`, `GRU`, `SimpleRNN` and their
+    cells. Batch normalisation and all the rest follow `training`, which stays what the call says. `predict`
+    is compiled anew inside the block and after it; a function that you compiled yourself keeps the mode that
+    it was traced in.
 
     Raises:
         DropkitError: no source was found, or none that can draw where draws are asked for.
@@ -45,7 +47,13 @@ def switch(model: Any, mode: Mode) -> Iterator[None]:
 
 def sources(model: Any) -> list[Any]:
     """Return the layers of a model that drop: ours, Keras's, and those with a rate among their arguments."""
-    return [layer for layer in _layers(model) if isinstance(layer, (Layer, *_OWN)) or _inner_rate(layer)]
+    layers = _layers(model)
+    inside = {id(layer.cell) for layer in layers if isinstance(layer, _RECURRENT)}
+    return [
+        layer
+        for layer in layers
+        if id(layer) not in inside and (isinstance(layer, (Layer, *_OWN)) or _inner_rate(layer))
+    ]
 
 
 def _layers(model: Any) -> list[Any]:
@@ -53,7 +61,7 @@ def _layers(model: Any) -> list[Any]:
 
 
 def _inner_rate(layer: Any) -> float:
-    return max(layer.dropout, layer.recurrent_dropout) if isinstance(layer, _RECURRENT) else 0.0
+    return max(layer.dropout, layer.recurrent_dropout) if isinstance(layer, _RECURRENT + _CELLS) else 0.0
 
 
 def can_draw(layer: Any) -> bool:
@@ -61,6 +69,17 @@ def can_draw(layer: Any) -> bool:
     if isinstance(layer, Layer):
         return layer.can_draw
     return bool(_inner_rate(layer) or getattr(layer, "rate", 0.0))
+
+
+def draws_in_training(layer: Any) -> bool:
+    """Return whether a source of dropout draws in training: nothing has switched it off.
+
+    >>> [draws_in_training(each) for each in (keras.layers.Dropout(0.5), keras.layers.Dropout(0.0))]
+    [True, False]
+    """
+    if isinstance(layer, Layer):
+        return layer.draws(True)
+    return can_draw(layer) and "call" not in vars(layer)
 
 
 def force(layer: Any, mode: Mode) -> Callable[[], None]:

@@ -68,12 +68,24 @@ def test_eval_holds_still_what_trains_and_states_come_back_after_an_error() -> N
     assert (np.asarray(keras.ops.convert_to_numpy(model(X, training=True))) == 0).any()
 
 
-def test_the_rates_inside_recurrent_layers_draw() -> None:
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: keras.layers.LSTM(5, recurrent_dropout=0.5),
+        lambda: keras.layers.RNN(keras.layers.GRUCell(5, dropout=0.5)),
+        lambda: keras.layers.RNN([keras.layers.LSTMCell(5, dropout=0.5), keras.layers.SimpleRNNCell(3)]),
+        lambda: keras.layers.Bidirectional(keras.layers.SimpleRNN(5, dropout=0.5)),
+    ],
+)
+def test_the_rates_inside_recurrent_layers_draw(make: Any) -> None:
     x = X.reshape(4, 4, 6)
-    model = keras.Sequential([keras.Input((4, 6)), keras.layers.LSTM(5, recurrent_dropout=0.5)])
+    model = keras.Sequential([keras.Input((4, 6)), make()])
     with dropkit.mode(model, "mc"):
         passes = [np.asarray(keras.ops.convert_to_numpy(model(x))) for _ in range(2)]
     assert (passes[0] != passes[1]).any()
+    with dropkit.mode(model, "eval"):
+        passes = [np.asarray(keras.ops.convert_to_numpy(model(x, training=True))) for _ in range(2)]
+    np.testing.assert_array_equal(passes[0], passes[1])
 
 
 def test_the_mean_of_many_passes_is_near_the_evaluation() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
-import sys
 
 import torch
 from torch import Tensor, nn
+
+from dropkit._dispatch import is_keras, keras_where_loaded
 
 __all__ = ["ACTIVATIONS", "ends_in_activation", "is_activation"]
 
@@ -64,9 +65,9 @@ def is_activation(module: nn.Module) -> bool:
 
 def ends_in_activation(module: nn.Module) -> bool:
     """Whether a module is a layer of Keras, on its torch backend, that is an activation or ends in one."""
-    keras = sys.modules.get("keras")
-    if keras is None or not isinstance(module, keras.layers.Layer):
+    if not is_keras(module):
         return False
+    keras = keras_where_loaded()
     alone = (keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.PReLU, keras.layers.ELU)
     function = getattr(module, "activation", keras.activations.linear)
     return isinstance(module, alone) or (callable(function) and function is not keras.activations.linear)
