@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import keras
 import pytest
 
 from dropkit.core.check import DropkitError
@@ -23,6 +24,14 @@ def test_new_keras_is_taken() -> None:
         check_keras(version)
 
 
+def test_a_backend_without_training_is_refused() -> None:
+    with pytest.raises(
+        DropkitError, match=r"backend is one of \['jax', 'tensorflow', 'torch'\], got 'numpy'"
+    ):
+        check_keras(backend="numpy")
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="one process suffices")
 def test_a_backend_without_training_is_refused_at_the_import() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import dropkit.keras"],
