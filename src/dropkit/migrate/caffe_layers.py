@@ -93,7 +93,8 @@ def _inner_product(layer: CaffeLayer, shapes: tuple[Shape, ...]) -> nn.Module:
     axis = _axis(layer, param.axis, shapes[0], end=True)
     if param.num_output < 1:
         raise _refused(layer, "has a num_output of 1 or more", param.num_output)
-    return own.InnerProduct(math.prod(shapes[0][axis:]), param.num_output, param.bias_term, axis=axis)
+    inner = math.prod(shapes[0][axis:])
+    return own.InnerProduct(inner, param.num_output, param.bias_term, axis=axis, transpose=param.transpose)
 
 
 def _pooling(layer: CaffeLayer, shapes: tuple[Shape, ...]) -> nn.Module:

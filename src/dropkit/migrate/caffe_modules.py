@@ -35,15 +35,23 @@ Pair = tuple[int, int]
 
 
 class InnerProduct(nn.Linear):
-    """A linear map of all axes from `axis` on, taken as one.
+    """A linear map of all axes from `axis` on, taken as one; `transpose` where a file has its weights turned.
 
     >>> InnerProduct(12, 5, axis=1)(torch.ones(2, 3, 4)).shape
     torch.Size([2, 5])
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, *, axis: int = 1) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        axis: int = 1,
+        transpose: bool = False,
+    ) -> None:
         super().__init__(in_features, out_features, bias)
-        self.axis = axis
+        self.axis, self.transpose = axis, transpose
 
     def forward(self, input: Tensor) -> Tensor:
         """Compute the layer."""
@@ -79,12 +87,8 @@ class Pool(nn.Module):
         places = [
             _windows(*each, self.ceil) for each in zip(sizes, kernel, self.stride, self.pad, strict=True)
         ]
-        rest = [
-            (count - 1) * stride + size - length - pad
-            for count, size, stride, length, pad in zip(
-                places, kernel, self.stride, sizes, self.pad, strict=True
-            )
-        ]
+        axes = tuple(zip(places, kernel, self.stride, sizes, self.pad, strict=True))
+        rest = [(count - 1) * stride + size - length - pad for count, size, stride, length, pad in axes]
         sides = [self.pad[1], max(0, rest[1]), self.pad[0], max(0, rest[0])]
         if self.kind == "max":
             padded = F.pad(input, sides, value=torch.finfo(input.dtype).min) if any(sides) else input
@@ -94,9 +98,7 @@ class Pool(nn.Module):
         rows, columns = (
             (torch.arange(count, device=input.device) * stride + size).clamp(max=length + 2 * pad)
             - torch.arange(count, device=input.device) * stride
-            for count, size, stride, length, pad in zip(
-                places, kernel, self.stride, sizes, self.pad, strict=True
-            )
+            for count, size, stride, length, pad in axes
         )
         return sums / (rows[:, None] * columns)
 

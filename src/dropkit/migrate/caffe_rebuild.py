@@ -15,6 +15,7 @@ from dropkit.core.check import DropkitError
 from dropkit.migrate.caffe import CaffeLayer, CaffeNet, Phase, read_caffe
 from dropkit.migrate.caffe_layers import MAKERS, Maker, Shape, is_data, is_end
 from dropkit.migrate.caffe_modules import NotRebuilt
+from dropkit.migrate.caffe_weights import load_weights
 
 __all__ = ["MOST_NUMBERS", "CaffeModule", "CaffeStep", "rebuild_caffe"]
 
@@ -39,6 +40,8 @@ class CaffeStep:
     """Of its tops, for the inputs' shapes; None where a layer before it was not rebuilt."""
     parameters: int
     """How many numbers it learns; layers that share them tell them each."""
+    layer: str
+    """The layer's name as it is in the file."""
 
 
 class CaffeModule(nn.Module):
@@ -100,8 +103,9 @@ def rebuild_caffe(
     phase: Phase = "test",
     inputs: Mapping[str, Sequence[int]] | None = None,
     own: Mapping[str, Maker] | None = None,
+    weights: str | Path | None = None,
 ) -> CaffeModule:
-    """Rebuild a network of Caffe as a module of PyTorch, with initial weights of torch's.
+    """Rebuild a network of Caffe as a module of PyTorch, with its weights or initial ones of torch's.
 
     Data layers become inputs; losses, Accuracy and Silence are left out. A layer of an unknown type becomes
     a `NotRebuilt`, and so does a later one whose input it would have shaped.
@@ -113,11 +117,14 @@ def rebuild_caffe(
             are wanted.
         own: makers of further layer types, or others of known types: functions of the `CaffeLayer` and the
             shapes of its inputs that return a module. Each is called twice, once on torch's meta device.
+        weights: the .caffemodel file of this net. `load_weights` loads it and tells which layers of it have
+            no place here.
 
     Raises:
         DropkitError: a layer cannot be what the file says; the net would hold more than `MOST_NUMBERS`
             numbers, a blob more than 2**31, or the net more than 5000 layers; or the shape of an input is not
-            known. All this is found before memory is taken for numbers: a net takes at most 3 GiB.
+            known. All this is found before memory is taken for numbers: a net takes at most 3 GiB. Or the
+            weights do not fit.
 
     >>> import tempfile
     >>> text = '''input: "x" input_shape { dim: 2 dim: 3 }
@@ -140,6 +147,8 @@ def rebuild_caffe(
     modules = [_make(plan.makers[place], *each) for place, each in enumerate(plan.made)]
     model = CaffeModule(plan.steps, modules, plan.inputs, tuple(plan.left_out))
     _share(model, plan.made)
+    if weights is not None:
+        load_weights(model, weights)
     return model.train(phase == "train")
 
 
@@ -201,7 +210,7 @@ class _Plan:
                 with _told(layer):
                     found = _run(layer, module.eval(), shapes)
         self._blobs |= zip(tops, found, strict=True)
-        step = CaffeStep(self._name(layer.name), layer.type, layer.bottoms, tops, found, numbers)
+        step = CaffeStep(self._name(layer.name), layer.type, layer.bottoms, tops, found, numbers, layer.name)
         self.steps.append(step)
         self.made.append((layer, shapes))
         self.makers.append(maker)
