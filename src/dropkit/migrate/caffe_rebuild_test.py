@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.caffe_nets import CONV, FC, LRN, POOL, layer, write
+from tests.measured import printed
 from torch import nn
 
 from dropkit.core.check import DropkitError
@@ -127,3 +128,76 @@ def test_what_cannot_be_is_refused(tmp_path: Path, text: str, says: str) -> None
     path = write(tmp_path, text)
     with pytest.raises(DropkitError, match=says):
         rebuild_caffe(path)
+
+
+def chain(count: int, type: str, rest: str = "", *, doubled: bool = False) -> str:
+    bottoms = ["data", *(f"b{at}" for at in range(count))]
+    return "".join(
+        layer(f"b{at}", type, f"{bottoms[at]} {bottoms[at]}" if doubled else bottoms[at], rest=rest)
+        for at in range(count)
+    )
+
+
+def many(count: int) -> str:
+    return " ".join(f"t{at}" for at in range(count))
+
+
+GREEDY = {
+    "wide_product": layer("a", "InnerProduct", "data", rest=f"{FC} {{ num_output: 4294967295 }}"),
+    "products_just_too_wide": chain(9, "InnerProduct", f"{FC} {{ num_output: 8192 }}"),
+    "wide_convolution": layer(
+        "a", "Convolution", "data", rest=f"{CONV} {{ num_output: 4294967295 kernel_size: 1 }}"
+    ),
+    "large_kernel": layer(
+        "a", "Deconvolution", "data", rest=f"{CONV} {{ num_output: 4 kernel_size: 65535 }}"
+    ),
+    "large_padding": layer(
+        "a", "Convolution", "data", rest=f"{CONV} {{ num_output: 3 kernel_size: 1 pad: 2147483647 }}"
+    ),
+    "large_pooling": layer(
+        "a", "Pooling", "data", rest=f"{POOL} {{ kernel_size: 4000000000 pad: 3999999999 }}"
+    ),
+    "large_norm": layer("a", "LRN", "data", rest=f"{LRN} {{ local_size: 4294967295 }}")
+    + layer("b", "ReLU", "nothing"),
+    "large_upsampling": chain(9, "Deconvolution", f"{CONV} {{ num_output: 4 kernel_size: 1 stride: 64 }}"),
+    "doubling": chain(40, "Concat", doubled=True),
+    "large_reshape": layer(
+        "a", "Reshape", "data", rest="reshape_param { shape { dim: 9223372036854775807 dim: -1 } }"
+    ),
+    "many_parts": layer("a", "Split", "data", many(9000)) + layer("b", "ReLU", "nothing"),
+    "many_slices": layer("a", "Slice", "data", many(9000)),
+    "many_bottoms": layer("a", "Concat", "data " * 9000) + layer("b", "ReLU", "nothing"),
+    "many_bottoms_added": layer("a", "Eltwise", "data " * 9000) + layer("b", "ReLU", "nothing"),
+    "many_layers": chain(5001, "ReLU"),
+    "many_layers_and_an_error": chain(2000, "Sigmoid") + layer("b", "ReLU", "nothing"),
+    "large_input": 'input: "data" input_shape { dim: 4294967296 dim: 4294967296 }'
+    + layer("a", "ReLU", "data"),
+    "statistics": 'input: "data" input_shape { dim: 1 dim: 2147483648 }' + layer("a", "BatchNorm", "data"),
+    "factors": 'input: "data" input_shape { dim: 1 dim: 2147483648 }' + layer("a", "Scale", "data"),
+}
+REFUSED = """
+from dropkit.core.check import DropkitError
+from dropkit.migrate import rebuild_caffe
+warm, *greedy = sys.argv[1:]
+rebuild_caffe(warm)
+for path in greedy:
+    before = peak()
+    try:
+        rebuild_caffe(path)
+    except DropkitError:
+        print(peak() - before)
+    else:
+        print(2**62)
+"""
+
+
+def test_greedy_nets_are_refused_without_memory_for_them(tmp_path: Path) -> None:
+    # torch loads a part of itself when the first layer with weights is made.
+    warm = layer("a", "Convolution", "data", rest=f"{CONV} {{ num_output: 2 kernel_size: 1 }}")
+    warm += layer("b", "InnerProduct", "a", rest=f"{FC} {{ num_output: 2 }}")
+    paths = []
+    for name, text in {"warm": warm, **GREEDY}.items():
+        (tmp_path / name).mkdir()
+        paths.append(write(tmp_path / name, text))
+    grown = dict(zip(GREEDY, printed(REFUSED, *paths), strict=True))
+    assert sum(grown.values()) < 64 * 2**20, grown

@@ -98,6 +98,13 @@ def test_files_of_all_generations_are_loaded(tmp_path: Path, form: str, legacy: 
         np.testing.assert_array_equal(found[name].numpy(), value, strict=True)
 
 
+def test_the_old_fields_of_a_shape_count_where_both_are_there(tmp_path: Path) -> None:
+    """Blob::FromProto of Caffe's blob.cpp asks for them first."""
+    net = message({"fc": [np.ones((5, 2), np.float32)]}, legacy=True)
+    net.layer[0].blobs[0].shape.dim.extend([10])
+    assert find_blobs(save(tmp_path / "both", net))[0][1][0].shape == (1, 1, 5, 2)
+
+
 def test_statistics_of_no_batch_are_zeros(tmp_path: Path) -> None:
     path, blobs, _ = example(tmp_path)
     blobs["norm"][2][:] = 0
