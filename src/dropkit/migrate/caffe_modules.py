@@ -84,9 +84,8 @@ class Pool(nn.Module):
         """Compute the layer."""
         sizes = input.shape[-2], input.shape[-1]
         kernel = self.kernel or sizes
-        places = [
-            _windows(*each, self.ceil) for each in zip(sizes, kernel, self.stride, self.pad, strict=True)
-        ]
+        given = zip(sizes, kernel, self.stride, self.pad, strict=True)
+        places = [_windows(*each, self.ceil) for each in given]
         axes = tuple(zip(places, kernel, self.stride, sizes, self.pad, strict=True))
         rest = [(count - 1) * stride + size - length - pad for count, size, stride, length, pad in axes]
         sides = [self.pad[1], max(0, rest[1]), self.pad[0], max(0, rest[0])]
@@ -96,9 +95,9 @@ class Pool(nn.Module):
         padded = F.pad(input, sides) if any(sides) else input
         sums = F.avg_pool2d(padded, kernel, self.stride, divisor_override=1)
         rows, columns = (
-            (torch.arange(count, device=input.device) * stride + size).clamp(max=length + 2 * pad)
-            - torch.arange(count, device=input.device) * stride
+            (start + size).clamp(max=length + 2 * pad) - start
             for count, size, stride, length, pad in axes
+            for start in [torch.arange(count, device=input.device) * stride]
         )
         return sums / (rows[:, None] * columns)
 
@@ -114,8 +113,7 @@ def _windows(length: int, kernel: int, stride: int, pad: int, ceil: bool) -> int
         mend = "give a larger input, or a smaller kernel"
         raise DropkitError("input", "is at least as large as the kernel, padding included", length, mend)
     count = (-(-free // stride) if ceil else free // stride) + 1
-    if pad and (count - 1) * stride >= length + pad:
-        count -= 1
+    count -= pad > 0 and (count - 1) * stride >= length + pad
     if (count - 1) * stride - pad >= length:
         mend = "set round_mode: FLOOR, or a stride no larger than the kernel"
         raise DropkitError("input", "lies under every window of the pooling", length, mend)

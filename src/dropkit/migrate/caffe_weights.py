@@ -52,6 +52,23 @@ def load_weights(model: CaffeModule, path: str | Path, *, partial: bool = False)
         DropkitError: the file is missing, too large or damaged; it lacks a layer of the net; or a blob has
             another shape than its layer, or numbers that the layer cannot hold, NaN and infinity among them.
         MissingPackage: protobuf is not installed.
+
+    >>> import tempfile
+    >>> from dropkit.migrate import rebuild_caffe
+    >>> from dropkit.migrate.caffe_schema import net_class
+    >>> trained = net_class()()
+    >>> _ = trained.layer.add(name="scale").blobs.add(data=[2, 3, 4], shape={"dim": [3]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     net, weights = Path(folder, "net.prototxt"), Path(folder, "net.caffemodel")
+    ...     _ = net.write_text('''input: "x" input_shape { dim: 1 dim: 3 }
+    ...         layer { name: "scale" type: "Scale" bottom: "x" top: "y" }''')
+    ...     _ = weights.write_bytes(trained.SerializeToString())
+    ...     model = rebuild_caffe(net)
+    ...     told = load_weights(model, weights)
+    >>> told
+    CaffeWeights(loaded=('scale',), kept=(), passed_over=())
+    >>> model(torch.ones(1, 3)).tolist()
+    [[2.0, 3.0, 4.0]]
     """
     found = _by_name(find_blobs(path), str(path))
     targets = {place.name: place for place in _places(model)}
@@ -62,8 +79,7 @@ def load_weights(model: CaffeModule, path: str | Path, *, partial: bool = False)
         raise DropkitError("path", rule, str(path), mend)
     loaded = tuple(name for name in targets if name not in kept)
     for name in loaded:
-        for blob, wanted, at in targets[name].pairs(found[name]):
-            _check_numbers(targets[name].title, at, blob, wanted)
+        targets[name].check(found[name])
     with torch.no_grad():
         for name in loaded:
             targets[name].fill(found[name])
@@ -93,15 +109,12 @@ class _Place:
     def tensors(self) -> list[Tensor]:
         """Return what is filled, in the order of Caffe's blobs."""
         if self._statistics:
-            return [
-                each
-                for each in (self.module.running_mean, self.module.running_var)
-                if isinstance(each, Tensor)
-            ]
+            statistics = self.module.running_mean, self.module.running_var
+            return [each for each in statistics if isinstance(each, Tensor)]
         return list(self.module.parameters())
 
-    def pairs(self, blobs: list[Blob]) -> list[tuple[Blob, Tensor, int]]:
-        """Return each blob with what it fills, or raise `DropkitError` where they do not fit."""
+    def check(self, blobs: list[Blob]) -> None:
+        """Raise `DropkitError` where the blobs are not what the layer takes."""
         tensors = self.tensors()
         shapes = [tuple(each.shape) for each in tensors]
         if self._turned:
@@ -116,11 +129,18 @@ class _Place:
             if blob.count != math.prod(shape):
                 rule, mend = f"takes {math.prod(shape)} numbers in blob {at}", "download the file again"
                 raise DropkitError(self.title, rule, blob.count, mend)
-        return [(blob, tensors[min(at, len(tensors) - 1)], at) for at, blob in enumerate(blobs)]
+        factor, most = self._factor(blobs), torch.finfo(tensors[0].dtype).max
+        for at, blob in enumerate(blobs):
+            numbers: NDArray[Any] = blob.read()
+            for number in (float(numbers.min()), float(numbers.max())):
+                # A NaN is both, and neither below nor above.
+                if not -most <= number * factor <= most:
+                    rule, mend = f"takes finite numbers in blob {at}", "give weights that did not diverge"
+                    raise DropkitError(self.title, rule, number * factor, mend)
 
     def fill(self, blobs: list[Blob]) -> None:
-        # Caffe's statistics are sums: the third blob says of how much, and 0 stands for nothing yet.
-        factor = float(blobs[2].read()[0]) if self._statistics else 1.0
+        """Take the numbers of the blobs over."""
+        factor = self._factor(blobs)
         for at, (blob, tensor) in enumerate(zip(blobs, self.tensors(), strict=False)):
             read = torch.from_numpy(blob.read())
             if self._turned and at == 0:
@@ -128,7 +148,12 @@ class _Place:
             else:
                 tensor.copy_(read.view(tensor.shape))
             if self._statistics:
-                tensor.mul_(1 / factor if factor else 0)
+                tensor.mul_(factor)
+
+    def _factor(self, blobs: list[Blob]) -> float:
+        # Caffe's statistics are sums: the third blob says of how much, and 0 stands for nothing yet.
+        of = float(blobs[2].read()[0]) if self._statistics else 1.0
+        return 1 / of if of else 0.0
 
 
 def _places(model: CaffeModule) -> list[_Place]:
@@ -152,19 +177,6 @@ def _same(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 
 def _bare(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[next((place for place, size in enumerate(shape) if size != 1), len(shape)) :]
-
-
-def _check_numbers(title: str, at: int, blob: Blob, wanted: Tensor) -> None:
-    numbers: NDArray[Any] = blob.read()
-    most = torch.finfo(wanted.dtype).max
-    for number in (numbers.min(), numbers.max()) if numbers.size else ():
-        # A NaN is both, and neither below nor above.
-        if not -most <= number <= most:
-            rule, mend = (
-                f"takes finite numbers in blob {at}",
-                "give a file of a training that did not diverge",
-            )
-            raise DropkitError(title, rule, float(number), mend)
 
 
 def _some(names: tuple[str, ...]) -> str:

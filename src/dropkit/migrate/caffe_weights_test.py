@@ -138,6 +138,10 @@ def nan(blobs: Blobs) -> None:
     blobs["fc"][0][1, 1] = np.nan
 
 
+def nothing(blobs: Blobs) -> None:
+    blobs["norm"][2][:] = 1e-42
+
+
 def wide(blobs: Blobs) -> None:
     blobs["fc"][0] = blobs["fc"][0].astype(np.float64)
     blobs["fc"][0][1, 1] = -1e39
@@ -162,6 +166,7 @@ def reshape(blobs: Blobs) -> None:
         ),
         (lambda blobs: blobs["norm"].pop(), r"layer 'norm' \(BatchNorm\) takes 3 blobs"),
         (nan, r"layer 'fc' \(InnerProduct\) takes finite numbers in blob 0, got nan"),
+        (nothing, r"layer 'norm' \(BatchNorm\) takes finite numbers in blob 0, got -?\d"),
         (wide, r"layer 'fc' \(InnerProduct\) takes finite numbers in blob 0, got -1e\+39"),
     ],
 )
@@ -249,6 +254,8 @@ def as_protobuf_reads(data: bytes) -> list[tuple[str, list[tuple[tuple[int, ...]
         title, blobs = each.name, list(each.blobs)
         if "layer" in each.DESCRIPTOR.fields_by_name and each.HasField("layer"):
             title, blobs = each.layer.name or title, [*blobs, *each.layer.blobs]
+        # What is not UTF-8 is given as it is.
+        title = title.decode("utf-8", "replace") if isinstance(title, bytes) else title
         found.append((title, [_plain(blob) for blob in blobs]))
     return found
 
