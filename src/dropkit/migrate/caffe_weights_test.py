@@ -205,6 +205,7 @@ def test_too_few_numbers_and_a_layer_twice_are_refused(tmp_path: Path) -> None:
         (b"", "with layers"),
         (b"\n\3net", "with layers"),
         (b"\x89HDF\r\n\x1a\n" + bytes(99), "of protobuf, not of HDF5"),
+        (bytes(99), "no field begins at byte 0"),
         (b"<html><body>404</body></html>", "without damage"),
         (b"version https://git-lfs.github.com/spec/v1\n", "without damage"),
         (b"PK\3\4" + bytes(99), "without damage"),
