@@ -183,11 +183,13 @@ class _Eager(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():  # a second derivative will be asked for
-            query, key, value, mask, *_ = ctx.saved_tensors
-            out = plain(query, key, value, mask, ctx.settings, {"key": ctx.address})
-            graph = {"create_graph": True, "materialize_grads": True}
-            return (*torch.autograd.grad(out, (query, key, value), grad, **graph), None, None, None)
+        if torch.is_grad_enabled() or not eager(grad):  # a second derivative, or a batch of gradients
+            *inputs, mask = ctx.saved_tensors[:4]
+            with torch.enable_grad():
+                query, key, value = (x if x.requires_grad else x.detach().requires_grad_() for x in inputs)
+                out = plain(query, key, value, mask, ctx.settings, {"key": ctx.address})
+                graph = {"create_graph": True, "materialize_grads": True}
+                return (*torch.autograd.grad(out, (query, key, value), grad, **graph), None, None, None)
         return (*_backward(grad, *ctx.saved_tensors, ctx.address, *ctx.settings), None, None, None)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch.autograd import forward_ad
 
 from dropkit.core.address import Words
+from dropkit.core.key import Key
 from dropkit.core.rate import ONE
 from dropkit.torch import op as _operators  # registers what torch.ops.dropkit offers
 from dropkit.torch.check import check_shape, check_writable
@@ -114,11 +115,17 @@ class _Multiplied(torch.autograd.Function):
 
 
 def eager(x: Tensor) -> bool:
-    """Whether nothing stands between us and the memory of x: no graph, no transform, no fake."""
+    """Whether nothing stands between us and the memory of x: no graph, transform, fake, mode or batch.
+
+    A mode is what sees every operation, as when a graph is recorded; it would miss what writes to memory. The
+    old kind of batch, of `torch.autograd.grad(is_grads_batched=True)`, has no memory of its own.
+    """
     return (
         not torch.compiler.is_compiling()
         and type(x) in (torch.Tensor, torch.nn.Parameter)
         and not torch._C._are_functorch_transforms_active()
+        and not torch._C._len_torch_dispatch_stack()
+        and not torch._C._functorch.is_legacy_batchedtensor(x)
     )
 
 
@@ -143,8 +150,22 @@ def _dropped(
 
 
 def _traced(x: Tensor, key: Tensor, call: Call, fill: Tensor | None = None, linear: bool = True) -> Tensor:
+    if torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+        return _factored(x, key, call, fill, linear)
     road = _Traced if torch.compiler.is_compiling() else _Transformed
     return road.apply(x, key, *call, fill, linear)  # type: ignore[no-any-return,no-untyped-call]  # apply is untyped
+
+
+def _factored(x: Tensor, key: Tensor, call: Call, fill: Tensor | None, linear: bool) -> Tensor:
+    """Return m x + b with m as a tensor, for a transform in a graph: there Dynamo forgets our backward."""
+    wide = widen(x).detach()
+    m = torch.ops.dropkit.scale(torch.ones_like(wide), key, *call)
+    y = torch.where(m == 0, 0.0, widen(x) * m)
+    if fill is not None:
+        y = y + (1 - m) * fill
+    elif not linear:
+        y = y + torch.ops.dropkit.drop(torch.zeros_like(wide), key, *call, None)
+    return y.to(x.dtype)
 
 
 class _Dropped(torch.autograd.Function):
@@ -177,6 +198,8 @@ class _Dropped(torch.autograd.Function):
 
 def _through(grad: Tensor, words: Words[int], call: Call) -> Tensor:
     """Return m grad; recorded where a second derivative may be asked for."""
+    if not eager(grad):
+        return _traced(grad, key_tensor(Key(*words), grad), call)
     if _recorded():
         return _dropped(grad, words, call, linear=True)
     return run(grad, words, call, linear=True)

@@ -96,6 +96,11 @@ def test_no_tensor_is_kept_for_backward(inplace: bool, groups: str, dtype: torch
     assert kept, "the hook itself works"
 
 
+def inference() -> Tensor:
+    with torch.inference_mode():
+        return torch.ones(6)
+
+
 class TestInplace:
     """What is overwritten is the input, and autograd is told."""
 
@@ -125,9 +130,27 @@ class TestInplace:
         assert torch.equal(leaf.grad[:, ::2], mask)
         assert torch.equal(leaf.grad[:, 1::2], torch.ones(4, 3))
 
-    def test_a_leaf_is_refused_as_by_torch(self) -> None:
-        with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
-            functional.dropout(torch.ones(3, requires_grad=True), inplace=True)
+    @pytest.mark.parametrize(
+        ("make", "message"),
+        [
+            (lambda: (torch.ones(6, requires_grad=True),) * 2, "a leaf Variable that requires grad"),
+            (lambda: (leaf := torch.ones(6, requires_grad=True), leaf[:3]), "nor a view of one"),
+            (lambda: (x := torch.ones(6, requires_grad=True) * 1, x.chunk(2)[0]), "one of several views"),
+            (lambda: (x := torch.ones(6, requires_grad=True) * 1, x.unbind()[0]), "one of several views"),
+            (lambda: (inference(),) * 2, "inference mode"),
+            (lambda: (x := torch.zeros(6000), x.as_strided((1000,) * 3, (1, 2, 3))), "share memory"),
+        ],
+    )
+    def test_what_torch_refuses_is_refused_before_it_is_overwritten(self, make: Any, message: str) -> None:
+        whole, x = make()
+        before, version = whole.detach().clone(), 0 if whole.is_inference() else whole._version
+        with pytest.raises(RuntimeError, match=message):
+            functional.dropout(x, 0.9, inplace=True, key=1)
+        assert torch.equal(whole, before)
+        assert whole.is_inference() or whole._version == version
+        if not whole.is_inference():  # all but the last may be overwritten where nothing is recorded
+            with torch.no_grad():
+                assert "share" in message or functional.dropout(x, 0.9, inplace=True, key=1) is x
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
     @pytest.mark.parametrize("records", [False, True])

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 Tensor = torch.Tensor
+_SEVERAL = ("SplitBackward0", "SplitWithSizesBackward0", "UnbindBackward0")
 _FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 
 
@@ -53,7 +54,12 @@ def check_tensor(input: Any, argument: str = "input") -> None:
 
 
 def check_writable(input: Tensor) -> None:
-    """Refuse to write in place where two entries lie in one place: the last one written would win."""
+    """Refuse to write in place where autograd would refuse it afterwards, or two entries lie in one place."""
+    if input.is_inference() and not torch.is_inference_mode_enabled():
+        rule, mend = "is not made in inference mode where it is overwritten outside of it", "clone it first"
+        raise TensorError("input", rule, "an inference tensor", mend)
+    if torch.is_grad_enabled() and input.requires_grad:
+        _check_recorded(input)
     if not input.is_contiguous() and _shares(input.shape, input.stride()):
         mend = "call input.contiguous() first, or leave inplace out"
         raise TensorError(
@@ -61,9 +67,23 @@ def check_writable(input: Tensor) -> None:
         )
 
 
+def _check_recorded(input: Tensor) -> None:
+    mend = "leave inplace out, or write under torch.no_grad()"
+    for tensor in (input, input._base if input._is_view() else None):
+        if tensor is not None and tensor.is_leaf and tensor.requires_grad:
+            rule = "is not a leaf Variable that requires grad, nor a view of one, where it is overwritten"
+            raise TensorError("input", rule, "one that is", mend)
+    made = input.grad_fn.name() if input._is_view() and input.grad_fn is not None else ""
+    if made in _SEVERAL:
+        rule = "is not one of several views that one function returned, where it is overwritten"
+        raise TensorError("input", rule, made, mend)
+
+
 @functools.lru_cache(maxsize=4096)
 def _shares(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     axes = sorted((step, size) for size, step in zip(shape, strides, strict=True) if size > 1)
+    if sum(step * (size - 1) for step, size in axes) + 1 < math.prod(shape):
+        return True  # more entries than places
     reach = 0
     for step, size in axes:
         if step == 0:

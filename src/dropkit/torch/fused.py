@@ -252,10 +252,11 @@ class _Activated(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, bias = ctx.saved_tensors
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or not eager(grad):
             p, training, source = _again(ctx.call)
-            out = functional.dropout(_activated(x, bias, ctx.activation), p, training, **source)
-            return (*_recorded(out, (x, bias), grad), None, None)
+            with torch.enable_grad():
+                out = functional.dropout(_activated(x, bias, ctx.activation), p, training, **source)
+                return (*_recorded(out, (x, bias), grad), None, None)
         grad = grad.contiguous()
         through = torch.empty_like(x)
         sums = None if bias is None else _lines(x)
@@ -302,14 +303,15 @@ class _Normed(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor | None, grad_added: Tensor | None) -> tuple[Tensor | None, ...]:
         added, weight, bias, mean, deviation = ctx.saved_tensors
         p, training, source = _again(ctx.call)
-        if torch.is_grad_enabled() or grad is None:
+        if torch.is_grad_enabled() or grad is None or not eager(grad):
             # The norm alone is plain; the dropout passes its gradient on by the key.
             through = grad_added
             parts: list[Tensor | None] = [None, None]
             if grad is not None:
                 sum_ = added if added.requires_grad else added.detach().requires_grad_()
-                normed = F.layer_norm(sum_, added.shape[-1:], weight, bias, ctx.eps)
-                inner, *parts = _recorded(normed, (sum_, weight, bias), grad)
+                with torch.enable_grad():
+                    normed = F.layer_norm(sum_, added.shape[-1:], weight, bias, ctx.eps)
+                    inner, *parts = _recorded(normed, (sum_, weight, bias), grad)
                 through = inner if grad_added is None else inner + grad_added  # type: ignore[operator]  # it was asked for
             passed = None if through is None else functional.dropout(through, p, training, **source)
             return passed, through, *parts, None, None

@@ -45,6 +45,7 @@ _NEEDED = (
     *(f"_{form}_{name}" for form in _FUSED for name in _TYPES.values() if name != "float64"),
 )
 _CACHED = 1 << 20  # bytes that the second cache holds of most processors
+_MOST_AXES = 16  # of layout.hpp, after merging
 _NOTICEABLE = 1 << 16  # entries: from here on a call of the twin takes a millisecond
 
 
@@ -138,6 +139,8 @@ def plan(
         ordered = walk(drop.groups, window, shape, steps, strides, logical=True)
         reach = ordered.sizes[-1] * max(ordered.steps[-1], ordered.strides[-1]) * dtype.itemsize
         way = ordered if kind or reach <= _CACHED else way
+    if len(way.sizes) > _MOST_AXES:
+        return None
     layout = _laid(way)
     if isinstance(drop.noise, TwoPoint):
         affine = drop.noise.affine(rate, drop.scale)

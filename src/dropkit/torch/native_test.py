@@ -239,3 +239,17 @@ def test_interleaved_entries_that_share_nothing_are_written_in_place(engine: str
     x = torch.ones(8).as_strided((3, 2), (2, 3))
     expected_ = functional.dropout(x.clone(), 0.5, key=1)
     assert torch.equal(functional.dropout(x, 0.5, key=1, inplace=True), expected_)
+
+
+@pytest.mark.parametrize("noise", ["bernoulli", "gaussian"])
+def test_more_axes_than_the_loop_walks_are_served_by_the_twin(noise: str) -> None:
+    names = [f"a{i}" for i in range(18)]
+    every_other = dropkit.Drop(0.5, f"{' '.join(names)} -> {' '.join(names[::2])}", noise)
+    turned = torch.arange(17).flip(0).tolist()
+    for drop, x in (
+        (every_other, torch.ones([2] * 18)),
+        (dropkit.Drop(0.5, noise=noise), torch.ones([2] * 17).permute(*turned)),
+    ):
+        found = functional.drop(x, drop, key=1).numpy()
+        expected = dropkit.mask(1, x.shape, drop, dtype="float32")
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
