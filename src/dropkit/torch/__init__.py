@@ -110,6 +110,7 @@ from dropkit.torch.streams import name_streams, under_key
 from dropkit.torch.thin_lstm import ThinLSTM
 from dropkit.torch.tokens import EmbeddingDropout, TokenDropout
 from dropkit.torch.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
+from dropkit.torch.transformers_attention import use_attention
 from dropkit.torch.two_passes import passes, two_passes
 
 __all__ = [
@@ -247,5 +248,6 @@ __all__ = [
     "under_key",
     "uni_drop",
     "unwrap_weights",
+    "use_attention",
     "wrap_weights",
 ]

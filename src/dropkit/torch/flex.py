@@ -75,10 +75,16 @@ def drop_key_score_mod(
 
     sees = None if mask_mod is None else visible
     bound = query_thresholds(shape, threshold(p, torch), words, sees).to(device)
+    # As tensors: a compiler would make numbers part of its kernel, and compile one for every key.
+    held = address.Words(*(torch.tensor(_signed(word), dtype=torch.int64, device=device) for word in words))
 
     def score_mod(score: Tensor, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         row = (b.to(torch.int64) * heads + h) * queries + q
-        u = address.uniform_at(torch, words, row * keys + k)
+        u = address.uniform_at(torch, held, row * keys + k)
         return torch.where((u < bound[b, h, q]) & (k >= prefix), -torch.inf, score)
 
     return score_mod
+
+
+def _signed(word: int) -> int:
+    return word - 2**64 if word >= 2**63 else word

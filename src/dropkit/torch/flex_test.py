@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
+import dropkit
 from dropkit import DropkitError
 from dropkit.torch import DropKey, drop_key_score_mod, native
 
@@ -26,16 +27,16 @@ def causal(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
     return q >= k
 
 
-def expected(rate: float, visible: Callable[..., Tensor] | None = None, prefix: int = 0) -> Tensor:
+def expected(rate: float, visible: Any = None, prefix: int = 0, key: Any = KEY) -> Tensor:
     scores = Q @ K.mT / 4
     if visible is not None:
         seen = visible(0, 0, torch.arange(130)[:, None], torch.arange(140)[None])
         scores = scores.masked_fill(~seen, -torch.inf)
-    return torch.softmax(DropKey(rate, prefix)(scores, key=KEY), -1) @ V
+    return torch.softmax(DropKey(rate, prefix)(scores, key=key), -1) @ V
 
 
-def attended(flex: Any, rate: float, visible: Any = None, prefix: int = 0) -> Tensor:
-    mod = drop_key_score_mod(SHAPE, rate, mask_mod=visible, prefix=prefix, key=KEY)
+def attended(flex: Any, rate: float, visible: Any = None, prefix: int = 0, key: Any = KEY) -> Tensor:
+    mod = drop_key_score_mod(SHAPE, rate, mask_mod=visible, prefix=prefix, key=key)
     block = None if visible is None else create_block_mask(visible, None, None, 130, 140, "cpu")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it is not compiled
@@ -55,6 +56,12 @@ def test_the_keys_of_the_layer_fall(rate: float, visible: Any, prefix: int) -> N
 def test_the_compiled_kernel_loses_them_too() -> None:
     compiled = torch.compile(flex_attention, fullgraph=True)
     torch.testing.assert_close(attended(compiled, 0.3, causal), expected(0.3, causal))
+    # Nothing is compiled anew for another key.
+    with torch.compiler.set_stance("fail_on_recompile"):
+        for key in (8, dropkit.Key(2**64 - 1, 3, 4)):
+            torch.testing.assert_close(
+                attended(compiled, 0.3, causal, key=key), expected(0.3, causal, key=key)
+            )
 
 
 def test_the_twin_makes_the_same_bounds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from dropkit.core.check import RATE, DropkitError
 from dropkit.torch import functional
 from dropkit.torch.attention import scaled_dot_product_attention
+from dropkit.torch.check import TensorError
 from dropkit.torch.functional import Source
 from dropkit.torch.stochastic import Stochastic
 
@@ -28,7 +29,8 @@ class MultiheadAttention(Stochastic, nn.MultiheadAttention):
     torch does.
 
     Raises:
-        DropkitError: the features do not part into the heads.
+        DropkitError: the features do not part into the heads, or the rate lies outside [0, 1]; in a call that
+            draws, a mask does not fit.
 
     >>> MultiheadAttention(8, 2, dropout=0.1)(*torch.randn(3, 5, 8).unbind(0))[0].shape
     torch.Size([5, 8])
@@ -41,6 +43,7 @@ class MultiheadAttention(Stochastic, nn.MultiheadAttention):
             sizes = {**dict(zip(("embed_dim", "num_heads"), arguments, strict=False)), **settings}
             rule, mend = "is a multiple of num_heads, both above 0", "give e.g. embed_dim=64, num_heads=8"
             raise DropkitError("embed_dim", rule, sizes, mend) from error
+        self.p = self.dropout
         self.adopt()
 
     @property
@@ -84,6 +87,7 @@ class MultiheadAttention(Stochastic, nn.MultiheadAttention):
             x.unsqueeze(0) if alone else x if self.batch_first else x.transpose(0, 1)
             for x in (query, key, value)
         ]
+        self._check(inputs, key_padding_mask, attn_mask, is_causal, alone)
         q, k, v = self._projected(*inputs)
         mask = self._mask(q, k, key_padding_mask, attn_mask, alone)
         k, v, mask = self._extended(k, v, mask)
@@ -95,6 +99,34 @@ class MultiheadAttention(Stochastic, nn.MultiheadAttention):
             weights = weights.mean(1) if average_attn_weights else weights
             weights = weights.squeeze(0) if alone else weights
         return out, weights
+
+    def _check(
+        self,
+        inputs: list[Tensor],
+        padding: Tensor | None,
+        attn_mask: Tensor | None,
+        is_causal: bool,
+        alone: bool,
+    ) -> None:
+        """Refuse what torch refuses, before anything is drawn."""
+        (batch, queries), (keys_batch, keys) = (x.shape[:2] for x in inputs[:2])
+        if not batch == keys_batch == inputs[2].shape[0] or inputs[2].shape[1] != keys:
+            shapes = [tuple(x.shape) for x in inputs]
+            raise TensorError("query, key and value", "fit one another", shapes, "see the docstring")
+        if is_causal and attn_mask is None:
+            mend = "give e.g. torch.ones(n, n, dtype=torch.bool).triu(1) as attn_mask"
+            raise TensorError("is_causal", "says what attn_mask is, and comes with it", True, mend)
+        rows: list[tuple[int, ...]] = [(keys,) if alone else (batch, keys)]
+        pairs: list[tuple[int, ...]] = [(queries, keys), (batch * self.num_heads, queries, keys)]
+        for name, mask, shapes in (("key_padding_mask", padding, rows), ("attn_mask", attn_mask, pairs)):
+            if mask is None:
+                continue
+            if mask.dtype != torch.bool and not mask.is_floating_point():
+                mend = f"write {name}.bool() where true is left out"
+                raise TensorError(name, "is bool, or a float that is added", mask.dtype, mend)
+            if tuple(mask.shape) not in shapes:
+                rule = f"has the shape {' or '.join(map(str, shapes))}"
+                raise TensorError(name, rule, tuple(mask.shape), "give an entry for each pair or key")
 
     def _without(self, *arguments: Any) -> tuple[Tensor, Tensor | None]:
         """What torch does without dropout, whatever the flag of training says."""

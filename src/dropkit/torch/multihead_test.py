@@ -125,3 +125,35 @@ def test_gradients_reach_every_weight() -> None:
 def test_features_that_do_not_part_into_heads_are_refused(sizes: tuple[int, int]) -> None:
     with pytest.raises(DropkitError, match="embed_dim is a multiple of num_heads, both above 0"):
         MultiheadAttention(*sizes)
+
+
+SQUARE = torch.randn(2, 5, 8)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ({"is_causal": True}, "is_causal says what attn_mask is"),
+        ({"key_padding_mask": torch.zeros(2, 5, dtype=torch.int64)}, "key_padding_mask is bool, or a float"),
+        ({"attn_mask": torch.zeros(5, 5, dtype=torch.int64)}, "attn_mask is bool, or a float"),
+        ({"key_padding_mask": torch.zeros(5, 2)}, r"key_padding_mask has the shape \(2, 5\)"),
+        ({"attn_mask": torch.zeros(2, 5, 5)}, r"attn_mask has the shape \(5, 5\) or \(4, 5, 5\)"),
+        ({"query": torch.randn(2, 5, 8), "key": torch.randn(1, 5, 8)}, "fit one another"),
+        ({"value": torch.randn(2, 4, 8)}, "fit one another"),
+    ],
+)
+@pytest.mark.parametrize("need_weights", [False, True])
+def test_what_torch_refuses_is_refused_in_training(
+    call: dict[str, Any], words: str, need_weights: bool
+) -> None:
+    ours, theirs = pair(8, 2, dropout=RATE, batch_first=True)
+    arguments: dict[str, Any] = {"query": SQUARE, "key": SQUARE, "value": SQUARE, **call}
+    with pytest.raises((RuntimeError, AssertionError)):
+        theirs(**arguments, need_weights=need_weights)
+    with pytest.raises(DropkitError, match=words):
+        ours(**arguments, need_weights=need_weights)
+
+
+def test_a_rate_out_of_range_is_refused_at_construction() -> None:
+    with pytest.raises(DropkitError, match="p must"):
+        MultiheadAttention(8, 2, dropout=2.0)

@@ -40,12 +40,23 @@ def llama(rate: float) -> Any:
     return transformers.LlamaModel(config)
 
 
+def t5(rate: float) -> Any:
+    """With a bias of positions in the place of embeddings; it scales nothing."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 20, "d_model": 16, "d_kv": 4, "num_heads": 4, "num_layers": 2, "d_ff": 24}
+    model = transformers.T5EncoderModel(transformers.T5Config(**sizes, dropout_rate=rate))
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return model
+
+
 IDS = torch.arange(14).reshape(2, 7)
 PADDED = torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
 
 
 @pytest.mark.parametrize("mask", [None, PADDED])
-@pytest.mark.parametrize("make", [bert, gpt, llama])
+@pytest.mark.parametrize("make", [bert, gpt, llama, t5])
 def test_in_evaluation_it_is_sdpa_and_in_training_it_drops(make: Any, mask: Any, monkeypatch: Any) -> None:
     model = make(0.4)
     before = model.eval()(IDS, attention_mask=mask)[0]
@@ -60,7 +71,7 @@ def test_in_evaluation_it_is_sdpa_and_in_training_it_drops(make: Any, mask: Any,
 
 
 @pytest.mark.parametrize("mask", [None, PADDED])
-@pytest.mark.parametrize("make", [bert, gpt, llama])
+@pytest.mark.parametrize("make", [bert, gpt, llama, t5])
 def test_at_a_rate_that_drops_nothing_it_is_sdpa(make: Any, mask: Any) -> None:
     quiet, plain = make(1e-12), make(1e-12).eval()
     ours.use_attention(quiet)
@@ -78,6 +89,63 @@ def test_at_a_rate_that_drops_nothing_it_is_sdpa(make: Any, mask: Any) -> None:
     assert calls == [1e-12, 1e-12]
 
 
-def test_other_models_are_refused() -> None:
-    with pytest.raises(DropkitError, match="is a model of transformers, got 'Linear'"):
-        ours.use_attention(nn.Linear(2, 2))
+@pytest.mark.parametrize("make", [bert, gpt, llama, t5])
+def test_torch_draws_nothing(make: Any) -> None:
+    """All that is random comes from here: the number that torch's own attention would take is not taken."""
+    model = make(0.4)
+    ours.use_attention(model)
+    drawn: list[float] = []
+
+    def never(*arguments: Any, **settings: Any) -> torch.Tensor:
+        drawn.append(settings.get("dropout_p", 0.0))
+        return torch.zeros(())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nn.functional, "scaled_dot_product_attention", never)
+        model.train()(IDS)
+    assert not drawn
+
+
+def sinks() -> Any:
+    sizes = SIZES | {"num_key_value_heads": 2, "head_dim": 4, "num_local_experts": 2}
+    return transformers.GptOssModel(transformers.GptOssConfig(**sizes, num_experts_per_tok=1))
+
+
+def capped() -> Any:
+    config = transformers.Gemma2Config(**SIZES, num_key_value_heads=2, head_dim=4, attention_dropout=0.1)
+    return transformers.Gemma2Model(config)
+
+
+def apart() -> Any:
+    """Its attention is written in its layers."""
+    return transformers.BloomModel(
+        transformers.BloomConfig(vocab_size=20, hidden_size=16, n_layer=1, n_head=4)
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.Linear(2, 2), "is a model of transformers, got 'Linear'"),
+        (sinks, "can attend by 'sdpa', got 'GptOssModel'"),
+        (apart, "can attend by 'sdpa', got 'BloomModel'"),
+    ],
+)
+def test_other_models_are_refused_and_left_as_they_are(make: Any, message: str) -> None:
+    model = make()
+    before = getattr(getattr(model, "config", None), "_attn_implementation", None)
+    with pytest.raises(DropkitError, match=message):
+        ours.use_attention(model)
+    assert getattr(getattr(model, "config", None), "_attn_implementation", None) == before
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_scores_that_are_capped_are_refused_where_it_attends(mode: bool) -> None:
+    model = capped().train(mode)
+    try:
+        ours.use_attention(model)
+    except DropkitError as error:
+        assert "sdpa" in str(error)  # noqa: PT017  # of releases that know it when asked
+    else:
+        with pytest.raises(DropkitError, match="attends without softcap"):
+            model(IDS)
