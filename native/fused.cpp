@@ -196,6 +196,21 @@ void add(const Rows &rows, const T *x, const T *residual, T *out, std::int64_t b
     }
 }
 
+inline float average(const float *row, std::int64_t n) {
+    Vector total{};
+    for (std::int64_t i = 0; i < n; i += lanes) total += load(row + i);
+    return sum(total) / static_cast<float>(n);
+}
+
+// Takes its mean from a row, and then what rounding left of it, which a small deviation would show.
+inline void centre(float *row, std::int64_t n, float middle) {
+    for (int pass = 0; pass < 2; ++pass) {
+        DROPKIT_INDEPENDENT
+        for (std::int64_t i = 0; i < n; ++i) row[i] -= middle;
+        if (pass == 0) middle = average(row, n);
+    }
+}
+
 inline std::int64_t padded(std::int64_t count) { return (count + lanes - 1) / lanes * lanes; }
 
 template <class T>
@@ -211,11 +226,9 @@ void norm(const Rows &rows, float epsilon, const T *x, const T *residual, const 
         const std::int64_t at = row * n;
         each(rows, decider, row, Add<T>{x + at, residual + at, sums + at, rows.scale});
         widen_row(sums + at, h.data(), n);
-        Vector total{};
-        for (std::int64_t i = 0; i < n; i += lanes) total += load(h.data() + i);
-        const float middle = sum(total) / static_cast<float>(n);
+        const float middle = average(h.data(), n);
+        centre(h.data(), n, middle);
         Vector squares{};
-        for (std::int64_t i = 0; i < n; ++i) h[static_cast<std::size_t>(i)] -= middle;
         for (std::int64_t i = 0; i < n; i += lanes) squares += load(h.data() + i) * load(h.data() + i);
         const float inverse = 1.0f / std::sqrt(sum(squares) / static_cast<float>(n) + epsilon);
         const float *centred = h.data(), *scales = w.data(), *shifts = b.data();
@@ -254,12 +267,13 @@ void norm_backward(const Rows &rows, const T *grad, const T *grad_sum, const T *
     if (weight) widen_row(weight, w.data(), n);
     for (std::int64_t row = begin; row < end; ++row) {
         const std::int64_t at = row * n;
-        const float middle = mean[row], inverse = deviation[row];
+        const float inverse = deviation[row];
         widen_row(grad + at, g.data(), n);
         widen_row(sums + at, normed.data(), n);
+        centre(normed.data(), n, mean[row]);
         for (std::int64_t i = 0; i < n; ++i) {
             const auto k = static_cast<std::size_t>(i);
-            normed[k] = (normed[k] - middle) * inverse;
+            normed[k] *= inverse;
             scaled[k] = g[k] * w[k];
         }
         for (std::int64_t i = 0; i < n; ++i) {

@@ -3,8 +3,9 @@
 Case i of a seed is always the same: shape, memory layout, type, values (infinities and NaN among them),
 noise, groups, rate (also the very draw of a group), window, key, threads, instruction set, in place or not,
 forward or the gradient's map; or a fused form or attention against its plain composition. Two-point noises
-must agree bit for bit, continuous ones within 32 units of float32, the others within 8 times the error of
-plain code. What failed is printed as a line that repeats it.
+must agree bit for bit, continuous ones within 32 units of float32, fused forms within 4 times the error
+of plain code or of one rounding of the inputs, attention within 8 times. What failed is printed as a line
+that repeats it.
 """
 
 from __future__ import annotations
@@ -192,13 +193,16 @@ def _fused(choose: Random) -> str | None:
     shapes = [whole, whole, vector, vector] if name == "norm" else shapes
     inputs = [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
     ours, plain = _forms(name, p, key)
-    exact = _passes(plain, [x.double() for x in inputs])
-    for mine, usual, right in zip(_passes(ours, inputs), _passes(plain, inputs), exact, strict=True):
+    eps, exact = torch.finfo(dtype).eps, _passes(plain, [x.double() for x in inputs])
+    signs = [torch.randint(0, 2, x.shape, generator=generator).double() * 2 - 1 for x in inputs]
+    moved = _passes(plain, [x.double() * (1 + eps * sign) for x, sign in zip(inputs, signs, strict=True)])
+    forms = _passes(ours, inputs), _passes(plain, inputs), moved
+    for mine, usual, other, right in zip(*forms, exact, strict=True):
         scale = float(right.abs().max())
-        error, bound = (float((each.double() - right).abs().max()) for each in (mine, usual))
-        # Twice is kept on the whole (`fused_test.py`); of a million small cases some err more by luck.
-        if not error <= 8 * bound + 8 * torch.finfo(dtype).eps * max(scale, 1.0):
-            return f"{name}, {p=}, {dtype}, {rows} x {columns}, {key}: {error} against {bound}"
+        error, *bounds = (float((each.double() - right).abs().max()) for each in (mine, usual, other))
+        # Plain code may be right by luck, where a rounding of the inputs alone would move the result further.
+        if not error <= 4 * max(bounds) + 8 * eps * max(scale, 1.0):
+            return f"{name}, {p=}, {dtype}, {rows} x {columns}, {key}: {error} against {max(bounds)}"
     return None
 
 
@@ -228,7 +232,8 @@ def _attention(choose: Random) -> str | None:
         return plain(q, k, v, bias, settings, {"key": key})
 
     exact = _passes(usual, [x.double() for x in inputs])
-    most = max(float(x.abs().max()) for x in inputs) ** 2 / (1 - p if p < 1 else 1)
+    # A gradient goes through a sum over the depth of the values, whose terms may cancel.
+    most = max(float(x.abs().max()) for x in inputs) ** 2 * value_depth**0.5 / (1 - p if p < 1 else 1)
     for mine, theirs, right in zip(_passes(ours, inputs), _passes(usual, inputs), exact, strict=True):
         error, bound = (float((each.double() - right).abs().max()) for each in (mine, theirs))
         # Sums that cancel leave the rounding of their terms.
