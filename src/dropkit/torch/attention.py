@@ -194,14 +194,25 @@ def _spread(mask: Tensor, query: Tensor, shape: Shape) -> Tensor:
 def _broadcast(query: Tensor, key: Tensor, value: Tensor, enable_gqa: bool) -> tuple[Tensor, ...]:
     """Expand the leading axes to one another's, as torch does; what does not fit is refused later."""
     tensors = query, key, value
-    leads = [tensor.shape[:-2] for tensor in tensors]
-    if enable_gqa or leads[0] == leads[1] == leads[2] or min(tensor.dim() for tensor in tensors) < 2:
+    least = min(tensor.dim() for tensor in tensors)
+    if enable_gqa and least > 2 and key.shape[-3] != value.shape[-3]:  # the kernel knows one number of heads
+        key, value = (_repeated(tensor, query.shape[-3]) for tensor in (key, value))
+        tensors = query, key, value
+    own = 3 if enable_gqa else 2  # the heads are not broadcast but shared
+    leads = [tensor.shape[:-own] for tensor in tensors]
+    if leads[0] == leads[1] == leads[2] or least < own:
         return tensors
     try:
         lead = torch.broadcast_shapes(*leads)  # type: ignore[no-untyped-call]  # it is untyped
     except RuntimeError:
         return tensors
-    return tuple(tensor.expand(*lead, *tensor.shape[-2:]) for tensor in tensors)
+    return tuple(tensor.expand(*lead, *tensor.shape[-own:]) for tensor in tensors)
+
+
+def _repeated(tensor: Tensor, heads: int) -> Tensor:
+    """Give each head of the query its own, where they can be shared out."""
+    has = tensor.shape[-3]
+    return tensor.repeat_interleave(heads // has, -3) if has and heads % has == 0 else tensor
 
 
 def _lowered(tensor: Tensor, dtype: torch.dtype) -> Tensor:

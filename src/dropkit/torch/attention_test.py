@@ -353,3 +353,26 @@ def test_keys_without_values_are_refused_before_torch_reads_past_them(training: 
     q, k, v, _ = tensors(1, 2, 9, 8)
     with pytest.raises(DropkitError, match="value has a row for each of key's, 9"):
         attention(q, k, v[:, :, :5], dropout_p=RATE, training=training)
+
+
+@pytest.mark.parametrize(
+    ("k", "v"),
+    [
+        ((1, 2, 7, 8), (1, 2, 7, 8)),
+        ((2, 2, 7, 8), (2, 3, 7, 8)),
+        ((1, 3, 7, 8), (2, 1, 7, 4)),
+        ((2, 7, 8), (2, 7, 8)),
+    ],
+)
+def test_shared_heads_broadcast_and_may_differ_as_in_torch(k: tuple[int, ...], v: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(size, generator=generator) for size in ((2, 6, 5, 8), k, v))
+    theirs = F.scaled_dot_product_attention(query, key, value, enable_gqa=True)
+    mine = attention(query, key, value, dropout_p=1e-12, enable_gqa=True)
+    torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_heads_that_cannot_be_shared_out_are_refused() -> None:
+    query, key, value = torch.randn(2, 6, 5, 8), torch.randn(2, 2, 7, 8), torch.randn(2, 4, 7, 8)
+    with pytest.raises(DropkitError, match="fit one another"):
+        attention(query, key, value, dropout_p=0.5, enable_gqa=True)
