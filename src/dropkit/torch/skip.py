@@ -209,6 +209,10 @@ def _looked_at(read: Callable[[], T]) -> T:
 
 def uncompiled(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function outside of any graph; nothing can compile before somebody has loaded the compiler."""
+    if torch.compiler.is_exporting():
+        rule = "is not exported while it draws: how many units stay is luck, for which no graph has a place"
+        mend = "call model.eval() first, or mask instead, e.g. by dropkit.torch.DropPath or Drop"
+        raise DropkitError("model", rule, "a module that leaves out what it drops", mend)
     run = _disabled if "torch._dynamo" in sys.modules else _called
     return run(function, *arguments)
 

@@ -151,6 +151,15 @@ def test_a_graph_breaks_and_skips_what_eager_mode_skips(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LAYERS)
+def test_an_export_is_refused_in_words_unless_nothing_is_drawn(name: str) -> None:
+    layer, x = LAYERS[name](), torch.randn(6, 8)
+    with pytest.raises(DropkitError, match="model is not exported while it draws"):
+        torch.export.export(layer, (x,))
+    exported = torch.export.export(layer.eval(), (x,)).module()
+    torch.testing.assert_close(exported(x), layer(x))
+
+
+@pytest.mark.parametrize("name", LAYERS)
 def test_a_functional_gradient_is_that_of_backward(name: str) -> None:
     layer, x = LAYERS[name](), torch.randn(6, 8, requires_grad=True)
     (expected,) = torch.autograd.grad(layer(x, key=1).sum(), x)

@@ -133,6 +133,7 @@ def test_autocast_and_a_compiled_call_are_the_same_network() -> None:
         (lambda: ThinLSTM(4, 8)(pack_sequence([X[:, 0]])), "packed"),
         (lambda: ThinLSTM(4, 8)(X.long()), "floating type"),
         (lambda: ThinLSTM(4, 8)(torch.ones(4)), "has axes"),
+        (lambda: torch.export.export(ThinLSTM(4, 8), (X,)), "not exported while it draws"),
         (lambda: ThinLSTM(4, 8)(torch.ones(2, 3, 5)), "has axes"),
         (lambda: ThinLSTM(4, 8)(X, (torch.ones(1, 2, 8), torch.ones(1, 2, 8))), "hx"),
     ],
