@@ -8,17 +8,53 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dropkit.core.drop import Drop
+from dropkit.core.rate import threshold
 from dropkit.core.schedule import Schedule
-from dropkit.torch.functional import Source
+from dropkit.torch.check import check_alike
+from dropkit.torch.functional import Source, perturb
 from dropkit.torch.fused import ACTIVATION, ACTIVATIONS, bias_act_dropout, dropout_add, dropout_add_layer_norm
 from dropkit.torch.rated import Rated
+from dropkit.torch.run import Call, law_of
 
 __all__ = ["DropoutAdd", "DropoutAddLayerNorm", "LinearActDropout"]
 
 Tensor = torch.Tensor
+_LAW = law_of(Drop(0.0))
 
 
-class LinearActDropout(Rated, nn.Linear):
+class _Fused(Rated):
+    """Keeps the threshold of a schedule in a buffer too: a graph would be made anew for each other number."""
+
+    threshold: Tensor | None
+
+    def rate_moved(self) -> None:
+        """Bring the threshold to the rate."""
+        if "threshold" not in self._buffers:
+            self.register_buffer("threshold", None, persistent=False)  # it follows from the step
+        if self.step is None:
+            self.threshold = None
+        elif self.threshold is None:
+            self.threshold = torch.full_like(self.step, threshold(self.p, torch))
+        else:
+            self.threshold.fill_(threshold(self.p, torch))
+
+    @property
+    def apart(self) -> bool:
+        """Whether this call draws by the threshold, as `Dropout` does on a schedule: also at a rate of 0."""
+        return self.drawing and self.scheduled and (torch.compiler.is_compiling() or self.p == 0)
+
+    def dropped(self, x: Tensor, source: Source) -> Tensor:
+        """Return what the dropout alone makes of x."""
+        return perturb(x, Call(_LAW, None, self.threshold), **self.source(source))
+
+    def added(self, input: Tensor, residual: Tensor, source: Source) -> Tensor:
+        """Return the plain sum."""
+        check_alike("input", input, "residual", residual)
+        return residual + self.dropped(input, source)
+
+
+class LinearActDropout(_Fused, nn.Linear):
     """dropout(activation(x W^T + b)): a hidden layer whose bias, activation and dropout are one pass.
 
     See `dropkit.torch.bias_act_dropout`. The masks are those of a `Dropout` in its place.
@@ -59,6 +95,9 @@ class LinearActDropout(Rated, nn.Linear):
             return ACTIVATIONS[self.activation](F.linear(input, self.weight, self.bias))
         product = F.linear(input, self.weight)
         bias = None if self.bias is None else self.bias.to(product.dtype)
+        if self.apart:
+            before = product if bias is None else product + bias
+            return self.dropped(ACTIVATIONS[self.activation](before), source)
         return bias_act_dropout(product, bias, self.p, self.activation, **self.source(source))
 
     def extra_repr(self) -> str:
@@ -66,7 +105,7 @@ class LinearActDropout(Rated, nn.Linear):
         return f"{nn.Linear.extra_repr(self)}, activation={self.activation!r}, {Rated.extra_repr(self)}"
 
 
-class DropoutAdd(Rated):
+class DropoutAdd(_Fused):
     """residual + dropout(x), the end of a residual branch: see `dropkit.torch.dropout_add`.
 
     Args:
@@ -87,10 +126,12 @@ class DropoutAdd(Rated):
 
     def forward(self, input: Tensor, residual: Tensor, **source: Unpack[Source]) -> Tensor:
         """Return the sum; `source` as in every layer."""
+        if self.apart:
+            return self.added(input, residual, source)
         return dropout_add(input, residual, self.p, self.drawing, **self.source(source))
 
 
-class DropoutAddLayerNorm(Rated, nn.LayerNorm):
+class DropoutAddLayerNorm(_Fused, nn.LayerNorm):
     """layer_norm(residual + dropout(x)) over the last axis: see `dropkit.torch.dropout_add_layer_norm`.
 
     Args:
@@ -121,6 +162,10 @@ class DropoutAddLayerNorm(Rated, nn.LayerNorm):
         self, input: Tensor, residual: Tensor, **source: Unpack[Source]
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Return the normalised sum, and with `prenorm` the sum; `source` as in every layer."""
+        if self.apart:
+            added = self.added(input, residual, source)
+            normed = F.layer_norm(added, self.normalized_shape, self.weight, self.bias, self.eps)
+            return (normed, added) if self.prenorm else normed
         return dropout_add_layer_norm(
             input,
             residual,

@@ -104,6 +104,46 @@ def test_a_compiled_layer_has_no_graph_break(name: str) -> None:
     torch.testing.assert_close(torch.compile(layer, fullgraph=True, backend="aot_eager")(*inputs), expected)
 
 
+@pytest.mark.parametrize("name", ["relu", "add", "norm", "prenorm"])
+def test_a_schedule_moves_on_in_one_graph_and_draws_as_dropout_does(name: str) -> None:
+    make, inputs = MAKE[name]
+    layer = make(dropkit.linear_schedule(0.0, 1.0, 10))
+    composed: Any = Composed(layer)
+    composed.dropout = Dropout(dropkit.linear_schedule(0.0, 1.0, 10))
+    torch._dynamo.reset()
+    graphs: list[Any] = []
+
+    def counting(graph: Any, _: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(layer, fullgraph=True, backend=counting)
+    stepper = Stepper(composed)
+    for _ in range(11):
+        found: list[Any] = []
+        for each in (layer, composed, compiled):
+            torch.manual_seed(3)
+            found.append((each(*inputs), torch.rand(())))  # the generator stands alike too
+        for other in found[1:]:
+            torch.testing.assert_close(found[0], other)
+        stepper.step()
+    assert layer.p == 1.0
+    assert len(graphs) == 1
+
+
+def test_the_threshold_of_a_schedule_follows_a_state_and_a_device() -> None:
+    layer: Any = DropoutAdd(dropkit.linear_schedule(0.0, 0.5, 10))
+    Stepper(layer).move_to(10)
+    copy = DropoutAdd(dropkit.linear_schedule(0.0, 0.5, 10))
+    copy.load_state_dict(layer.state_dict())
+    assert copy.threshold == layer.threshold == 2**31
+    layer.to("meta").to_empty(device="cpu")
+    assert layer.threshold == 0
+    layer.p = 0.3
+    assert layer.threshold is None
+    assert list(layer.state_dict()) == []
+
+
 def test_the_parameters_are_those_of_torch() -> None:
     layer = LinearActDropout(6, 9, 0.1)
     layer.load_state_dict(nn.Linear(6, 9).state_dict())
