@@ -34,6 +34,7 @@ __all__ = [
     "evaluate",
     "feature_alpha_dropout",
     "feature_pattern",
+    "number",
     "perturb",
 ]
 
@@ -245,6 +246,15 @@ def feature_alpha_dropout(
     return _dropout(input, "n c ... -> n c", "alpha", p, training, inplace, **source)
 
 
+def number(p: Any) -> Any:
+    """Return the number in a tensor, which torch takes for a rate too; else what was given.
+
+    >>> number(torch.tensor(0.5)), number(0.1)
+    (0.5, 0.1)
+    """
+    return p.item() if isinstance(p, Tensor) and p.ndim == 0 else p
+
+
 def feature_pattern(spatial: int, rank: int) -> str:
     """Return the pattern of channel-wise dropout, with torch's warnings and errors on odd ranks.
 
@@ -285,7 +295,7 @@ def _dropout(
     inplace: bool,
     **source: Unpack[Source],
 ) -> Tensor:
-    p = RATE.check("p", p)
+    p = RATE.check("p", number(p))
     if not training:
         return input
     return perturb(input, Call(_named_law(pattern, noise), p), inplace=inplace, **source)

@@ -34,6 +34,13 @@ class TestTwins:
         integers = torch.ones(3, 4, 5, dtype=torch.int64)
         assert ours(integers, 0.5, False) is integers
 
+    def test_the_number_in_a_tensor_is_a_rate_as_in_torch(self, ours: Any, theirs: Any) -> None:
+        assert theirs(X, torch.tensor(0.5), True).shape == X.shape
+        assert torch.equal(ours(X, torch.tensor(0.5), True, key=1), ours(X, 0.5, True, key=1))
+        for wrong in (torch.tensor(1.5), torch.tensor([0.5])):
+            with pytest.raises(DropkitError, match="p must be a number"):
+                ours(X, wrong, True)
+
     def test_in_place_overwrites_the_input(self, ours: Any, theirs: Any) -> None:
         x = X.clone()
         assert ours(x, 0.5, True, True, key=1) is x

@@ -64,7 +64,7 @@ def bias_act_dropout(
     >>> bias_act_dropout(torch.ones(4), torch.zeros(4), 0.5, "relu", key=1)
     tensor([2., 0., 2., 2.])
     """
-    p, activation = RATE.check("p", p), ACTIVATION.check("activation", activation)
+    p, activation = RATE.check("p", functional.number(p)), ACTIVATION.check("activation", activation)
     _check(input, source)
     if bias is not None:
         check_tensor(bias, "bias")
@@ -95,7 +95,7 @@ def dropout_add(
     >>> dropout_add(torch.ones(4), torch.full((4,), 10.0), 0.5, key=1)
     tensor([12., 10., 12., 12.])
     """
-    p = RATE.check("p", p)
+    p = RATE.check("p", functional.number(p))
     _check(input, source)
     check_alike("input", input, "residual", residual)
     if not _served(input, residual):
@@ -161,7 +161,7 @@ def dropout_add_layer_norm(
     >>> dropout_add_layer_norm(torch.ones(4), torch.zeros(4), p=0.5, key=1)
     tensor([ 0.5773, -1.7320,  0.5773,  0.5773])
     """
-    p = RATE.check("p", p)
+    p = RATE.check("p", functional.number(p))
     _check(input, source)
     check_alike("input", input, "residual", residual)
     if not input.ndim:

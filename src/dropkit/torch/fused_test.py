@@ -242,6 +242,12 @@ def test_the_default_type_and_device_change_nothing(name: str, default: torch.dt
     assert all(leaf.grad is not None and leaf.grad.isfinite().all() for leaf in leaves)
 
 
+def test_the_number_in_a_tensor_is_a_rate() -> None:
+    for call in (fused.dropout_add, fused.dropout_add_layer_norm):
+        y = [call(torch.ones(5, 4), torch.ones(5, 4), p=p, key=1) for p in (torch.tensor(0.5), 0.5)]
+        assert torch.equal(*y)  # type: ignore[arg-type]  # the sum alone is returned
+
+
 def test_checkpointing_draws_the_same_mask() -> None:
     x = torch.randn(64, 32, requires_grad=True)
     y = checkpoint(lambda x: fused.dropout_add(x, torch.zeros_like(x), 0.5), x, use_reentrant=False)

@@ -33,7 +33,7 @@ Rate = Any
 
 def rate_of(p: Any) -> Any:
     """Return the rate that a layer's `p` stands for: also the number in a tensor, which torch takes too."""
-    return check_rate(p.item() if isinstance(p, Tensor) and p.ndim == 0 else p, "p")
+    return check_rate(functional.number(p), "p")
 
 
 class Layer(Stochastic):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dropkit.core.check import RATE
 from dropkit.core.schedule import Schedule
+from dropkit.torch.functional import number
 from dropkit.torch.stochastic import Stochastic
 
 __all__ = ["Rated"]
@@ -55,7 +56,7 @@ class Rated(Stochastic):
         """Take another rate, a number or a schedule, which begins at step 0."""
         # A number in a tensor is taken too, as in every layer.
         schedule = p if isinstance(p, Schedule) else None
-        rate = schedule(0) if schedule else RATE.check("p", p.item() if _single(p) else p)
+        rate = schedule(0) if schedule else RATE.check("p", number(p))
         self.schedule = schedule
         if "step" not in self._buffers:
             self.register_buffer("step", None)
@@ -106,7 +107,3 @@ class Rated(Stochastic):
         if unborn and self.step is not None and not self.step.is_meta:
             self.move_to(0)  # memory that `to_empty` has just given holds no step
         return self
-
-
-def _single(p: Any) -> bool:
-    return isinstance(p, Tensor) and p.ndim == 0
