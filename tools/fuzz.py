@@ -173,6 +173,9 @@ def _rate(choose: Random, drop: Drop, shape: tuple[int, ...], key: Key, window: 
 
 
 def _alike(y: Tensor, expected: Tensor, noise: str) -> bool:
+    zeros = (y == 0) & (expected == 0)
+    if not bool((y.signbit() == expected.signbit())[zeros].all()):
+        return False  # -0 == 0
     if noise not in CONTINUOUS:
         return bool(((y == expected) | (y.isnan() & expected.isnan())).all())
     tolerance = 32 * torch.finfo(torch.float32).eps

@@ -98,8 +98,9 @@ class Continuous(Noise):
 
     def factor(self, xp: Any, u: Any, second: Callable[[], Any], rate: Any) -> Any:
         """Return m, in float64."""
-        deviation = (rate / _kept(rate)) ** 0.5
-        return (1 + deviation * self.standard(xp, u, second)) * (1 - _sure(rate))
+        # At rate 1 a product with 0 would have either sign, a sum with 0 has one.
+        mean = 1 - _sure(rate)
+        return mean + (rate / _kept(rate)) ** 0.5 * mean * self.standard(xp, u, second)
 
     def moments(self, rate: Any, scale: Scale = "train") -> Moments:
         """Mean 1 and variance rate / (1 - rate); 0 and 0 at rate 1."""

@@ -30,6 +30,7 @@ __all__ = [
     "dropped",
     "entry_rate",
     "evaluate",
+    "keeping_signs",
     "mask",
     "masks",
     "multiplier",
@@ -248,7 +249,16 @@ def transform(
         return arrays.xp.where(gone, 0.0, x * scale)
     if fill is not None:
         return arrays.xp.where(gone, fill, x * scale + (1 - scale) * fill)
-    return arrays.xp.where(gone, floor, x * scale + shift)
+    return arrays.xp.where(gone, floor, x * scale + keeping_signs(arrays.xp, shift))
+
+
+def keeping_signs(xp: Any, shift: Any) -> Any:
+    """Return what to add in place of a shift: -0 for 0, which would take the sign of -0.
+
+    >>> -0.0 + keeping_signs(np, 0.0)
+    -0.0
+    """
+    return (shift or -0.0) if isinstance(shift, float | int) else xp.where(shift == 0, -0.0, shift)
 
 
 def evaluate(x: Array, drop: Drop, rate: Any, fill: Array | None = None, arrays: Arrays = _NUMPY) -> Array:

@@ -15,6 +15,7 @@ from dropkit.core.bind import Window
 from dropkit.core.drop import Drop
 from dropkit.core.groups import Pattern
 from dropkit.core.rate import ONE, threshold
+from dropkit.core.reference import keeping_signs
 from dropkit.core.walk import Walk, walk
 
 __all__ = ["AVAILABLE", "Plan", "plan", "run"]
@@ -118,7 +119,8 @@ def _affine(drop: Drop, rate: Any, kind: int, linear: bool) -> tuple[Any, Any, A
         return moments.variance**0.5, moments.mean, 0.0
     assert isinstance(drop.noise, noises.TwoPoint)
     scale, shift, fill = drop.noise.affine(rate, drop.scale)
-    return (scale, 0.0, 0.0) if linear else (scale, shift, fill)
+    shift, fill = (0.0, 0.0) if linear else (shift, fill)
+    return scale, keeping_signs(torch, shift), fill
 
 
 @functools.lru_cache(maxsize=4096)

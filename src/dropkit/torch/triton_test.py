@@ -93,6 +93,37 @@ def test_the_kernels_are_equal_to_the_reference(noise: str, pattern: str, shape:
 
 @needs_triton
 @interpreted
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("rate", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_zero_keeps_its_sign(scheduled: bool, rate: float, noise: str) -> None:
+    x = torch.tensor([0.0, -0.0, 1.0, -1.0], device=DEVICE).repeat(100)
+    moves = torch.tensor(threshold(rate, torch), device=DEVICE) if scheduled else None
+    for linear in (False, True):
+        drop = Drop(rate, noise=noise)
+        found, expected = by_triton(x, drop, WHOLE, moves, linear), by_reference(x, drop, linear=linear)
+        assert torch.equal(found.signbit(), expected.signbit())
+
+
+@needs_triton
+@interpreted
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("pattern", ["...", "b t d -> b d"])
+def test_a_drawn_key_is_one_number_and_stands_for_call_and_stream_0(pattern: str, noise: str) -> None:
+    x, drop = torch.randn(3, 4, 70, device=DEVICE), Drop(0.3, pattern, noise)
+    # What lies behind the number is not read.
+    memory = torch.tensor([WORDS.word, 5, 6], device=DEVICE)
+    out = torch.empty_like(x)
+    walk = triton_loop.plan(drop, WHOLE, tuple(x.shape), x.stride(), out.stride())
+    assert walk is not None
+    triton_loop.run(x, out, Words(memory[0], 0, 0), drop, walk, 0.3, None, linear=False)
+    words = Words(WORDS.word, 0, 0)
+    expected = reference.transform(x.cpu(), drop, words, 0.3, arrays=Arrays(torch))
+    assert_alike(out, expected.to(DEVICE, x.dtype))
+
+
+@needs_triton
+@interpreted
 @pytest.mark.parametrize("rate", [0.0, 1.0, 0.5, 1e-12, 1 - 1e-12, 1 / 3])
 def test_every_rate_is_exact(rate: float) -> None:
     x = torch.randn(5000, device=DEVICE)
