@@ -14,7 +14,6 @@ from dropkit.core.rate import ONE
 from dropkit.torch import op as _operators  # registers what torch.ops.dropkit offers
 from dropkit.torch.check import check_shape, check_writable
 from dropkit.torch.keys import AnyKey, draw, draw_tensor, draw_words, key_tensor, key_words, refuse_trace
-from dropkit.torch.native import MISSING, warn_if_slow
 from dropkit.torch.run import Call, run, widen
 
 __all__ = ["dropped", "eager", "fixed", "multiplied"]
@@ -48,8 +47,6 @@ def dropped(
     check_shape(call.law, x.shape)
     if inplace:
         check_writable(x)
-    if MISSING and x.is_cpu:
-        warn_if_slow(x.numel())
     words = draw_words(x, generator) if key is None else key_words(_on(x, key))
     if call.threshold is not None:
         call = _now(call, call.threshold)

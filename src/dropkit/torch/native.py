@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import warnings
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -98,8 +99,16 @@ def _warn_once() -> None:
         "slower. Install dropkit anew for this Python where a C++ compiler is found: "
         "pip install --force-reinstall --no-deps dropkit",
         SlowWarning,
-        stacklevel=2,
+        stacklevel=_levels(),
     )
+
+
+def _levels() -> int:
+    """Return how far above its caller the first line lies that is neither ours nor torch's nor generated."""
+    frame, levels = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "torch").partition(".")[0] in ("dropkit", "torch"):
+        frame, levels = frame.f_back, levels + 1
+    return levels
 
 
 class Loop(NamedTuple):

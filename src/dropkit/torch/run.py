@@ -18,7 +18,7 @@ from dropkit.core.groups import Draws, Groups
 from dropkit.core.rate import ONE
 from dropkit.core.reference import Arrays
 from dropkit.torch import triton_loop
-from dropkit.torch.native import Loop, NativeDraws, plan
+from dropkit.torch.native import MISSING, Loop, NativeDraws, plan, warn_if_slow
 
 __all__ = ["Call", "constant", "describe", "drawn", "laid", "law_of", "run", "widen"]
 
@@ -95,6 +95,8 @@ def run(
         done = _by_triton(x, out, words, call, linear)
         if done is not None:
             return done
+    if MISSING and x.is_cpu:
+        warn_if_slow(x.numel())
     return out.copy_(_twin(x, words, call, fill, linear))
 
 
