@@ -98,21 +98,17 @@ GOALS = [
     Goal("16.8 M entries, in place / copy", *_PLACE, _HUGE, "copy_", 1.2, None, True),
     Goal("16.8 M entries, in place: times faster than F.dropout", *_PLACE, _HUGE, "F.dropout", least=40),
     Goal("1 M entries, in place / copy", *_PLACE, _CACHE, "copy_", 3.5, None, True),
-    Goal(
-        "1 M entries, in place: times faster than F.dropout",
-        *_PLACE,
-        _CACHE,
-        "F.dropout",
-        least=35,
-        threads=1,
-    ),
-    Goal(
-        "1 M entries, in place: times faster than F.dropout",
-        *_PLACE,
-        _CACHE,
-        "F.dropout",
-        least=60,
-        threads=2,
+    *(
+        Goal(
+            f"1 M entries, {says}: times faster than F.dropout",
+            *place,
+            _CACHE,
+            "F.dropout",
+            least=least,
+            threads=threads,
+        )
+        for says, place in (("fresh output", _FRESH), ("in place", _PLACE))
+        for threads, least in ((1, 35), (2, 60))
     ),
     *map(_small, ["64", "256", "512"]),
     *map(_faster, ["1,024", "4,096"]),
@@ -126,12 +122,18 @@ GOALS = [
         for task in ("forward", "forward + backward")
         for shape in ("2x8x2048x64", "8x8x512x64", "16x4x128x64")
     ),
-    Goal(
-        "MLP 784-1024-1024-10, training step with dropout / without",
-        *_STEP,
-        "MLP 784-1024-1024-10, 128 rows",
-        "fused",
-        most=1.03,
+    *(
+        Goal(
+            f"MLP 784-1024-1024-10, {how}: training step with dropout / without",
+            *_STEP,
+            "MLP 784-1024-1024-10, 128 rows",
+            peer,
+            most=1.03,
+        )
+        for how, peer in (
+            ("as use_dropkit makes it", "dropkit"),
+            ("rewritten with LinearActDropout", "fused"),
+        )
     ),
     Goal(
         "transformer layer, training step with every dropout / PyTorch's without",
