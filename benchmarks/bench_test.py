@@ -66,6 +66,11 @@ def test_the_page_in_the_docs_is_what_the_figures_make() -> None:
     assert (DOCS / "speed.md").read_text() == markdown(sheet)
 
 
+def test_the_page_names_the_instruction_set_that_was_timed() -> None:
+    page = markdown(Sheet({"instruction sets run": "avx2, plain"}))
+    assert "- instruction set timed: avx2; not timed: plain\n" in page
+
+
 def test_the_picture_names_the_curve_of_each_peer_and_is_the_same_each_time() -> None:
     peers = "first", "second"
     cells = [

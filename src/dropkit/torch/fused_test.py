@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+import dropkit
 from dropkit.core.check import DropkitError
 from dropkit.torch import functional, fused, native
 
@@ -146,6 +147,17 @@ def test_second_derivatives(name: str) -> None:
 
     for found, right in zip(twice(ours), twice(plain), strict=True):
         torch.testing.assert_close(found, right, rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_tangents_are_those_of_a_product_with_the_mask(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = torch.from_numpy(dropkit.mask(4, (ROWS, COLUMNS), dropkit.Drop(0.3), dtype="float32"))
+    form, plain, shapes = forms(0.3)[name]
+    inputs = values(shapes, torch.float32)
+    tangents = [x.flip(0) for x in inputs]
+    found = torch.func.jvp(form, tuple(inputs), tuple(tangents))
+    monkeypatch.setattr(functional, "dropout", lambda x, *_, **__: x * mask)
+    torch.testing.assert_close(found, torch.func.jvp(plain, tuple(inputs), tuple(tangents)))
 
 
 @pytest.mark.parametrize("name", FORMS)
