@@ -29,10 +29,11 @@ def run(framework: str, *arguments: str, coverage: bool = False) -> "subprocess.
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_framework_passes_its_tests(framework: str, request: pytest.FixtureRequest) -> None:
-    # Lines are counted once: two backends more would take minutes for a few of them.
-    counted = framework not in ("keras-jax", "keras-tensorflow")
-    coverage = counted and request.config.pluginmanager.hasplugin("_cov")
-    done = run(framework, *files_of(framework), coverage=coverage)
+    # Lines are counted and examples run on one backend: two more would take minutes and say little more.
+    first = framework not in ("keras-jax", "keras-tensorflow")
+    coverage = first and request.config.pluginmanager.hasplugin("_cov")
+    files = [file for file in files_of(framework) if first or file.endswith("_test.py")]
+    done = run(framework, *files, coverage=coverage)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
 
