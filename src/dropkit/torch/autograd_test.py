@@ -138,7 +138,7 @@ class TestInplace:
             (lambda: (x := torch.ones(6, requires_grad=True) * 1, x.chunk(2)[0]), "one of several views"),
             (lambda: (x := torch.ones(6, requires_grad=True) * 1, x.unbind()[0]), "one of several views"),
             (lambda: (inference(),) * 2, "inference mode"),
-            (lambda: (x := torch.zeros(6000), x.as_strided((1000,) * 3, (1, 2, 3))), "share memory"),
+            (lambda: (x := torch.zeros(24_000), x.as_strided((4000,) * 3, (1, 2, 3))), "share memory"),
         ],
     )
     def test_what_torch_refuses_is_refused_before_it_is_overwritten(self, make: Any, message: str) -> None:

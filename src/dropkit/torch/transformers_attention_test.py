@@ -129,6 +129,7 @@ def apart() -> Any:
         (lambda: nn.Linear(2, 2), "is a model of transformers, got 'Linear'"),
         (sinks, "can attend by 'sdpa', got 'GptOssModel'"),
         (apart, "can attend by 'sdpa', got 'BloomModel'"),
+        (capped, "can attend by 'sdpa', got 'Gemma2Model'"),
     ],
 )
 def test_other_models_are_refused_and_left_as_they_are(make: Any, message: str) -> None:
@@ -139,13 +140,9 @@ def test_other_models_are_refused_and_left_as_they_are(make: Any, message: str) 
     assert getattr(getattr(model, "config", None), "_attn_implementation", None) == before
 
 
-@pytest.mark.parametrize("mode", [True, False])
-def test_scores_that_are_capped_are_refused_where_it_attends(mode: bool) -> None:
-    model = capped().train(mode)
-    try:
-        ours.use_attention(model)
-    except DropkitError as error:
-        assert "sdpa" in str(error)  # noqa: PT017  # of releases that know it when asked
-    else:
-        with pytest.raises(DropkitError, match="attends without softcap"):
-            model(IDS)
+@pytest.mark.parametrize("rate", [0.0, 0.1])
+@pytest.mark.parametrize("told", [{"softcap": 50.0}, {"s_aux": torch.zeros(4)}])
+def test_what_changes_the_attention_is_refused_where_it_attends(told: dict[str, Any], rate: float) -> None:
+    q = torch.zeros(1, 4, 2, 4)
+    with pytest.raises(DropkitError, match=f"attends without {next(iter(told))}, got 'Linear'"):
+        ours._attend(nn.Linear(1, 1), q, q, q, None, dropout=rate, **told)
