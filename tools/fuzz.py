@@ -3,9 +3,10 @@
 Case i of a seed is always the same: shape, memory layout, type, values (infinities and NaN among them),
 noise, groups, rate (also the very draw of a group), window, key, threads, instruction set, in place or not,
 forward or the gradient's map; or a fused form or attention against its plain composition. Two-point noises
-must agree bit for bit, continuous ones within 32 units of float32, fused forms within 4 times the error
-of plain code or of one rounding of the inputs, attention within 8 times. What failed is printed as a line
-that repeats it.
+must agree bit for bit, continuous ones within 32 units of float32, fused forms within 8 times the error
+of plain code and within 4 times that or what one rounding of the inputs changes, attention within 8 times
+the error of plain code. What failed is printed as a line that repeats it. One case is known to: the query
+gradient of `--seed 2027 --case 9456` is 0, and 2.2e-5 comes out, as its terms cancel.
 """
 
 from __future__ import annotations
@@ -204,7 +205,8 @@ def _fused(choose: Random) -> str | None:
         scale = float(right.abs().max())
         error, *bounds = (float((each.double() - right).abs().max()) for each in (mine, usual, other))
         # Plain code may be right by luck, where a rounding of the inputs alone would move the result further.
-        if not error <= 4 * max(bounds) + 8 * eps * max(scale, 1.0):
+        most = min(8 * bounds[0], 4 * max(bounds))
+        if not error <= most + 8 * eps * max(scale, 1.0):
             return f"{name}, {p=}, {dtype}, {rows} x {columns}, {key}: {error} against {max(bounds)}"
     return None
 
@@ -235,8 +237,7 @@ def _attention(choose: Random) -> str | None:
         return plain(q, k, v, bias, settings, {"key": key})
 
     exact = _passes(usual, [x.double() for x in inputs])
-    # A gradient goes through a sum over the depth of the values, whose terms may cancel.
-    most = max(float(x.abs().max()) for x in inputs) ** 2 * value_depth**0.5 / (1 - p if p < 1 else 1)
+    most = max(float(x.abs().max()) for x in inputs) ** 2 / (1 - p if p < 1 else 1)
     for mine, theirs, right in zip(_passes(ours, inputs), _passes(usual, inputs), exact, strict=True):
         error, bound = (float((each.double() - right).abs().max()) for each in (mine, theirs))
         # Sums that cancel leave the rounding of their terms.
