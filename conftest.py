@@ -2,6 +2,7 @@ import contextlib
 import importlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -65,3 +66,16 @@ def pytest_collect_file(file_path: Path) -> None:
         # What is missing is told where the file is collected.
         with contextlib.suppress(ImportError):
             importlib.import_module(".".join(file_path.relative_to(_SOURCES).parent.parts))
+
+
+@pytest.fixture(params=["native", "twin"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The native loops, and the plain operations that serve without them."""
+    from dropkit.torch import native, run  # most frameworks' processes have no use for it
+
+    if request.param == "native" and not native.AVAILABLE:
+        pytest.skip("built without a C++ compiler")
+    monkeypatch.setattr(native, "AVAILABLE", request.param == "native")
+    run._loop.cache_clear()
+    yield request.param
+    run._loop.cache_clear()

@@ -13,7 +13,7 @@ import dropkit
 from dropkit import Blocks, Drop, Key, KofN, PerAxis, Window
 from dropkit.core.address import uniform
 from dropkit.core.reference import apply
-from dropkit.torch import functional, native, run
+from dropkit.torch import functional
 
 Array = np.ndarray[Any, Any]
 
@@ -68,17 +68,6 @@ def assert_equal_bits(found: Array, expected: Array) -> None:
     np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
 
 
-@pytest.fixture(params=["native", "twin"])
-def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The loops, and the plain operations that serve without them."""
-    if request.param == "native" and not native.AVAILABLE:
-        pytest.skip("built without a C++ compiler")
-    monkeypatch.setattr(native, "AVAILABLE", request.param == "native")
-    run._loop.cache_clear()
-    yield request.param
-    run._loop.cache_clear()
-
-
 @pytest.fixture(params=[1, 2])
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     before = torch.get_num_threads()
@@ -90,7 +79,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("drop", DECIDING, ids=str)
-def test_values_are_equal_bit_for_bit(drop: Drop, dtype: torch.dtype, layout: str, road: str) -> None:
+def test_values_are_equal_bit_for_bit(drop: Drop, dtype: torch.dtype, layout: str, engine: str) -> None:
     x = LAYOUTS[layout](torch.from_numpy(some(DTYPES[dtype])))
     y = functional.drop(x, drop, key=7)
     assert (y.dtype, y.shape) == (dtype, x.shape)
@@ -98,14 +87,14 @@ def test_values_are_equal_bit_for_bit(drop: Drop, dtype: torch.dtype, layout: st
 
 
 @pytest.mark.parametrize("drop", DECIDING[:6], ids=str)
-def test_bfloat16_has_the_same_mask(drop: Drop, road: str) -> None:
+def test_bfloat16_has_the_same_mask(drop: Drop, engine: str) -> None:
     y = functional.drop(torch.ones(SHAPE, dtype=torch.bfloat16), drop, key=7)
     np.testing.assert_array_equal((y == 0).numpy(), dropkit.mask(7, SHAPE, drop) == 0)
 
 
 @pytest.mark.parametrize("drop", CONTINUOUS, ids=str)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_continuous_noises_are_equal_within_ulps(drop: Drop, dtype: torch.dtype, road: str) -> None:
+def test_continuous_noises_are_equal_within_ulps(drop: Drop, dtype: torch.dtype, engine: str) -> None:
     y = functional.drop(torch.ones(SHAPE, dtype=dtype), drop, key=7).numpy()
     expected = dropkit.mask(7, SHAPE, drop)
     # log, cos, sqrt, two products and a sum; 4 ulp of the largest factor, in the type of the result.
@@ -114,7 +103,7 @@ def test_continuous_noises_are_equal_within_ulps(drop: Drop, dtype: torch.dtype,
 
 
 @pytest.mark.parametrize("drop", DECIDING + CONTINUOUS, ids=str)
-def test_backward_uses_the_mask_of_forward(drop: Drop, road: str) -> None:
+def test_backward_uses_the_mask_of_forward(drop: Drop, engine: str) -> None:
     x = torch.from_numpy(some()).requires_grad_()
     gradient = some()[::-1].copy()
     (back,) = torch.autograd.grad(functional.drop(x, drop, key=7), x, torch.from_numpy(gradient))

@@ -10,7 +10,6 @@ from torch import Tensor
 import dropkit
 from dropkit.core import reference
 from dropkit.torch import functional, native
-from dropkit.torch import run as running
 
 GROUPS: tuple[Any, ...] = (
     "...",
@@ -26,16 +25,6 @@ GROUPS: tuple[Any, ...] = (
 KEYS = (5, dropkit.Key(2**64 - 1, 3, 4))
 SHAPE = (3, 8, 6, 7)
 X = torch.randn(SHAPE, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture(params=["native", "twin"])
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    if request.param == "native" and not native.AVAILABLE:
-        pytest.skip("built without a C++ compiler")
-    monkeypatch.setattr(native, "AVAILABLE", request.param == "native")
-    running._loop.cache_clear()
-    yield request.param
-    running._loop.cache_clear()
 
 
 def layouts(x: Tensor) -> dict[str, Tensor]:
