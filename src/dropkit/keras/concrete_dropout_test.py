@@ -17,8 +17,6 @@ from dropkit.core.check import DropkitError
 from dropkit.core.reference import unit
 from dropkit.methods import concrete_dropout as law
 
-# On JAX and torch the one is the default, and the other what nobody asks for or the same.
-JITS = ["auto", False] if keras.backend.backend() == "tensorflow" else ["auto"]
 RNG = np.random.default_rng(0)
 CONV: dict[str, Any] = {"filters": 2, "kernel_size": 1, "kernel_initializer": "ones"}
 
@@ -81,7 +79,6 @@ def test_the_penalty_and_its_slope_are_the_published_ones(rate: float) -> None:
     assert float(before - array(layer.noise.logit.value)) == pytest.approx(slope, rel=1e-3, abs=1e-6)
 
 
-@pytest.mark.parametrize("jit", JITS)
 @pytest.mark.filterwarnings("default")  # Keras warns on torch
 def test_training_moves_the_rate_down_where_the_input_matters_and_is_saved(jit: Any, tmp_path: Path) -> None:
     inputs = keras.Input((6, 6, 3))

@@ -15,8 +15,6 @@ import dropkit.keras as dk
 from dropkit.core.check import DropkitError
 from dropkit.methods.r_drop import divergence
 
-# On JAX and torch the one is the default, and the other what nobody asks for or the same.
-JITS = ["auto", False] if keras.backend.backend() == "tensorflow" else ["auto"]
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((12, 5)).astype("float32")
 Y = RNG.integers(0, 3, 12)
@@ -32,7 +30,6 @@ def made(activation: str | None = None) -> tuple[Any, Any]:
     return keras.Sequential([keras.Input((5,)), drop, keras.layers.Dense(3, activation=activation)]), drop
 
 
-@pytest.mark.parametrize("jit", JITS)
 @pytest.mark.parametrize("weights", [None, RNG.uniform(0, 2, 12).astype("float32")])
 @pytest.mark.filterwarnings("default")  # Keras warns on torch
 def test_the_loss_of_a_step_is_that_of_the_formula(jit: Any, weights: Any) -> None:

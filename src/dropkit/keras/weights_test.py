@@ -14,8 +14,6 @@ import dropkit
 import dropkit.keras as dk
 from dropkit.core.check import DropkitError
 
-# On JAX and torch the one is the default, and the other what nobody asks for or the same.
-JITS = ["auto", False] if keras.backend.backend() == "tensorflow" else ["auto"]
 RNG = np.random.default_rng(0)
 
 
@@ -34,7 +32,6 @@ def test_the_weights_of_a_dense_layer_are_dropped_under_their_key() -> None:
     np.testing.assert_array_equal(array(layer.layer.kernel.value), kernel)
 
 
-@pytest.mark.parametrize("jit", JITS)
 @pytest.mark.filterwarnings("default")  # Keras warns on torch
 def test_models_with_noisy_weights_train_are_saved_and_loaded(jit: Any, tmp_path: Path) -> None:
     inputs = keras.Input((8, 8, 1))
