@@ -261,3 +261,9 @@ def test_bad_arguments_are_refused(arguments: dict[str, Any], message: str) -> N
     named: dict[str, Any] = {"x": tf.ones(3), "rate": 0.5, "key": 1} | arguments
     with pytest.raises(DropkitError, match=message):
         dropkit.drop(named.pop("x"), named.pop("rate"), named.pop("pattern", "..."), **named)
+
+
+def test_more_unknown_sizes_than_can_be_told_apart_are_refused() -> None:
+    call = traced(lambda x: dropkit.drop(x, 0.5, key=1), (None,) * 12)
+    with pytest.raises(DropkitError, match="x has at most 11 unknown sizes"):
+        call(tf.ones((1,) * 12))

@@ -38,6 +38,9 @@ class Extents:
         apart = [
             prime for prime in _PRIMES if all(size is None or size % prime or not size for size in sizes)
         ]
+        if len(unknown) > len(apart):
+            rule, mend = f"has at most {len(apart)} unknown sizes", "tell some of them by tf.ensure_shape"
+            raise DropkitError("x", rule, len(unknown), mend)
         self._unknown = {
             prime: tf.shape(x, tf.int64)[axis] for prime, axis in zip(apart, unknown, strict=False)
         }

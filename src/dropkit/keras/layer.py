@@ -84,6 +84,8 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
     @property
     def next_key(self) -> Key:
         """The key of the next call that draws: `dropkit.mask(layer.next_key, shape, layer.description)`."""
+        if not hasattr(self, "seed_generator"):
+            raise KerasError("rate", "a rate above 0 where a key is asked for", self.rate, "make a new layer")
         return key_of(keras.ops.convert_to_numpy(self.seed_generator.state.value))
 
     @property

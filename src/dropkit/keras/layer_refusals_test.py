@@ -39,6 +39,7 @@ RATES = r"Invalid value received for argument `rate`. Expected a float value bet
             lambda: dk.Dropout(0.5)(np.ones((2, 3), "int32"), training=True),
             "`inputs`. Expected a tensor of a float",
         ),
+        (lambda: dk.Dropout(0.0).next_key, "a rate above 0 where a key is asked for"),
         (lambda: dk.Dropout(0.5).move_to(3), "layer has a rate on a schedule"),
     ],
 )

@@ -41,7 +41,8 @@ class Stepper(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
     @property
     def rates(self) -> dict[str, float]:
         """The rate of each scheduled layer now, by its name."""
-        return {layer.name: layer.rate for layer in self._layers}
+        # Not from the variables: on JAX they are empty while `fit` runs.
+        return {layer.name: self._held[id(layer)] for layer in self._layers}
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Find the layers."""

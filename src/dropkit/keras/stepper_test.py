@@ -74,3 +74,15 @@ def test_a_ramp_moves_and_goes_on_where_it_stood(tmp_path: Any) -> None:
 def test_a_model_without_a_schedule_is_refused() -> None:
     with pytest.raises(DropkitError, match="model has a layer whose rate is a schedule"):
         fitted(0.5, epochs=1)
+
+
+def test_another_callback_may_read_the_rates_between_the_batches() -> None:
+    layer, stepper, seen = dk.Dropout(dropkit.linear_schedule(0.0, 1.0, 4)), dk.Stepper(), []
+    model = keras.Sequential([keras.Input((3,)), layer, keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((8, 3), "float32")
+    noting = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(stepper.rates[layer.name])
+    )
+    model.fit(x, x[:, :1], batch_size=2, verbose=0, callbacks=[stepper, noting])
+    assert seen == [0.0, 0.25, 0.5, 0.75]

@@ -36,8 +36,11 @@ class _NoisyWeight(keras.layers.Wrapper):  # type: ignore[misc]  # Keras ships n
         noisy = getattr(self.layer, self.weight)
         held[id(noisy)] = noisy, self.noise.call(noisy.value, training=True)
         # The variables themselves do not change; all are named, since a scope hides one that is around it.
-        with keras.StatelessScope(state_mapping=list(held.values())):
-            return self.layer.call(inputs)
+        with keras.StatelessScope(state_mapping=list(held.values()), collect_losses=True) as scope:
+            outputs = self.layer(inputs)
+        for loss in scope.losses:
+            self.layer.add_loss(loss)
+        return outputs
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return that of the layer."""

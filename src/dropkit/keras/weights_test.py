@@ -100,3 +100,12 @@ def test_attention_weights_are_dropped_by_address_and_the_layer_is_loaded_again(
 def test_bad_arguments_are_refused(make: Any, message: str) -> None:
     with pytest.raises(DropkitError, match=message):
         make()
+
+
+def test_the_layer_inside_keeps_its_losses_and_its_precision() -> None:
+    regular = dk.DropConnect(keras.layers.Dense(4, activity_regularizer=keras.regularizers.L2(1.0)), 0.5)
+    regular(np.ones((2, 3), "float32"), training=True)
+    assert len(regular.losses) == 1
+    half = dk.DropConnect(keras.layers.Dense(4, dtype="mixed_bfloat16"), 0.5)
+    y = half(np.ones((2, 3), "float32"), training=True)
+    assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"
