@@ -16,18 +16,26 @@ from dropkit.keras.layer import Layer
 __all__ = ["can_draw", "draws_in_training", "force", "sources", "switch"]
 
 _OWN = (keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.AlphaDropout)
-_RECURRENT = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
+_RECURRENT = (
+    keras.layers.LSTM,
+    keras.layers.GRU,
+    keras.layers.SimpleRNN,
+    keras.layers.ConvLSTM1D,
+    keras.layers.ConvLSTM2D,
+    keras.layers.ConvLSTM3D,
+)
 _CELLS = (keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.SimpleRNNCell)
+_ATTENTION = (keras.layers.Attention, keras.layers.AdditiveAttention)  # others hold a layer of dropout
 
 
 @contextmanager
 def switch(model: Any, mode: Mode) -> Iterator[None]:
     """Switch every source of dropout of a model, and nothing else, until the block ends.
 
-    Sources are dropkit's layers, Keras's own, and the rates inside `LSTM`, `GRU`, `SimpleRNN` and their
-    cells. Batch normalisation and all the rest follow `training`, which stays what the call says. `predict`
-    is compiled anew inside the block and after it; a function that you compiled yourself keeps the mode that
-    it was traced in.
+    Sources are dropkit's layers, Keras's own, and the rates inside `LSTM`, `GRU`, `SimpleRNN`, their cells,
+    `ConvLSTM` and the layers of attention. Batch normalisation and all the rest follow `training`, which
+    stays what the call says. `predict` is compiled anew inside the block and after it; a function that you
+    compiled yourself keeps the mode that it was traced in.
 
     Raises:
         DropkitError: no source was found, or none that can draw where draws are asked for.
@@ -61,6 +69,8 @@ def _layers(model: Any) -> list[Any]:
 
 
 def _inner_rate(layer: Any) -> float:
+    if isinstance(layer, _ATTENTION):
+        return float(layer.dropout)
     return max(layer.dropout, layer.recurrent_dropout) if isinstance(layer, _RECURRENT + _CELLS) else 0.0
 
 

@@ -114,3 +114,25 @@ def test_models_that_have_nothing_to_switch_are_refused() -> None:
         pass
     with pytest.raises(DropkitError, match="mode must be"), dropkit.mode(still, "test"):  # type: ignore[arg-type]
         pass
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (keras.layers.Attention(dropout=0.5), (3, 8)),
+        (keras.layers.AdditiveAttention(dropout=0.5), (3, 8)),
+        (keras.layers.ConvLSTM1D(3, 2, dropout=0.5), (4, 5, 8)),
+        (keras.layers.ConvLSTM2D(3, 2, recurrent_dropout=0.5), (4, 5, 5, 8)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_rates_inside_attention_and_convolutional_cells_are_sources(layer: Any, shape: Any) -> None:
+    inputs = keras.Input(shape)
+    takes = [inputs, inputs] if "Attention" in type(layer).__name__ else inputs
+    model = keras.Model(inputs, layer(takes))
+    x = np.random.default_rng(0).standard_normal((2, *shape)).astype("float32")
+    with dropkit.mode(model, "mc"):
+        assert not np.array_equal(model.predict(x, verbose=0), model.predict(x, verbose=0))
+    with dropkit.mode(model, "eval"):
+        one, other = (keras.ops.convert_to_numpy(model(x, training=True)) for _ in range(2))
+        assert np.array_equal(one, other)
