@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from dropkit.core.check import DropkitError
+from dropkit.keras.axes import takes_maps
 from dropkit.keras.layer import Layer
 from dropkit.keras.order import rows
 
@@ -43,8 +44,8 @@ def to_torch(keras_model: Any, torch_model: Any) -> list[str]:
 
     Layers are paired in their order: `Dense` and `Linear`, convolutions, batch and layer normalisation,
     `Embedding`; and dropkit's layers, whose numbers, steps of schedules or learned rates move. Images, and
-    sequences that convolutions made, are flattened with channels last in Keras and first in PyTorch: what
-    follows a `Flatten` is put in PyTorch's order.
+    sequences that convolutions or pooling made, are flattened with channels last in Keras and first in
+    PyTorch: what follows a `Flatten` is put in PyTorch's order. A `Permute` before it may lead to that order.
 
     Args:
         keras_model: a functional or sequential Keras model.
@@ -109,12 +110,10 @@ def _placed(model: Any) -> Iterator[tuple[Any, Any]]:
 
 def _inside(layer: Any, outer: Any) -> Iterator[tuple[Any, Any]]:
     if isinstance(layer, keras.Model):
-        if rows(outer) is not None:
-            rule, mend = (
-                "has flattened features go into layers, not into models",
-                "call the layers one by one",
-            )
-            raise DropkitError("keras_model", rule, layer.name, mend)
+        flattens = any(isinstance(each, keras.layers.Flatten) for each in layer._flatten_layers())
+        if rows(outer) is not None or (flattens and takes_maps(outer)):
+            rule = "has flattened features go into layers, not into models, as sequences to be flattened"
+            raise DropkitError("keras_model", rule, layer.name, "call the layers one by one")
         yield from _placed(layer)
         return
     yield layer, outer

@@ -5,39 +5,17 @@ PyTorch flattens with channels first, so the same numbers stand at other places 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
-from dropkit.core.check import DropkitError
-from dropkit.keras.layer import Layer
+from dropkit.keras.axes import KEEPING, Axes, alike, axes_or, has_kernel, unknown
 
 __all__ = ["rows"]
 
-Shape = tuple[int, ...]
 _LAYERS = keras.layers
-_KEEPING = (
-    Layer,
-    _LAYERS.Dropout,
-    _LAYERS.GaussianDropout,
-    _LAYERS.AlphaDropout,
-    _LAYERS.Activation,
-    _LAYERS.ReLU,
-    _LAYERS.LeakyReLU,
-    _LAYERS.ELU,
-    _LAYERS.Softmax,
-    _LAYERS.BatchNormalization,
-    _LAYERS.LayerNormalization,
-    _LAYERS.Add,
-    _LAYERS.Subtract,
-    _LAYERS.Multiply,
-    _LAYERS.Average,
-    _LAYERS.Maximum,
-    _LAYERS.Minimum,
-)
 _POOLING = (
     _LAYERS.GlobalAveragePooling1D,
     _LAYERS.GlobalAveragePooling2D,
@@ -46,7 +24,13 @@ _POOLING = (
     _LAYERS.GlobalMaxPooling2D,
     _LAYERS.GlobalMaxPooling3D,
 )
-_SEQUENCES = (_LAYERS.Conv1D, _LAYERS.MaxPooling1D, _LAYERS.AveragePooling1D)
+
+
+class _Flat(NamedTuple):
+    """How features were flattened: sizes in Keras's order of axes, and PyTorch's order of these."""
+
+    sizes: tuple[int, ...]
+    axes: Axes
 
 
 def rows(layer: Any) -> Any:
@@ -63,56 +47,52 @@ def rows(layer: Any) -> Any:
     >>> rows(dense).tolist()
     [0, 3, 1, 4, 2, 5]
     """
-    found = {shape for node in layer._inbound_nodes for shape in map(_flattened, node.input_tensors)}
+    found = {flat for node in layer._inbound_nodes for flat in map(_flattened, node.input_tensors)}
     if len(found) > 1:
-        raise _unknown(layer)
-    shape = found.pop() if found else None
-    return None if shape is None else np.moveaxis(np.arange(prod(shape)).reshape(shape), -1, 0).reshape(-1)
+        raise unknown(layer)
+    flat = found.pop() if found else None
+    if flat is None:
+        return None
+    return np.arange(prod(flat.sizes)).reshape(flat.sizes).transpose(flat.axes).reshape(-1)
 
 
-def _flattened(tensor: Any) -> Shape | None:
-    """The shape that was flattened into the features of a tensor, where that had channels last."""
+def _flattened(tensor: Any) -> _Flat | None:
+    """How the features of a tensor were flattened, where PyTorch has another order of them."""
     operation, call, _ = getattr(tensor, "_keras_history", (None, 0, 0))
     if operation is None or isinstance(operation, _LAYERS.InputLayer):
         return None
     inputs = operation._inbound_nodes[call].input_tensors
     if isinstance(operation, _LAYERS.Flatten):
         return _turned(operation, inputs[0])
+    inside = isinstance(operation, keras.Model)
+    # What comes into such a layer is asked of the layer itself; to follow it from here too takes years.
+    if has_kernel(operation) and not inside and not _is_residual(operation):
+        return None
     before = {_flattened(each) for each in inputs}
-    if isinstance(operation, keras.Model) and before == {None} and len(operation.outputs) == 1:
+    if inside and before == {None} and len(operation.outputs) == 1:
         return _flattened(operation.outputs[0])
     if before == {None} and _shares_order(operation, inputs, tensor):
         return None
-    if len(before) == 1 and isinstance(operation, _KEEPING):
+    if len(before) == 1 and isinstance(operation, KEEPING):
         return before.pop()
-    if _has_kernel(operation) and not _is_residual(operation):
-        return None
-    raise _unknown(operation)
+    raise unknown(operation)
 
 
-def _turned(flatten: Any, taken: Any) -> Shape | None:
-    """The shape in whose order a Flatten leaves its features, where PyTorch's is another."""
-    shape = tuple(taken.shape[1:])
-    # A sequence of words or numbers has its features last in PyTorch too, unless convolutions made them.
-    if len(shape) < 2 or (
-        len(shape) == 2 and not any(isinstance(each, _SEQUENCES) for each in _before(taken))
-    ):
-        return None
+def _turned(flatten: Any, taken: Any) -> _Flat | None:
+    """In what order a Flatten leaves its features, where PyTorch's is another."""
+    if len(taken.shape) < 3:
+        return _flattened(taken)
+    own, axes = alike(taken), axes_or(taken, flatten.data_format)
     # Keras turns channels that come first before it flattens.
-    return shape if flatten.data_format == "channels_last" else (*shape[1:], shape[0])
-
-
-def _before(tensor: Any) -> Iterator[Any]:
-    operation, call, _ = getattr(tensor, "_keras_history", (None, 0, 0))
-    if operation is not None:
-        yield operation
-        for each in operation._inbound_nodes[call].input_tensors:
-            yield from _before(each)
+    own = (*own[1:], 0) if flatten.data_format == "channels_first" else own
+    if axes == own:
+        return None
+    return _Flat(tuple(taken.shape[1 + axis] for axis in own), tuple(own.index(axis) for axis in axes))
 
 
 def _shares_order(operation: Any, inputs: list[Any], output: Any) -> bool:
     """Whether features in an order that PyTorch shares leave an operation so."""
-    if isinstance(operation, (*_KEEPING, *_POOLING)) or _has_kernel(operation):
+    if isinstance(operation, (*KEEPING, *_POOLING)) or has_kernel(operation):
         return True
     ranks = {len(each.shape) for each in (*inputs, output)}
     if isinstance(operation, _LAYERS.Concatenate) or ranks == {2}:
@@ -121,19 +101,7 @@ def _shares_order(operation: Any, inputs: list[Any], output: Any) -> bool:
     return 2 not in ranks and all(each.shape[-1] == output.shape[-1] for each in inputs)
 
 
-def _has_kernel(operation: Any) -> bool:
-    """Whether the features that leave are numbered by weights of the operation."""
-    held = getattr(operation, "variables", ())
-    return any(variable.name in ("kernel", "embeddings") for variable in held)
-
-
 def _is_residual(operation: Any) -> bool:
     from dropkit.keras.weights import StochasticDepth
 
     return isinstance(operation, StochasticDepth)
-
-
-def _unknown(operation: Any) -> DropkitError:
-    rule = "has layers that move features in a way known to PyTorch"
-    mend = "flatten with keras.layers.Flatten, followed by Dense, or exchange the parts before and after it"
-    return DropkitError("keras_model", rule, f"{operation.name} ({type(operation).__name__})", mend)
