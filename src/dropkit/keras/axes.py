@@ -13,7 +13,7 @@ import keras
 from dropkit.core.check import DropkitError
 from dropkit.keras.layer import Layer
 
-__all__ = ["KEEPING", "Axes", "alike", "axes_or", "has_kernel", "takes_maps", "unknown"]
+__all__ = ["KEEPING", "Axes", "alike", "axes_or", "has_kernel", "norm_axes", "takes_maps", "unknown"]
 
 Axes = tuple[int, ...]
 _LAYERS = keras.layers
@@ -127,6 +127,30 @@ def axes_or(tensor: Any, data_format: str | None = None) -> Axes:
     """
     axes = _axes(tensor)
     return _of_input(tensor, data_format) if axes is None else axes
+
+
+def norm_axes(norm: Any, outer: Any) -> Axes:
+    """Return the axes of the weights of a layer normalisation over several axes in PyTorch's order.
+
+    Args:
+        norm: a `LayerNormalization` that is built.
+        outer: what stands for it in the graph: itself, or a wrapper around it.
+
+    Raises:
+        DropkitError: PyTorch, which normalises over the last axes of its order, has others there.
+
+    >>> norm = keras.layers.LayerNormalization(axis=[1, 2, 3])
+    >>> model = keras.Sequential([keras.Input((4, 5, 3)), norm])
+    >>> norm_axes(norm, norm)
+    (2, 0, 1)
+    """
+    taken = [tensor for node in outer._inbound_nodes for tensor in node.input_tensors]
+    own = sorted(axis % len(taken[0].shape) - 1 for axis in norm.axis)
+    last = {axes_or(tensor)[-len(own) :] for tensor in taken}
+    found = last.pop()
+    if last or sorted(found) != own:
+        raise unknown(norm)
+    return tuple(own.index(axis) for axis in found)
 
 
 def takes_maps(model: Any) -> bool:

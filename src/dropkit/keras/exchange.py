@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from dropkit.core.check import DropkitError
-from dropkit.keras.axes import takes_maps
+from dropkit.keras.axes import norm_axes, takes_maps
 from dropkit.keras.layer import Layer
 from dropkit.keras.order import rows
 
@@ -89,7 +89,7 @@ def _plan(keras_model: Any, torch_model: Any) -> list[_Move]:
     moves: list[_Move] = []
     weighty = [pair for pair in placed if _is_weighty(pair[0])]
     for (layer, outer), (name, module) in _paired(weighty, weights, "weights"):
-        moves += _weights(layer, name, module, rows(outer))
+        moves += _weights(layer, name, module, outer)
     dropping = [pair for pair in placed if isinstance(pair[0], Layer)]
     for (layer, _), (name, module) in _paired(dropping, ours, "rates"):
         moves.append(_rate(layer, name, module))
@@ -110,15 +110,21 @@ def _placed(model: Any) -> Iterator[tuple[Any, Any]]:
 
 def _inside(layer: Any, outer: Any) -> Iterator[tuple[Any, Any]]:
     if isinstance(layer, keras.Model):
-        flattens = any(isinstance(each, keras.layers.Flatten) for each in layer._flatten_layers())
-        if rows(outer) is not None or (flattens and takes_maps(outer)):
-            rule = "has flattened features go into layers, not into models, as sequences to be flattened"
+        ordered = any(map(_needs_order, layer._flatten_layers()))
+        if rows(outer) is not None or (ordered and takes_maps(outer)):
+            rule = "has flattened features go into layers, not into models, as maps to be flattened or normed"
             raise DropkitError("keras_model", rule, layer.name, "call the layers one by one")
         yield from _placed(layer)
         return
     yield layer, outer
     for child in layer._layers:
         yield from _inside(child, outer)
+
+
+def _needs_order(layer: Any) -> bool:
+    """Whether the order of the axes that come in matters."""
+    several = isinstance(layer, keras.layers.LayerNormalization) and len(np.atleast_1d(layer.axis)) > 1
+    return several or isinstance(layer, keras.layers.Flatten)
 
 
 def _is_weighty(layer: Any) -> bool:
@@ -151,7 +157,8 @@ def _refuse(layer: Any, name: str, module: Any, rule: str) -> None:
     raise DropkitError("torch_model", rule, found, "make the two models alike there")
 
 
-def _weights(layer: Any, name: str, module: Any, places: Array | None) -> list[_Move]:
+def _weights(layer: Any, name: str, module: Any, outer: Any) -> list[_Move]:
+    places = rows(outer)
     kind, names = _KINDS.get(type(layer).__name__, ("", ()))
     if not kind or not type(module).__name__.startswith(kind):
         _refuse(layer, name, module, "has partners of the same kind that are known")
@@ -166,14 +173,16 @@ def _weights(layer: Any, name: str, module: Any, places: Array | None) -> list[_
             _refuse(layer, name, module, f"has {theirs!r} where its partner has {ours!r}")
         if variable is None:
             continue
-        moves.append(_weight(f"{layer.name}.{ours}, {name}.{theirs}", variable, tensor, places))
+        turn = _turn(variable, layer, outer)
+        moves.append(_weight(f"{layer.name}.{ours}, {name}.{theirs}", variable, tensor, turn, places))
         if tuple(moves[-1].of_keras().shape) != tuple(tensor.shape):
             _refuse(layer, name, module, f"has the shapes of its partner, {tuple(variable.shape)} in Keras")
     return moves
 
 
-def _weight(name: str, variable: Any, tensor: Any, places: Array | None = None) -> _Move:
-    turn = _turn(variable.name, len(variable.shape))
+def _weight(
+    name: str, variable: Any, tensor: Any, turn: tuple[int, ...] = (), places: Array | None = None
+) -> _Move:
     # The inputs of a dense layer, or the features of a norm.
     rows = places if variable.name != "bias" else None
 
@@ -191,13 +200,14 @@ def _weight(name: str, variable: Any, tensor: Any, places: Array | None = None) 
     return _Move(name, of_keras, lambda: tensor.detach().cpu().numpy(), into_keras, into_torch)
 
 
-def _turn(name: str, rank: int) -> tuple[int, ...]:
+def _turn(variable: Any, layer: Any, outer: Any) -> tuple[int, ...]:
     """The axes of a weight of Keras in PyTorch's order."""
-    if name == "embeddings" or rank < 2:
+    rank = len(variable.shape)
+    if variable.name == "embeddings" or rank < 2:
         return tuple(range(rank))
-    if name == "kernel":  # (places, inputs, outputs); in PyTorch (outputs, inputs, places)
+    if variable.name == "kernel":  # (places, inputs, outputs); in PyTorch (outputs, inputs, places)
         return (rank - 1, rank - 2, *range(rank - 2))
-    return (rank - 1, *range(rank - 1))  # a norm over images
+    return norm_axes(layer, outer)
 
 
 def _rate(layer: Any, name: str, module: Any) -> _Move:

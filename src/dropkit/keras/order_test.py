@@ -1,4 +1,4 @@
-"""What stands before a Flatten is followed into PyTorch's order, or refused."""
+"""What stands before a Flatten, or a norm of several axes, is followed into PyTorch's order, or refused."""
 
 from __future__ import annotations
 
@@ -171,3 +171,65 @@ def test_a_deep_net_of_residuals_is_followed_in_time() -> None:
     ours = keras.Model(inputs, KL.Dense(2)(KL.Flatten()(x)))
     moved = dk.to_torch(ours, nn.Sequential(*(nn.Conv2d(3, 3, 1) for _ in range(41)), nn.Linear(12, 2)))
     assert len(moved) == 2 * 42
+
+
+def norm(*axes: int) -> Any:
+    return KL.LayerNormalization(axis=list(axes), epsilon=1e-5)
+
+
+NORMS = {
+    "of words": lambda: (norm(1, 2), [nn.LayerNorm((5, 5))], None),
+    "of words from behind": lambda: (norm(-2, -1), [nn.LayerNorm((5, 5))], None),
+    "of a convolution": lambda: (norm(1, 2), [nn.LayerNorm((5, 5))], KL.Conv1D(5, 2)),
+    "unequal": lambda: (norm(1, 2), [nn.LayerNorm((4, 5))], KL.Conv1D(4, 2)),
+}
+
+
+@pytest.mark.parametrize("case", NORMS.values(), ids=NORMS)
+def test_a_norm_of_a_sequence_has_the_order_of_torch(case: Any) -> None:
+    ours, theirs, convolution = case()
+    for name in ("gamma_initializer", "beta_initializer"):
+        setattr(ours, name, keras.initializers.RandomNormal(seed=1))
+    if convolution is None:
+        compare(
+            keras.Sequential([keras.Input((5, 3)), KL.Dense(5), ours]),
+            nn.Sequential(nn.Linear(3, 5), *theirs),
+            (5, 3),
+        )
+        return
+    compare(
+        keras.Sequential([keras.Input((6, 3)), convolution, ours]),
+        nn.Sequential(Turned(), nn.Conv1d(3, convolution.filters, 2), *theirs, Turned()),
+        (6, 3),
+    )
+
+
+@pytest.mark.parametrize(("axes", "size"), [((1, 2, 3), (4, 5, 5)), ((1, 2), (5, 5))])
+def test_a_norm_of_an_image_has_the_order_of_torch(axes: tuple[int, ...], size: tuple[int, ...]) -> None:
+    if len(axes) == 2 and keras.backend.backend() == "torch":
+        pytest.skip("Keras norms the last axes alone there")
+    ours = norm(*axes)
+    ours.gamma_initializer = keras.initializers.RandomNormal(seed=1)
+
+    class Back(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.permute(0, 2, 3, 1)
+
+    compare(
+        keras.Sequential([keras.Input((5, 5, 3)), KL.Conv2D(4, 1), ours]),
+        nn.Sequential(nn.Conv2d(3, 4, 1), nn.LayerNorm(size), Back()),
+        (5, 5, 3),
+    )
+
+
+def test_a_norm_of_axes_that_are_not_the_last_of_torch_is_refused() -> None:
+    ours = keras.Sequential([keras.Input((5, 4, 3)), KL.Conv2D(4, 1), norm(2, 3)])
+    with pytest.raises(DropkitError, match=r"move features .*\(LayerNormalization\)"):
+        dk.to_torch(ours, nn.Sequential(nn.Conv2d(3, 4, 1), nn.LayerNorm((4, 4), eps=1e-5)))
+
+
+def test_a_model_that_norms_a_sequence_of_a_convolution_is_refused() -> None:
+    head = keras.Sequential([keras.Input((5, 5)), norm(1, 2)])
+    ours = keras.Sequential([keras.Input((6, 3)), KL.Conv1D(5, 2), head])
+    with pytest.raises(DropkitError, match="into layers, not into models"):
+        dk.to_torch(ours, nn.Sequential(nn.Conv1d(3, 5, 2), nn.LayerNorm((5, 5))))
