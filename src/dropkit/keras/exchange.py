@@ -12,6 +12,7 @@ from dropkit.core.check import DropkitError
 from dropkit.keras.axes import norm_axes, takes_maps
 from dropkit.keras.layer import Layer
 from dropkit.keras.order import rows
+from dropkit.keras.partners import difference
 
 __all__ = ["from_torch", "to_torch"]
 
@@ -55,8 +56,8 @@ def to_torch(keras_model: Any, torch_model: Any) -> list[str]:
         what moved, a line each.
 
     Raises:
-        DropkitError: a layer has no partner, or one of another shape, epsilon or kind of rate, or the order
-            of features cannot be followed; then nothing is changed.
+        DropkitError: a layer has no partner, or one of another shape or epsilon, of another noise, scale,
+            groups or kind of rate, or the order of features cannot be followed; then nothing is changed.
 
     >>> import torch
     >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="dense")])
@@ -215,6 +216,8 @@ def _rate(layer: Any, name: str, module: Any) -> _Move:
     if hasattr(layer, "logit") and hasattr(module, "logit"):
         return _weight(f"{layer.name}.logit, {name}.logit", layer.logit, module.logit)
     ours, theirs = layer.description, getattr(module, "description", None)
+    if theirs is not None and (differs := difference(layer, module)):
+        _refuse(layer, name, module, f"has {differs}")
     plain = theirs is not None and isinstance(ours.rate, float) and isinstance(theirs.rate, float)
     if not plain:
         if theirs is None or ours.rate != theirs.rate:
