@@ -28,6 +28,7 @@ _KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "LayerNormalization": ("LayerNorm", _NORMS),
     "Embedding": ("Embedding", ("embeddings weight",)),
 }
+_STEPS = (("strides", "stride"), ("dilation_rate", "dilation"), ("groups", "groups"))
 
 
 class _Move(NamedTuple):
@@ -47,6 +48,8 @@ def to_torch(keras_model: Any, torch_model: Any) -> list[str]:
     `Embedding`; and dropkit's layers, whose numbers, steps of schedules or learned rates move. Images, and
     sequences that convolutions or pooling made, are flattened with channels last in Keras and first in
     PyTorch: what follows a `Flatten` is put in PyTorch's order. A `Permute` before it may lead to that order.
+    Padding is not compared: with strides above 1, Keras's "same" may pad more at the end, and PyTorch's
+    numbers pad both sides alike, so that outputs differ for the same weights.
 
     Args:
         keras_model: a functional or sequential Keras model.
@@ -56,8 +59,9 @@ def to_torch(keras_model: Any, torch_model: Any) -> list[str]:
         what moved, a line each.
 
     Raises:
-        DropkitError: a layer has no partner, or one of another shape or epsilon, of another noise, scale,
-            groups or kind of rate, or the order of features cannot be followed; then nothing is changed.
+        DropkitError: a layer has no partner, or one of another shape, epsilon, stride, dilation or groups,
+            of another noise, scale, sharing of coins or kind of rate, or the order of features cannot be
+            followed; then nothing is changed.
 
     >>> import torch
     >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="dense")])
@@ -165,6 +169,7 @@ def _weights(layer: Any, name: str, module: Any, outer: Any) -> list[_Move]:
         _refuse(layer, name, module, "has partners of the same kind that are known")
     if abs(getattr(layer, "epsilon", 0.0) - getattr(module, "eps", 0.0)) > 1e-12:
         _refuse(layer, name, module, f"has the epsilon {layer.epsilon} of its partner")
+    _check_steps(layer, name, module)
     moves = []
     for pair in names:
         ours, theirs = pair.split()
@@ -179,6 +184,14 @@ def _weights(layer: Any, name: str, module: Any, outer: Any) -> list[_Move]:
         if tuple(moves[-1].of_keras().shape) != tuple(tensor.shape):
             _refuse(layer, name, module, f"has the shapes of its partner, {tuple(variable.shape)} in Keras")
     return moves
+
+
+def _check_steps(layer: Any, name: str, module: Any) -> None:
+    """Refuse a convolution that slides otherwise than its partner."""
+    for ours, theirs in _STEPS:
+        own = getattr(layer, ours, None)
+        if hasattr(layer, "kernel_size") and own != getattr(module, theirs):
+            _refuse(layer, name, module, f"has the {theirs} {own} of its partner")
 
 
 def _weight(

@@ -262,3 +262,35 @@ def test_a_residual_branch_on_flattened_features_is_refused() -> None:
     theirs = nn.Sequential(nn.Flatten(), nn.Linear(60, 60), dt.DropPath(0.1), nn.Linear(60, 2))
     with pytest.raises(DropkitError, match=r"move features .*\(StochasticDepth\)"):
         dk.to_torch(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"strides": 2}, r"stride \(2, 2\)"),
+        ({"strides": (1, 2)}, r"stride \(1, 2\)"),
+        ({"dilation_rate": 2}, r"dilation \(2, 2\)"),
+    ],
+)
+def test_a_convolution_that_slides_otherwise_is_refused(given: dict[str, Any], word: str) -> None:
+    ours = keras.Sequential([keras.Input((8, 8, 4)), keras.layers.Conv2D(4, 3, padding="same", **given)])
+    with pytest.raises(DropkitError, match=f"has the {word} of its partner, got 'conv2d.* and 0 "):
+        dk.to_torch(ours, nn.Sequential(nn.Conv2d(4, 4, 3, padding=1)))
+
+
+def test_groups_of_convolutions_are_those_of_the_partner() -> None:
+    ours = keras.Sequential([keras.Input((8, 4)), keras.layers.Conv1D(4, 3, groups=2)])
+    assert len(dk.to_torch(ours, nn.Sequential(nn.Conv1d(4, 4, 3, groups=2)))) == 2
+    with pytest.raises(DropkitError, match="has the groups 2 of its partner"):
+        dk.to_torch(ours, nn.Sequential(nn.Conv1d(2, 4, 3)))
+
+
+@pytest.mark.parametrize(("size", "equal"), [(9, True), (8, False)])
+def test_same_padding_with_strides_is_that_of_torch_for_some_sizes(size: int, equal: bool) -> None:
+    ours = keras.Sequential([keras.Input((size, 2)), keras.layers.Conv1D(3, 3, 2, padding="same")])
+    theirs = nn.Sequential(nn.Conv1d(2, 3, 3, 2, padding=1))
+    dk.to_torch(ours, theirs)
+    x = RNG.standard_normal((4, size, 2)).astype("float32")
+    with torch.no_grad():
+        found = theirs(torch.from_numpy(x.transpose(0, 2, 1).copy())).numpy().transpose(0, 2, 1)
+    assert np.allclose(keras.ops.convert_to_numpy(ours(x)), found, rtol=1e-4, atol=1e-5) == equal
