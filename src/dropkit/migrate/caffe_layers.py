@@ -25,6 +25,9 @@ _DATA = (
 )
 _ENDS = ("Accuracy", "HDF5Output", "Silence")
 _MEND = "mend it in the file"
+_MEND_MASK = (
+    "take the second out of the file if no layer takes it, or give own={'Pooling': maker} that makes both"
+)
 _MOST = 2**31
 _MANY = 2**31
 
@@ -102,6 +105,9 @@ def _pooling(layer: CaffeLayer, shapes: tuple[Shape, ...]) -> nn.Module:
     _has_rank(layer, shapes[0], 4)
     if param.pool >= len(words):
         raise _refused(layer, "has MAX or AVE as its pool", "STOCHASTIC")
+    if param.pool == 0 and len(layer.tops) == 2:
+        rule = "has one top, as the mask that MAX may give for a second is not rebuilt"
+        raise _refused(layer, rule, list(layer.tops), _MEND_MASK)
     kind: Any = words[param.pool]
     sizes: list[Any] = [
         _sizes(layer, param, *each, 2) for each in (("stride", "stride", 1), ("pad", "pad", 0))
@@ -264,8 +270,8 @@ def _has_rank(layer: CaffeLayer, shape: Shape, rank: int) -> None:
         raise _refused(layer, f"takes {rank} axes", shape)
 
 
-def _refused(layer: CaffeLayer, rule: str, value: object) -> DropkitError:
-    return DropkitError(f"layer {layer.name!r} ({layer.type})", rule, value, _MEND)
+def _refused(layer: CaffeLayer, rule: str, value: object, mend: str = _MEND) -> DropkitError:
+    return DropkitError(f"layer {layer.name!r} ({layer.type})", rule, value, mend)
 
 
 def _plain(kind: Callable[[], nn.Module]) -> Maker:

@@ -201,3 +201,14 @@ def test_greedy_nets_are_refused_without_memory_for_them(tmp_path: Path) -> None
         paths.append(write(tmp_path / name, text))
     grown = dict(zip(GREEDY, printed(REFUSED, *paths), strict=True))
     assert sum(grown.values()) < 64 * 2**20, grown
+
+
+def test_the_mask_of_a_pooling_is_left_to_a_maker(tmp_path: Path) -> None:
+    path = write(tmp_path, layer("pool", "Pooling", "data", "y mask", f"{POOL} {{ kernel_size: 3 }}"))
+    with pytest.raises(
+        DropkitError, match=r"the mask .* is not rebuilt, got \['y', 'mask'\]; take .* give own="
+    ) as told:
+        rebuild_caffe(path)
+    assert "mend it in the file" not in str(told.value)
+    whole = rebuild_caffe(path, own={"Pooling": lambda layer, _: nn.MaxPool2d(3, 1, return_indices=True)})
+    assert (whole.outputs, whole.steps[0].shapes) == (("y", "mask"), ((2, 4, 7, 6),) * 2)
