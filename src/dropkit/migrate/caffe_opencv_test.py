@@ -175,6 +175,23 @@ def test_where_opencv_leaves_caffe(tmp_path: Path, text: str, formula: Callable[
         assert ((found - right).abs() <= bounds[model.outputs[0]]).all()
 
 
+def test_the_page_names_where_opencv_leaves_caffe() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "migrate.md").read_text()
+    told = page[page.index("outputs of OpenCV's importer") :].partition("\n\n")[0]
+    words = {
+        "reshape_from_behind": "`axis` of a Reshape below 0",
+        "lrn_k": "`k` of an LRN",
+        "log_to_base": "`base` of a Log",
+        "product_turned": "`transpose` of an InnerProduct",
+        "bias": "the type Bias",
+        "bias_of_a_blob": "the type Bias",
+        "concat_dim": "`concat_dim`",
+        "slice_dim": "`slice_dim`",
+    }
+    assert set(words) == set(FORMULAS)
+    assert [word for word in words.values() if word not in " ".join(told.split())] == []
+
+
 def alexnet(*, pooled_first: bool = False) -> str:
     norm = f"{LRN} {{ local_size: 5 alpha: 0.5 beta: 0.75 }}"
     pool = f"{POOL} {{ pool: MAX kernel_size: 3 stride: 2 }}"
