@@ -13,7 +13,17 @@ import keras
 from dropkit.core.check import DropkitError
 from dropkit.keras.layer import Layer
 
-__all__ = ["KEEPING", "Axes", "alike", "axes_or", "has_kernel", "norm_axes", "takes_maps", "unknown"]
+__all__ = [
+    "GLOBAL_POOLING",
+    "KEEPING",
+    "Axes",
+    "alike",
+    "axes_or",
+    "has_kernel",
+    "norm_axes",
+    "takes_maps",
+    "unknown",
+]
 
 Axes = tuple[int, ...]
 _LAYERS = keras.layers
@@ -61,26 +71,40 @@ _KEEPING_AXES = (
     _LAYERS.ZeroPadding3D,
 )
 # Of keras.ops, whose classes are not public: each entry comes of those at its place.
-_ENTRYWISE = frozenset(
-    {
-        *(
-            "Abs",
-            "Absolute",
-            "Add",
-            "Cast",
-            "Clip",
-            "Divide",
-            "Elu",
-            "Exp",
-            "Gelu",
-            "HardSigmoid",
-            "HardSilu",
-        ),
-        *("HardTanh", "LeakyRelu", "Log", "LogSigmoid", "Maximum", "Minimum", "Mish", "Multiply"),
-        *("Negative", "Relu", "Relu6", "Selu", "Sigmoid", "Silu", "Softplus", "Softsign", "Sqrt", "Square"),
-        *("Subtract", "Tanh", "TrueDivide"),
-    }
-)
+_ENTRYWISE = {
+    "Abs",
+    "Absolute",
+    "Add",
+    "Cast",
+    "Clip",
+    "Divide",
+    "Elu",
+    "Exp",
+    "Gelu",
+    "HardSigmoid",
+    "HardSilu",
+    "HardTanh",
+    "LeakyRelu",
+    "Log",
+    "LogSigmoid",
+    "Maximum",
+    "Minimum",
+    "Mish",
+    "Multiply",
+    "Negative",
+    "Relu",
+    "Relu6",
+    "Selu",
+    "Sigmoid",
+    "Silu",
+    "Softplus",
+    "Softsign",
+    "Sqrt",
+    "Square",
+    "Subtract",
+    "Tanh",
+    "TrueDivide",
+}
 _CONVOLUTIONS = (
     _LAYERS.Conv1D,
     _LAYERS.Conv1DTranspose,
@@ -93,16 +117,20 @@ _CONVOLUTIONS = (
     _LAYERS.SeparableConv1D,
     _LAYERS.SeparableConv2D,
 )
-_POOLING = (
-    _LAYERS.AveragePooling1D,
-    _LAYERS.AveragePooling2D,
-    _LAYERS.AveragePooling3D,
+GLOBAL_POOLING = (
     _LAYERS.GlobalAveragePooling1D,
     _LAYERS.GlobalAveragePooling2D,
     _LAYERS.GlobalAveragePooling3D,
     _LAYERS.GlobalMaxPooling1D,
     _LAYERS.GlobalMaxPooling2D,
     _LAYERS.GlobalMaxPooling3D,
+)
+"""Layers that leave one number of each map."""
+_POOLING = (
+    *GLOBAL_POOLING,
+    _LAYERS.AveragePooling1D,
+    _LAYERS.AveragePooling2D,
+    _LAYERS.AveragePooling3D,
     _LAYERS.MaxPooling1D,
     _LAYERS.MaxPooling2D,
     _LAYERS.MaxPooling3D,

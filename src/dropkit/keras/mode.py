@@ -25,7 +25,7 @@ _RECURRENT = (
     keras.layers.ConvLSTM3D,
 )
 _CELLS = (keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.SimpleRNNCell)
-_ATTENTION = (keras.layers.Attention, keras.layers.AdditiveAttention)  # others hold a layer of dropout
+_ATTENTION = keras.layers.Attention  # `AdditiveAttention` is one too; others hold a layer of dropout
 
 
 @contextmanager

@@ -123,6 +123,7 @@ def test_models_that_have_nothing_to_switch_are_refused() -> None:
         (keras.layers.AdditiveAttention(dropout=0.5), (3, 8)),
         (keras.layers.ConvLSTM1D(3, 2, dropout=0.5), (4, 5, 8)),
         (keras.layers.ConvLSTM2D(3, 2, recurrent_dropout=0.5), (4, 5, 5, 8)),
+        (keras.layers.ConvLSTM3D(3, 2, dropout=0.5), (3, 4, 4, 4, 2)),
     ],
     ids=lambda value: type(value).__name__,
 )

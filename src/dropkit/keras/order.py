@@ -11,19 +11,11 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from dropkit.keras.axes import KEEPING, Axes, alike, axes_or, has_kernel, unknown
+from dropkit.keras.axes import GLOBAL_POOLING, KEEPING, Axes, alike, axes_or, has_kernel, unknown
 
 __all__ = ["rows"]
 
 _LAYERS = keras.layers
-_POOLING = (
-    _LAYERS.GlobalAveragePooling1D,
-    _LAYERS.GlobalAveragePooling2D,
-    _LAYERS.GlobalAveragePooling3D,
-    _LAYERS.GlobalMaxPooling1D,
-    _LAYERS.GlobalMaxPooling2D,
-    _LAYERS.GlobalMaxPooling3D,
-)
 
 
 class _Flat(NamedTuple):
@@ -92,7 +84,7 @@ def _turned(flatten: Any, taken: Any) -> _Flat | None:
 
 def _shares_order(operation: Any, inputs: list[Any], output: Any) -> bool:
     """Whether features in an order that PyTorch shares leave an operation so."""
-    if isinstance(operation, (*KEEPING, *_POOLING)) or has_kernel(operation):
+    if isinstance(operation, (*KEEPING, *GLOBAL_POOLING)) or has_kernel(operation):
         return True
     ranks = {len(each.shape) for each in (*inputs, output)}
     if isinstance(operation, _LAYERS.Concatenate) or ranks == {2}:

@@ -155,6 +155,14 @@ def test_branches_in_two_orders_are_refused() -> None:
         dk.to_torch(ours, theirs)
 
 
+def test_a_sum_of_a_sequence_and_maps_is_refused() -> None:
+    words, maps = keras.Input((6, 3)), keras.Input((2, 6, 4))
+    y = KL.Add()([KL.Conv1D(4, 1)(words), maps])
+    ours = keras.Model([words, maps], KL.Dense(2)(KL.Flatten()(y)))
+    with pytest.raises(DropkitError, match=r"move features .*\(Add\)"):
+        dk.to_torch(ours, nn.Sequential(nn.Conv1d(3, 4, 1), nn.Flatten(), nn.Linear(48, 2)))
+
+
 def test_a_model_that_flattens_a_sequence_of_a_convolution_is_refused() -> None:
     head = keras.Sequential([keras.Input((5, 4)), KL.Flatten(), KL.Dense(2)])
     ours = keras.Sequential([keras.Input((6, 3)), KL.Conv1D(4, 2), head])

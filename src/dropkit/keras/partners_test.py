@@ -60,6 +60,11 @@ TWINS: dict[str, tuple[Any, Any, tuple[int, ...]]] = {
         lambda: dt.Drop(0.1, dropkit.KofN(over="s", pattern="n s f -> n s")),
         SEQUENCE,
     ),
+    "a size that follows": (
+        lambda: dk.Drop(0.3, "b t d -> b d", sizes={"t": 6}),
+        lambda: dt.Drop(0.1, "b t d -> b d"),
+        SEQUENCE,
+    ),
     "all written": (lambda: dk.Drop(0.3, "b h w c"), lambda: dt.Dropout(0.1), IMAGE),
 }
 
@@ -98,6 +103,12 @@ STRANGERS: dict[str, tuple[Any, Any, tuple[int, ...], str]] = {
         "groups",
     ),
     "blocks": (lambda: dk.DropBlock2D(0.3, 3), lambda: dt.DropBlock2d(0.1, 5), IMAGE, "groups"),
+    "blocks as published": (
+        lambda: dk.Drop(0.3, dropkit.Blocks(3, over="h w", pattern="b h w c", published=True)),
+        lambda: dt.DropBlock2d(0.1, 3),
+        IMAGE,
+        "groups",
+    ),
     "blocks of channels": (
         lambda: dk.DropBlock2D(0.3, 3),
         lambda: dt.DropBlock2d(0.1, 3, couple_channels=True),

@@ -41,8 +41,8 @@ class Stepper(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
     @property
     def rates(self) -> dict[str, float]:
         """The rate of each scheduled layer now, by its name."""
-        # Not from the variables: on JAX they are empty while `fit` runs.
-        return {layer.name: self._held[id(layer)] for layer in self._layers}
+        self._sync()
+        return {layer.name: layer.rate for layer in self._layers}
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Find the layers."""
@@ -59,10 +59,13 @@ class Stepper(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         self._move(self._now())
 
     def _now(self) -> int:
-        # On JAX the numbers of the running epoch are not in the variables.
-        if keras.backend.backend() == "jax":
-            self.model.jax_state_sync()
+        self._sync()
         return int(self.model.optimizer.iterations)
+
+    def _sync(self) -> None:
+        # On JAX the numbers of the running epoch are not in the variables.
+        if self._layers and keras.backend.backend() == "jax":
+            self.model.jax_state_sync()
 
     def _move(self, step: int) -> None:
         for layer in self._layers:

@@ -86,3 +86,5 @@ def test_another_callback_may_read_the_rates_between_the_batches() -> None:
     )
     model.fit(x, x[:, :1], batch_size=2, verbose=0, callbacks=[stepper, noting])
     assert seen == [0.0, 0.25, 0.5, 0.75]
+    layer.move_to(2)
+    assert stepper.rates == {layer.name: 0.5}
