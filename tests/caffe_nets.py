@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dropkit.migrate import caffe_modules as own
 from dropkit.migrate import rebuild_caffe
+from dropkit.migrate.caffe_batch_norm import BatchNormOfBatch
 from dropkit.migrate.caffe_rebuild import CaffeModule
 from dropkit.migrate.caffe_schema import net_class
 
@@ -171,6 +172,13 @@ def _local(module: nn.Module, given: tuple[Tensor, ...], made: Any) -> list[Tens
     if isinstance(module, _FUNCTIONS) and getattr(module, "power", 2) != 1:
         # Each calls exp and log at most once, or pow, which is both; beside that a few roundings are nothing.
         return [2 * FUNCTION * ((not isinstance(module, _RELATIVE)) + made.abs())]
+    if isinstance(module, BatchNormOfBatch):
+        # The mean errs by that of a sum; that moves the variance, a minimum there, in the second order alone.
+        x, dims = given[0], [axis for axis in range(given[0].dim()) if axis != 1]
+        centred = x - x.mean(dims, keepdim=True)
+        deviation = (centred.square().mean(dims, keepdim=True) + module.eps).sqrt()
+        sizes = x.abs().mean(dims, keepdim=True) + centred.abs()
+        return [_gamma(x.numel() // x.shape[1] + 8) * sizes / deviation]
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
         mean, var = module.running_mean, module.running_var
         assert mean is not None

@@ -230,6 +230,7 @@ def perturb(
 
 def _linear(x: Tensor, words: Tensor, held: Tensor, description: Drop, window: Window, moved: bool) -> Tensor:
     """Apply the gradient's map, which is its own derivative."""
+    x = tf.convert_to_tensor(x)  # a lookup behind gives its slope as rows and their places
 
     def forward(x: Tensor) -> Any:
         y = _run_compiled(x, words, held, description, window, True, moved)

@@ -267,3 +267,12 @@ def test_more_unknown_sizes_than_can_be_told_apart_are_refused() -> None:
     call = traced(lambda x: dropkit.drop(x, 0.5, key=1), (None,) * 12)
     with pytest.raises(DropkitError, match="x has at most 11 unknown sizes"):
         call(tf.ones((1,) * 12))
+
+
+def test_the_slope_of_a_lookup_passes() -> None:
+    table = tf.Variable(tf.ones((4, 3)))
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.gather(dropkit.drop(table, 0.4, "v d -> v", key=1), [1, 2, 2]))
+    mask = dropkit.mask(1, (4, 3), dropkit.Drop(0.4, "v d -> v"))
+    times = np.array([[0], [1], [2], [0]])
+    np.testing.assert_allclose(tf.convert_to_tensor(tape.gradient(loss, table)), mask * times, rtol=1e-6)

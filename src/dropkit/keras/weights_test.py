@@ -109,3 +109,12 @@ def test_the_layer_inside_keeps_its_losses_and_its_precision() -> None:
     half = dk.DropConnect(keras.layers.Dense(4, dtype="mixed_bfloat16"), 0.5)
     y = half(np.ones((2, 3), "float32"), training=True)
     assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"
+
+
+def test_a_table_of_words_is_fitted() -> None:
+    table = dk.EmbeddingDropout(keras.layers.Embedding(10, 4), 0.4)
+    model = keras.Sequential([keras.Input((8,), dtype="int32"), table, keras.layers.Flatten()])
+    model.compile("sgd", "mse")
+    before = array(table.layer.embeddings.value).copy()
+    model.fit(RNG.integers(0, 10, (6, 8)), np.ones((6, 32), "float32"), verbose=0)
+    assert not np.array_equal(array(table.layer.embeddings.value), before)

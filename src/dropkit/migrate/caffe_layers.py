@@ -12,6 +12,7 @@ from torch import nn
 from dropkit.core.check import RATE, DropkitError
 from dropkit.migrate import caffe_modules as own
 from dropkit.migrate.caffe import CaffeLayer, written
+from dropkit.migrate.caffe_batch_norm import BatchNormOfBatch, FrozenBatchNorm
 from dropkit.torch.layers import Dropout
 
 __all__ = ["MAKERS", "Maker", "Row", "is_data", "is_end"]
@@ -139,9 +140,10 @@ def _batch_norm(layer: CaffeLayer, shapes: tuple[Shape, ...]) -> nn.Module:
     if rank not in (2, 3, 4, 5):
         raise _refused(layer, "takes two to five axes", shapes[0])
     momentum = 1 - written(param.moving_average_fraction)
-    fixed = param.HasField("use_global_stats") and param.use_global_stats
     kinds: Any = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
-    kind = own.FrozenBatchNorm if fixed else kinds[rank]
+    kind = kinds[rank]
+    if param.HasField("use_global_stats"):  # else the phase decides, as in PyTorch
+        kind = FrozenBatchNorm if param.use_global_stats else BatchNormOfBatch
     made: nn.Module = kind(shapes[0][1], eps=written(param.eps), momentum=momentum, affine=False)
     return made
 

@@ -18,7 +18,6 @@ __all__ = [
     "Concat",
     "Eltwise",
     "Exp",
-    "FrozenBatchNorm",
     "InnerProduct",
     "LocalNorm",
     "Log",
@@ -135,22 +134,6 @@ class LocalNorm(nn.Module):
         """Compute the layer."""
         mean = F.avg_pool2d(input * input, self.size, 1, self.size // 2)
         return input * (1 + self.alpha * mean) ** -self.beta
-
-
-class FrozenBatchNorm(nn.BatchNorm1d):
-    """Normalization by fixed statistics, in training too: `use_global_stats: true`.
-
-    >>> FrozenBatchNorm(3, affine=False).train().training
-    False
-    """
-
-    def train(self, mode: bool = True) -> FrozenBatchNorm:
-        """Stay as it is."""
-        super().train(False)
-        return self
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        pass
 
 
 class Scale(nn.Module):

@@ -105,6 +105,7 @@ SEVERAL = {
     "power_of_a_root": layer("it", "Power", "data", rest="power_param { power: 0.5 scale: 2 shift: 0.1 }"),
     "exp_of_ten": layer("it", "Exp", "data", rest="exp_param { base: 10 }"),
     "frozen": layer("it", "BatchNorm", "data", rest="batch_norm_param { use_global_stats: true }"),
+    "exp_of_two_in_v1": 'layers { name: "it" type: EXP bottom: "data" top: "it" exp_param { base: 2 } }',
     "flatten_from_behind": layer("it", "Flatten", "data", rest="flatten_param { axis: -2 }"),
 }
 
@@ -146,6 +147,13 @@ FORMULAS: dict[str, tuple[str, Callable[..., Array]]] = {
         + layer("it", "Bias", "data by", rest="bias_param { axis: 0 }"),
         lambda x: x + 2 * x,
     ),
+    # batch_norm_layer.cpp takes the batch's statistics in the phase of tests too where the file says false.
+    "of_the_batch": (
+        layer("it", "BatchNorm", "data", rest="batch_norm_param { use_global_stats: false }"),
+        lambda x, *_: (
+            (x - x.mean((0, 2, 3), keepdims=True)) / np.sqrt(x.var((0, 2, 3), keepdims=True) + 1e-5)
+        ),
+    ),
     "concat_dim": (
         layer("by", "Power", "data", rest="power_param { scale: 2 }")
         + layer("it", "Concat", "data by", rest="concat_param { concat_dim: 3 }"),
@@ -185,6 +193,7 @@ def test_the_page_names_where_opencv_leaves_caffe() -> None:
         "product_turned": "`transpose` of an InnerProduct",
         "bias": "the type Bias",
         "bias_of_a_blob": "the type Bias",
+        "of_the_batch": "`use_global_stats: false` of a BatchNorm",
         "concat_dim": "`concat_dim`",
         "slice_dim": "`slice_dim`",
     }

@@ -76,7 +76,7 @@ _MESSAGES = {
         memory_data_param:22:MemoryDataParameter eltwise_param:24:EltwiseParameter
         relu_param:30:ReLUParameter slice_param:31:SliceParameter include:32:NetStateRule*
         exclude:33:NetStateRule* transform_param:36:TransformationParameter
-        softmax_param:39:SoftmaxParameter param:1001:string*
+        softmax_param:39:SoftmaxParameter exp_param:41:ExpParameter param:1001:string*
     """,
     "LayerParameter": """
         name:1:string type:2:string bottom:3:string* top:4:string* param:6:ParamSpec* blobs:7:BlobProto*
